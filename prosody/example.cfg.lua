@@ -1,0 +1,19 @@
+-- Lets xmpp-message-gateway connect as a trusted component: for production.
+--
+-- Debian: copy it to /etc/prosody/conf.d/gateway.cfg.lua, fill in the secret, then
+--   chown root:prosody /etc/prosody/conf.d/gateway.cfg.lua
+--   chmod 640 /etc/prosody/conf.d/gateway.cfg.lua
+--   systemctl restart prosody
+-- Elsewhere: name it in an Include line at the end of prosody.cfg.lua.
+-- Read README.md beside this file first: it says what the trust means.
+
+-- The gateway runs on this machine. Nobody else needs to reach the port.
+component_ports = { 5347 }
+component_interfaces = { "127.0.0.1" }
+
+-- The component domain: not one of your VirtualHosts, and it needs no DNS entry.
+Component "gateway.example.org"
+	-- The same as component.secret in gateway.yaml; make it with: openssl rand -hex 32
+	component_secret = "CHANGE-ME"
+	-- Without this line Prosody closes the stream at the first message from a user's address.
+	validate_from_addresses = false

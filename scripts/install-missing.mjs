@@ -1,0 +1,115 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** The directory of package.json. */
+export const projectDirectory = fileURLToPath(new URL('..', import.meta.url));
+
+/** Prints a command, runs it in the project's directory, throws unless it ends with 0. */
+export function run(file, ...args) {
+  console.log(`$ ${[file, ...args].join(' ')}`);
+  const { status, signal, error } = spawnSync(file, args, {
+    cwd: projectDirectory,
+    stdio: 'inherit',
+  });
+  if (error !== undefined) throw error;
+  if (status !== 0) throw new Error(`${file} ended with ${status ?? signal}`);
+}
+
+function isNpmCurrent() {
+  const installed = join(projectDirectory, 'node_modules/.package-lock.json');
+  const wanted = join(projectDirectory, 'package-lock.json');
+  return existsSync(installed) && statSync(installed).mtimeMs >= statSync(wanted).mtimeMs;
+}
+
+/** Runs `npm ci` when node_modules is missing or older than package-lock.json. */
+export function installNpmPackages() {
+  if (isNpmCurrent()) return;
+  console.log('The npm packages are missing or older than package-lock.json: installing them.');
+  run('npm', 'ci', '--no-audit', '--no-fund');
+}
+
+function capture(file, ...args) {
+  return spawnSync(file, args, { encoding: 'utf8' });
+}
+
+function isInstalled(name) {
+  // biome-ignore format: dpkg's own placeholder, not a template
+  const { stdout } = capture('dpkg-query', '--show', '--showformat=${db:Status-Status}', name);
+  return stdout === 'installed';
+}
+
+// Debian starts and enables a server when it is installed. We want only its program: a policy
+// (exit 101 = do not start) stands there meanwhile, and what got enabled for the next boot is disabled.
+const installScript = `
+set -eu
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+  trap 'rm -f "$policy"' EXIT
+  trap 'exit 1' HUP INT TERM
+  printf '#!/bin/sh\\nexit 101\\n' > "$policy"
+  chmod 755 "$policy"
+fi
+enabled() { find /etc/systemd/system -path '*.wants/*' 2> /dev/null; }
+before=$(echo /; enabled)
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -q
+apt-get install -q -y --no-install-recommends "$@"
+if command -v systemctl > /dev/null; then
+  for unit in $(enabled | grep -vxF "$before"); do
+    systemctl disable --quiet "\${unit##*/}" || true
+  done
+fi
+`;
+
+function privilege(missing) {
+  if (process.getuid() === 0) return [];
+  if (capture('sudo', '-n', 'true').status === 0) return ['sudo', '-n'];
+  throw new Error(
+    `These Debian packages are missing: ${missing.join(', ')}. Installing them takes root, and sudo ` +
+      'wants a password or is not there. Run this yourself, then repeat your command:\n' +
+      `  sudo apt-get update && sudo apt-get install -y --no-install-recommends ${missing.join(' ')}`,
+  );
+}
+
+/** Installs with apt those of the Debian packages that are missing, without starting services. */
+export function installDebianPackages(names) {
+  if (capture('dpkg-query', '--version').error !== undefined) {
+    console.log(`This is neither Debian nor Ubuntu; needed, and not checked: ${names.join(', ')}.`);
+    return;
+  }
+  const missing = names.filter((name) => !isInstalled(name));
+  if (missing.length === 0) return;
+  const prefix = privilege(missing);
+  console.log(
+    `These Debian packages are missing and will be installed with apt: ${missing.join(', ')}.\n` +
+      'Only the programs are wanted: no service is started, now or at boot.',
+  );
+  console.log(
+    `$ ${[...prefix, 'apt-get install -y --no-install-recommends', ...missing].join(' ')}`,
+  );
+  const [file, ...args] = [...prefix, 'sh', '-c', installScript, 'install-missing', ...missing];
+  const { status, signal } = spawnSync(file, args, { stdio: 'inherit' });
+  if (status !== 0) throw new Error(`apt-get ended with ${status ?? signal}`);
+}
+
+/** What the tests need beside npm packages. */
+export const testPackages = ['prosody', 'ejabberd', 'openssl'];
+
+/** Calls `main`; an error it throws is printed without its stack and ends the process with 1. */
+export function runMain(main) {
+  try {
+    main();
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    process.exitCode = 1;
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  runMain(() => {
+    installNpmPackages();
+    installDebianPackages(testPackages);
+  });
+}

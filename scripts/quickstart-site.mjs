@@ -1,0 +1,75 @@
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { gatewayConfig, runCommand, startGatewayProcess } from '../build/support/gateway.js';
+import { startProsody } from '../build/support/prosody.js';
+import { openSessionOn } from '../build/support/session.js';
+
+function createPassword() {
+  return randomBytes(9).toString('base64url');
+}
+
+async function hashPassword(password) {
+  const { code, stdout, stderr } = await runCommand(['hash-password'], { input: `${password}\n` });
+  if (code !== 0) throw new Error(`hash-password ended with ${code}: ${stderr}`);
+  return stdout.trim();
+}
+
+async function startGateway(server, apiPassword) {
+  const config = gatewayConfig(server, {
+    domains: [server.domain],
+    api_accounts: [
+      {
+        username: 'alerts',
+        password_hash: await hashPassword(apiPassword),
+        domains: [server.domain],
+      },
+    ],
+    permissions: { xmppgateway: [`bot@${server.domain}`] },
+  });
+  return startGatewayProcess({ config });
+}
+
+/** Rejects when the gateway ends by itself. */
+async function watch(gateway) {
+  const { code, signal } = await gateway.exited;
+  // Ctrl-C reaches all processes of the terminal: then our own handler comes first.
+  await sleep(500);
+  throw new Error(`the gateway ended with ${code ?? signal}:\n${gateway.output().slice(-4000)}`);
+}
+
+function describe({ server, gateway, bob }) {
+  console.log(`Prosody   127.0.0.1:${server.c2sPort} for clients, process ${server.pid}`);
+  console.log(`gateway   ${gateway.url}, process ${gateway.pid}, with ${gateway.configFile}:\n`);
+  console.log(readFileSync(gateway.configFile, 'utf8').trimEnd().replaceAll(/^/gm, '    '));
+  console.log('\nusers     alice@example.org, bot@example.org (has the xmppgateway permission)');
+  console.log(`recipient ${bob.jid}, logged in with a real client session`);
+}
+
+/** Starts Prosody, the users alice, bob and bot, the gateway, and a session of bob. */
+export async function startSite() {
+  const passwords = Object.fromEntries(
+    ['alerts', 'alice', 'bob', 'bot', 'component'].map((name) => [name, createPassword()]),
+  );
+  const running = [];
+  const stop = async () => {
+    for (const part of running.splice(0).toReversed()) await part();
+  };
+  try {
+    const component = { domain: 'gateway.example.org', secret: passwords.component };
+    const server = await startProsody({ components: [component] });
+    running.push(() => server.stop());
+    for (const user of ['alice', 'bob', 'bot']) await server.register(user, passwords[user]);
+    const gateway = await startGateway(server, passwords.alerts);
+    running.push(() => gateway.stop());
+    const bob = await openSessionOn(server, 'bob', passwords.bob, { resource: 'phone' });
+    running.push(() => bob.close());
+    const failed = watch(gateway);
+    failed.catch(() => {}); // it is looked at only while the site stays up
+    describe({ server, gateway, bob });
+    return { gateway, bob, passwords, domain: server.domain, failed, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}

@@ -1,0 +1,95 @@
+// A private Prosody, the gateway, and a message through each of its URLs, from a bare clone.
+// With --once it ends after the round trip; else it stays up until Ctrl-C.
+import { parseArgs } from 'node:util';
+import { installDebianPackages, installNpmPackages, run } from './install-missing.mjs';
+
+const signals = ['SIGINT', 'SIGTERM'];
+const parent = process.ppid;
+
+function heading(text) {
+  console.log(`\n== ${text}`);
+}
+
+function readArguments() {
+  try {
+    return parseArgs({ options: { once: { type: 'boolean', default: false } } }).values;
+  } catch (error) {
+    throw new Error(`${error.message}. Usage: npm run quickstart [-- --once]`, { cause: error });
+  }
+}
+
+function checkPlatform() {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  if (major < 20 || (major === 20 && minor < 19)) {
+    throw new Error(`expected Node.js 20.19 or newer, this is ${process.versions.node}`);
+  }
+  if (process.platform !== 'linux') {
+    throw new Error(`expected Linux (Debian or Ubuntu), this is ${process.platform}`);
+  }
+}
+
+function prepare() {
+  heading('Preparing');
+  console.log(
+    'Wanted: the npm packages of package-lock.json in node_modules, and the Debian packages',
+  );
+  console.log('prosody and openssl. What is missing of them is installed now.');
+  installNpmPackages();
+  installDebianPackages(['prosody', 'openssl']);
+  run('npm', 'run', '--silent', 'build');
+  run('node_modules/.bin/tsc', '-p', 'tsconfig.tools.json');
+}
+
+/** Resolves at the first SIGINT or SIGTERM, or when npm is gone; a second signal ends the process at once. */
+function askedToStop() {
+  return new Promise((resolve) => {
+    for (const signal of signals) {
+      // Until now the support modules' own listeners ended the process, which then is exit code 130.
+      process.removeAllListeners(signal);
+      process.once(signal, () => {
+        for (const again of signals) process.once(again, () => process.exit(130));
+        resolve();
+      });
+    }
+    // npm does not pass a SIGTERM on: it only leaves us behind.
+    setInterval(() => process.ppid === parent || resolve(), 500).unref();
+  });
+}
+
+async function stayUp(site) {
+  const { printCurlLines, showArrivals } = await import('./quickstart-post.mjs');
+  const stopped = askedToStop();
+  heading('Your turn: paste these into another terminal. Ctrl-C here stops everything.');
+  printCurlLines(site);
+  heading(`What arrives at ${site.bob.jid}`);
+  await Promise.race([stopped, site.failed, showArrivals(site)]);
+  heading('Stopping');
+}
+
+async function main() {
+  const { once } = readArguments();
+  checkPlatform();
+  prepare(['prosody', 'openssl', ...(once ? [] : ['curl'])]);
+  const { startSite } = await import('./quickstart-site.mjs');
+  const { postBoth } = await import('./quickstart-post.mjs');
+  heading('Starting a private Prosody and the gateway, on 127.0.0.1 only');
+  const site = await startSite();
+  try {
+    await postBoth(site, heading);
+    const seconds = (performance.now() / 1000).toFixed(1);
+    heading(`Both messages arrived. Total time ${seconds} s.`);
+    if (!once) await stayUp(site);
+  } finally {
+    await site.stop();
+  }
+  console.log('All processes stopped, the temporary files removed.');
+}
+
+try {
+  await main();
+} catch (error) {
+  console.error(
+    `\nThe quick start failed: ${error instanceof Error ? error.message : String(error)}`,
+  );
+  process.exitCode = 1;
+}

@@ -1,0 +1,126 @@
+import { GatewayError } from '../core/errors.ts';
+import { quote } from '../core/quote.ts';
+import type { Secret } from '../core/secret.ts';
+import type { PresentedCredentials } from './basic-credentials.ts';
+import { createLogin, type LoginOptions, type Subject } from './login.ts';
+import { createUnmatchableHash, verifyPassword } from './password-hash.ts';
+import { createSenderTest } from './sender-pattern.ts';
+
+/** An account as it is configured. */
+export interface ApiAccountOptions {
+  /** In Unicode's form NFC. */
+  readonly username: string;
+  /** A scrypt hash in PHC string format. */
+  readonly passwordHash: Secret;
+  /** The domains that it may send for, normalised. */
+  readonly domains: readonly string[];
+  /** The localparts that it may send as, normalised; `*` stands for any characters. */
+  readonly senders: readonly string[];
+}
+
+/** An account that speaks as anybody within its scope. */
+export interface ApiAccount {
+  readonly username: string;
+  readonly domains: ReadonlySet<string>;
+  /** May it send as this localpart (normalised)? */
+  readonly isSender: (localpart: string) => boolean;
+}
+
+/** The configured API accounts. */
+export interface ApiAccounts {
+  /**
+   * Resolves with the account whose credentials these are; `realm` is the domain asked for,
+   * `address` the client's. Rejects with GatewayError `unauthenticated`, `too-many-requests` or
+   * `overloaded`.
+   */
+  authenticate(
+    credentials: PresentedCredentials,
+    realm: string,
+    address: string,
+  ): Promise<ApiAccount>;
+  /**
+   * Throws GatewayError `domain-not-allowed` or `sender-not-allowed` unless the account may send as
+   * `localpart` of `domain`, both normalised.
+   */
+  authorize(account: ApiAccount, domain: string, localpart: string): void;
+  /** Replaces the accounts; a password whose hash changed has to be right anew. */
+  update(accounts: readonly ApiAccountOptions[]): void;
+}
+
+/** What the API accounts need. */
+export interface ApiAccountsOptions extends LoginOptions {
+  readonly accounts: readonly ApiAccountOptions[];
+}
+
+interface StoredAccount extends ApiAccount {
+  readonly hash: string;
+}
+
+interface Accounts {
+  readonly byName: ReadonlyMap<string, StoredAccount>;
+  /** Stands in for unknown names, whose refusal must take as long as that of a wrong password. */
+  readonly nobody: StoredAccount;
+}
+
+interface AccountSubject extends Subject {
+  readonly account: ApiAccount;
+}
+
+/** Creates the API accounts. */
+export function createApiAccounts({ accounts, ...options }: ApiAccountsOptions): ApiAccounts {
+  const login = createLogin(options);
+  let current = load(accounts);
+  return {
+    async authenticate(presented, realm, address) {
+      const { account } = await login.authenticate({ presented, realm, address }, (username) =>
+        createSubject(username.normalize('NFC'), current),
+      );
+      return account;
+    },
+    authorize({ username, domains, isSender }, domain, localpart) {
+      if (!domains.has(domain)) {
+        const detail = `The API account ${quote(username)} may not send for ${domain}.`;
+        throw new GatewayError('domain-not-allowed', detail);
+      }
+      if (!isSender(localpart)) {
+        const detail = `The API account ${quote(username)} may not send as ${quote(localpart)}.`;
+        throw new GatewayError('sender-not-allowed', detail);
+      }
+    },
+    update(next) {
+      current = load(next);
+    },
+  };
+}
+
+function createSubject(username: string, { byName, nobody }: Accounts): AccountSubject {
+  const account = byName.get(username) ?? nobody;
+  const { hash } = account;
+  return {
+    account,
+    name: `account ${username}`,
+    identity: [username, hash],
+    check: async (password: string) => (await verifyPassword(password, hash)) && account !== nobody,
+  };
+}
+
+function load(accounts: readonly ApiAccountOptions[]): Accounts {
+  return {
+    byName: new Map(accounts.map((account) => [account.username, store(account)])),
+    nobody: {
+      username: '',
+      domains: new Set(),
+      isSender: () => false,
+      hash: createUnmatchableHash(accounts[0]?.passwordHash.reveal()),
+    },
+  };
+}
+
+function store({ username, passwordHash, domains, senders }: ApiAccountOptions): StoredAccount {
+  return {
+    username,
+    domains: new Set(domains),
+    isSender: createSenderTest(senders),
+    hash: passwordHash.reveal(),
+  };
+}

@@ -1,0 +1,100 @@
+import { GatewayError } from '../core/errors.ts';
+import type { Credentials, PresentedCredentials } from './basic-credentials.ts';
+import { createCredentialCache } from './credential-cache.ts';
+import type { Throttle } from './throttle.ts';
+
+/** A failed login; `user` is the name that was tried, abbreviated, when the credentials held one. */
+export interface LoginFailure {
+  readonly address: string;
+  readonly user: string | undefined;
+}
+
+/** What a login needs. */
+export interface LoginOptions {
+  /** How long right credentials are remembered; 0: not at all. */
+  readonly cacheMs: number;
+  /** Shared by all kinds of login, so that an address cannot guess twice as often. */
+  readonly throttle: Throttle;
+  /** Told of each failed login, for the log. */
+  readonly onFailure: (failure: LoginFailure) => void;
+}
+
+/** Who wants to log in, and where. */
+export interface Attempt {
+  readonly presented: PresentedCredentials;
+  /** The domain to log in for. */
+  readonly realm: string;
+  /** IP address of the client. */
+  readonly address: string;
+}
+
+/** Somebody whose password can be checked. */
+export interface Subject {
+  /** Names the subject for the throttle. */
+  readonly name: string;
+  /** What right credentials are remembered for, besides the password. */
+  readonly identity: readonly string[];
+  readonly check: (password: string) => Promise<boolean>;
+}
+
+/** The way from credentials to a subject that has proven itself. */
+export interface Login {
+  /**
+   * Resolves with the subject that `find` made of the user name, once its password is known to be
+   * right. Rejects with GatewayError `unauthenticated`, `too-many-requests`, or as its check does.
+   */
+  authenticate<T extends Subject>(
+    attempt: Attempt,
+    find: (username: string) => T | undefined,
+  ): Promise<T>;
+}
+
+const maxLoggedLength = 100;
+
+/** Creates a login with a cache of its own. */
+export function createLogin({ cacheMs, throttle, onFailure }: LoginOptions): Login {
+  const cache = createCredentialCache(cacheMs);
+
+  const refuse = ({ address, realm }: Attempt, username?: string): GatewayError => {
+    onFailure({ address, user: username?.slice(0, maxLoggedLength) });
+    return unauthenticated(realm);
+  };
+  const refuseUnchecked = (attempt: Attempt, username?: string): GatewayError => {
+    throttle.fail(attempt.address);
+    return refuse(attempt, username);
+  };
+  const isRight = (
+    address: string,
+    { name, identity, check }: Subject,
+    password: string,
+  ): true | Promise<boolean> => {
+    const key = cache.keyOf([...identity, password]);
+    // Only a fresh check is throttled; whoever waited for one may find it done by another.
+    return (
+      cache.known(key) ??
+      throttle.attempt(address, name, async () => cache.resolve(key, () => check(password)))
+    );
+  };
+
+  return {
+    async authenticate(attempt, find) {
+      const { presented, realm, address } = attempt;
+      if (presented === 'missing') throw unauthenticated(realm);
+      if (presented === 'malformed') throw refuseUnchecked(attempt);
+      const { username, password }: Credentials = presented;
+      const subject = find(username);
+      if (subject === undefined) throw refuseUnchecked(attempt, username);
+      if (!(await isRight(address, subject, password))) throw refuse(attempt, username);
+      return subject;
+    },
+  };
+}
+
+/** The one answer to no, bad and unknown credentials. */
+function unauthenticated(realm: string): GatewayError {
+  return new GatewayError(
+    'unauthenticated',
+    'Log in with HTTP Basic authentication and credentials that are right for this domain.',
+    { realm },
+  );
+}

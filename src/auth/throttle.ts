@@ -1,0 +1,85 @@
+import { hash } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
+import { GatewayError } from '../core/errors.ts';
+import { addressKey } from './address-key.ts';
+import { createFailureGate, type FailureGate } from './failure-gate.ts';
+
+/** How many failed logins are allowed in the `windowMs` that begin with the first of them. */
+export interface ThrottleOptions {
+  readonly perAddress: number;
+  readonly perUser: number;
+  readonly windowMs: number;
+}
+
+/** Bounds how fast passwords can be guessed; only failures count, by client address and by user. */
+export interface Throttle {
+  /**
+   * Resolves with what `check` says, and counts a `false`. Rejects with GatewayError
+   * `too-many-requests`, without checking, when the failures have reached a limit. Attempts under
+   * way may become failures: those that could exceed a limit wait, at most some 10 s, and are then
+   * rejected as `authentication-unavailable`.
+   */
+  attempt(address: string, user: string, check: () => Promise<boolean>): Promise<boolean>;
+  /** Counts a failure that needed no check. */
+  fail(address: string): void;
+}
+
+const maxWaitMs = 10_000;
+const maxProvenPairs = 10_000;
+
+interface Slot {
+  readonly gate: FailureGate;
+  readonly key: string;
+}
+
+/** Creates a throttle that has counted nothing yet. */
+export function createThrottle({ perAddress, perUser, windowMs }: ThrottleOptions): Throttle {
+  const byAddress = createFailureGate(perAddress, windowMs, 'from this address');
+  const byUser = createFailureGate(perUser, windowMs, 'of this user');
+  // Where a user has logged in before, failures from elsewhere must not lock that user out.
+  const proven = new LRUCache<string, true>({ max: maxProvenPairs });
+
+  return {
+    async attempt(address, user, check) {
+      const place: Slot = { gate: byAddress, key: addressKey(address) };
+      // A digest, because a name that was only tried may be as long as a header.
+      const name: Slot = { gate: byUser, key: hash('sha256', user, 'base64') };
+      const pair = `${name.key} ${place.key}`;
+      const isRight = await attemptIn(proven.has(pair) ? [place] : [place, name], async () => {
+        const answer = await check();
+        if (answer) proven.set(pair, true);
+        else for (const { gate, key } of [place, name]) gate.fail(key);
+        return answer;
+      });
+      return isRight;
+    },
+    fail: (address) => byAddress.fail(addressKey(address)),
+  };
+}
+
+async function attemptIn(slots: readonly Slot[], check: () => Promise<boolean>): Promise<boolean> {
+  const deadline = performance.now() + maxWaitMs;
+  // Nothing is awaited between the last look and entering, so no other attempt comes between.
+  for (let full = findFull(slots); full !== undefined; full = findFull(slots)) {
+    if (performance.now() > deadline) throw tooSlow();
+    await full.gate.nextLeave(full.key);
+  }
+  for (const { gate, key } of slots) gate.enter(key);
+  try {
+    return await check();
+  } finally {
+    for (const { gate, key } of slots) gate.leave(key);
+  }
+}
+
+function findFull(slots: readonly Slot[]): Slot | undefined {
+  return slots.find(({ gate, key }) => !gate.hasRoom(key));
+}
+
+function tooSlow(): GatewayError {
+  return new GatewayError(
+    'authentication-unavailable',
+    'Too many logins of the same address or user are being checked.',
+    { retryAfterSeconds: 1 },
+  );
+}

@@ -1,0 +1,83 @@
+import { GatewayError } from '../core/errors.ts';
+import { createJid, type Jid, JidError, parseJid } from '../core/jid.ts';
+import type { PasswordCheck } from '../core/password-check.ts';
+import type { PresentedCredentials } from './basic-credentials.ts';
+import { createLogin, type LoginOptions, type Subject } from './login.ts';
+import { isPermitted } from './permissions.ts';
+
+/** The XMPP users, who send as themselves. */
+export interface Users {
+  /**
+   * Resolves with the bare JID of the user whose credentials these are, on `domain` (normalised);
+   * `address` is the client's. Rejects with GatewayError `unauthenticated`, `too-many-requests` or
+   * `authentication-unavailable`.
+   */
+  authenticate(credentials: PresentedCredentials, domain: string, address: string): Promise<Jid>;
+  /** Throws GatewayError `permission-missing` unless the user has the xmppgateway permission. */
+  authorize(user: Jid): void;
+  /** Replaces the permissions: bare JIDs and `*@domain`, normalised. */
+  update(permissions: readonly string[]): void;
+}
+
+/** What the users need. */
+export interface UsersOptions extends LoginOptions {
+  readonly passwordCheck: PasswordCheck;
+  /** Who has the xmppgateway permission: bare JIDs and `*@domain`, normalised. */
+  readonly permissions: readonly string[];
+}
+
+interface UserSubject extends Subject {
+  readonly jid: Jid;
+}
+
+/** Creates the users of the XMPP server that `passwordCheck` asks. */
+export function createUsers({ passwordCheck, permissions, ...options }: UsersOptions): Users {
+  const login = createLogin(options);
+  let permitted = new Set(permissions);
+  return {
+    async authenticate(presented, domain, address) {
+      const { jid } = await login.authenticate(
+        { presented, realm: domain, address },
+        (username) => {
+          const found = findUser(username, domain);
+          return found && createSubject(found, passwordCheck);
+        },
+      );
+      return jid;
+    },
+    authorize(user) {
+      if (isPermitted(user, permitted)) return;
+      throw new GatewayError(
+        'permission-missing',
+        `${user.toString()} needs the xmppgateway permission: an operator can grant it.`,
+      );
+    },
+    update(next) {
+      permitted = new Set(next);
+    },
+  };
+}
+
+function createSubject(jid: Jid, passwordCheck: PasswordCheck): UserSubject {
+  const name = jid.toString();
+  return {
+    jid,
+    name: `user ${name}`,
+    identity: [name],
+    check: (password: string) => passwordCheck(jid, password),
+  };
+}
+
+/** The user of a Basic user name: a localpart, or a bare JID of the same domain. */
+function findUser(username: string, domain: string): Jid | undefined {
+  try {
+    if (!username.includes('@')) return createJid(username, domain);
+    const jid = parseJid(username);
+    const isBareHere =
+      jid.local !== undefined && jid.resource === undefined && jid.domain === domain;
+    return isBareHere ? jid : undefined;
+  } catch (error) {
+    if (error instanceof JidError) return undefined;
+    throw error;
+  }
+}

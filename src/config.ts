@@ -1,0 +1,163 @@
+import { dirname } from 'node:path';
+import type { ApiAccountOptions } from './auth/api-accounts.ts';
+import { ConfigError, type ConfigFault } from './config/faults.ts';
+import { type ConfigFiles, readConfigFiles, readText, reasonOf } from './config/files.ts';
+import { locate, readIssue } from './config/issues.ts';
+import { findRuleFaults, findUsableParts } from './config/rules.ts';
+import { type ConfigValues, configSchema } from './config/schema.ts';
+import { parseConfigSource } from './config/source.ts';
+import { Secret } from './core/secret.ts';
+
+export { ConfigError, type ConfigFault } from './config/faults.ts';
+export { type ConfigKey, configKeys } from './config/keys.ts';
+
+/** The configuration, complete and valid; frozen to its depths. Domains and JIDs are normalised. */
+export interface Config {
+  readonly component: {
+    readonly domain: string;
+    readonly host: string;
+    readonly port: number;
+    readonly secret: Secret;
+  };
+  readonly domains: readonly string[];
+  readonly c2s: {
+    readonly host: string;
+    readonly port: number;
+    readonly security: 'starttls' | 'tls' | 'plaintext';
+    /** CA certificates in PEM, in place of the system's. */
+    readonly ca: string | undefined;
+  };
+  readonly http: {
+    readonly host: string;
+    readonly port: number;
+    /** Certificate and private key in PEM. */
+    readonly tls: { readonly cert: string; readonly key: Secret } | undefined;
+    readonly insecure: boolean;
+    /** IP addresses and CIDR networks. */
+    readonly trustedProxies: readonly string[];
+  };
+  readonly apiAccounts: readonly ApiAccountOptions[];
+  readonly permissions: {
+    /** Bare JIDs and `*@domain`. */
+    readonly xmppgateway: readonly string[];
+  };
+  readonly delivery: {
+    readonly confirmTimeoutMs: number;
+    readonly silenceTimeoutMs: number;
+    readonly maxInFlight: number;
+    readonly maxInFlightBytes: number;
+  };
+  readonly auth: {
+    readonly cacheMs: number;
+    readonly timeoutMs: number;
+    readonly throttle: {
+      readonly perAddress: number;
+      readonly perUser: number;
+      readonly windowMs: number;
+    };
+  };
+  readonly limits: {
+    readonly bodyBytes: number;
+    readonly stanzaBytes: number;
+    readonly depth: number;
+    readonly attributes: number;
+  };
+  readonly log: { readonly level: ConfigValues['log']['level'] };
+}
+
+/** Reads a configuration file and the files that it names; rejects with ConfigError, all faults in it. */
+export async function loadConfig(path: string): Promise<Config> {
+  const source = parseConfigSource(await readConfigText(path));
+  if (source.value === undefined) throw new ConfigError(path, source.faults);
+  const parsed = configSchema.safeParse(source.value);
+  const parts = findUsableParts(source.value) ?? {};
+  const found = [...(parsed.error?.issues ?? []).flatMap(readIssue), ...findRuleFaults(parts)];
+  const files = await readConfigFiles(parts, dirname(path), found);
+  const faults = [...source.faults, ...found.map((fault) => locate(fault, source))];
+  if (!parsed.success || faults.length > 0) throw new ConfigError(path, sortByLine(faults));
+  return freeze(buildConfig(parsed.data, files));
+}
+
+async function readConfigText(path: string): Promise<string> {
+  try {
+    return await readText(path);
+  } catch (error) {
+    const expected = 'a configuration file that can be read';
+    throw new ConfigError(path, [{ path: '', line: undefined, expected, got: reasonOf(error) }]);
+  }
+}
+
+function sortByLine(faults: readonly ConfigFault[]): ConfigFault[] {
+  return faults.toSorted((a, b) => (a.line ?? 0) - (b.line ?? 0));
+}
+
+function buildConfig(values: ConfigValues, files: ConfigFiles): Config {
+  const { component, domains, c2s, http, permissions, delivery, auth, limits, log } = values;
+  return {
+    component: {
+      domain: component.domain,
+      host: component.host,
+      port: component.port,
+      secret: buildSecret(component.secret ?? files.secret),
+    },
+    domains,
+    c2s: {
+      host: c2s.host ?? component.host,
+      port: c2s.port,
+      security: c2s.security,
+      ca: files.ca,
+    },
+    http: {
+      host: http.host,
+      port: http.port,
+      tls: buildTls(files),
+      insecure: http.insecure,
+      trustedProxies: http.trusted_proxies,
+    },
+    apiAccounts: values.api_accounts.map((account) => ({
+      username: account.username,
+      passwordHash: new Secret(account.password_hash),
+      domains: account.domains,
+      senders: account.senders,
+    })),
+    permissions: { xmppgateway: permissions.xmppgateway.map(({ pattern }) => pattern) },
+    delivery: {
+      confirmTimeoutMs: delivery.confirm_timeout_ms,
+      silenceTimeoutMs: delivery.silence_timeout_ms,
+      maxInFlight: delivery.max_in_flight,
+      maxInFlightBytes: delivery.max_in_flight_bytes,
+    },
+    auth: {
+      cacheMs: auth.cache_ms,
+      timeoutMs: auth.timeout_ms,
+      throttle: {
+        perAddress: auth.throttle.per_address,
+        perUser: auth.throttle.per_user,
+        windowMs: auth.throttle.window_ms,
+      },
+    },
+    limits: {
+      bodyBytes: limits.body_bytes,
+      stanzaBytes: limits.stanza_bytes,
+      depth: limits.depth,
+      attributes: limits.attributes,
+    },
+    log,
+  };
+}
+
+function buildSecret(text: string | undefined): Secret {
+  if (text === undefined) throw new TypeError('a configuration without faults has a secret');
+  return new Secret(text);
+}
+
+function buildTls({ cert, key }: ConfigFiles): Config['http']['tls'] {
+  return cert === undefined || key === undefined ? undefined : { cert, key: new Secret(key) };
+}
+
+function freeze<T extends object>(value: T): T {
+  for (const member of Object.values(value)) {
+    if (typeof member === 'object' && member !== null) freeze(member);
+  }
+  return Object.freeze(value);
+}

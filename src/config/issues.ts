@@ -1,0 +1,61 @@
+import type { z } from 'zod';
+import {
+  type ConfigFault,
+  type ConfigPath,
+  describeKind,
+  describeValue,
+  type FoundFault,
+  findNearest,
+  formatPath,
+} from './faults.ts';
+import { configKeys } from './keys.ts';
+import type { ConfigSource } from './source.ts';
+
+/** The faults that an issue of the schema stands for. */
+export function readIssue(issue: z.core.$ZodIssue): FoundFault[] {
+  const { path, message: expected } = issue;
+  if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownKey(path, key));
+  if (issue.code === 'invalid_type' && ['object', 'array'].includes(issue.expected)) {
+    return [{ path, expected, got: describeKind }];
+  }
+  return [{ path, expected }];
+}
+
+function unknownKey(path: ConfigPath, key: string): FoundFault {
+  const known = keysBelow(path);
+  const meant = findNearest(key, known) ?? findElsewhere(key);
+  const expected =
+    meant === undefined
+      ? `one of the keys ${known.join(', ')}`
+      : `a known key (did you mean ${meant}?)`;
+  return { path: [...path, key], expected, got: () => 'an unknown one' };
+}
+
+function keysBelow(path: ConfigPath): string[] {
+  const place = formatPath(path).replace(/\[\d+\]/g, '[]');
+  const prefix = place && `${place}.`;
+  const names = configKeys()
+    .filter((key) => key.path.startsWith(prefix))
+    .map((key) => key.path.slice(prefix.length).replace(/[.[].*/, ''));
+  return [...new Set(names)];
+}
+
+function findElsewhere(key: string): string | undefined {
+  return configKeys().find(({ path }) => path.endsWith(`.${key}`))?.path;
+}
+
+/** Completes a fault with what stands at its place, and in which line. */
+export function locate(
+  { path, expected, got = (value) => describeValue(path, value) }: FoundFault,
+  { value, lineOf }: ConfigSource,
+): ConfigFault {
+  return { path: formatPath(path), line: lineOf(path), expected, got: got(valueAt(value, path)) };
+}
+
+function valueAt(root: unknown, path: ConfigPath): unknown {
+  return path.reduce(
+    (value: unknown, step): unknown =>
+      typeof value === 'object' && value !== null ? Reflect.get(value, step) : undefined,
+    root,
+  );
+}

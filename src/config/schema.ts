@@ -1,0 +1,168 @@
+import { isIP } from 'node:net';
+import { z } from 'zod';
+import { isPasswordHash } from '../auth/password-hash.ts';
+import { parsePermission } from '../auth/permissions.ts';
+import { parseSenderPattern } from '../auth/sender-pattern.ts';
+import { JidError, parseDomain } from '../core/jid.ts';
+
+// The message of each schema says what is expected; it completes "expected …, got …".
+
+/** A text that `parse` turns into a value; a JidError of it is a fault. */
+function parsed<T>(expected: string, parse: (text: string) => T) {
+  return z.string({ error: expected }).transform((value, context): T => {
+    try {
+      return parse(value);
+    } catch (error) {
+      if (!(error instanceof JidError)) throw error;
+      context.addIssue({ code: 'custom', message: expected });
+      return z.NEVER;
+    }
+  });
+}
+
+function text(expected: string, isRight: (value: string) => boolean) {
+  return z.string({ error: expected }).refine(isRight, { error: expected });
+}
+
+function integer(min: number, max: number, unit = '') {
+  const expected = `an integer from ${min} to ${max}${unit && ` (${unit})`}`;
+  const isRight = (value: number): boolean =>
+    Number.isInteger(value) && value >= min && value <= max;
+  return z.number({ error: expected }).refine(isRight, { error: expected });
+}
+
+function mapping<T extends z.ZodRawShape>(shape: T) {
+  return z.strictObject(shape, {
+    error: `a mapping with the keys ${Object.keys(shape).join(', ')}`,
+  });
+}
+
+function list<T extends z.ZodType>(item: T, expected: string) {
+  return z.array(item, { error: expected });
+}
+
+function isPrintable(value: string): boolean {
+  return value !== '' && !/[\u0000-\u001f\u007f-\u009f]/.test(value);
+}
+
+function isHost(value: string): boolean {
+  return isIP(value) !== 0 || /^(?=.{1,253}$)\w([\w-]*\w)?(\.\w([\w-]*\w)?)*\.?$/.test(value);
+}
+
+function isNetwork(value: string): boolean {
+  const [address = '', prefix, ...rest] = value.split('/');
+  const bits = isIP(address) === 4 ? 32 : 128;
+  const isAddress = isIP(address) !== 0 && !address.includes('%') && rest.length === 0;
+  return (
+    isAddress && (prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits))
+  );
+}
+
+/** A domain that an XMPP server may host. */
+const domain = parsed('a domain such as example.org', parseDomain);
+
+/** An IP address, or a name to look up. */
+const host = text('a host name or an IP address (IPv6 without brackets)', isHost);
+
+/** A file, seen from the folder of the configuration. */
+const file = text('the path of a file', isPrintable);
+
+/** What a secret may be, in the configuration or in a file of its own. */
+export const secret = text(
+  'text without control characters, not empty, in quotes if it looks like a number',
+  isPrintable,
+);
+
+/** Whom a permission is for. */
+const permission = parsed('a bare JID such as bot@example.org, or *@example.org', parsePermission);
+
+/** The name of an API account. */
+const username = text(
+  'a name without colons and control characters, not empty',
+  (name) => isPrintable(name) && !name.includes(':'),
+).transform((name) => name.normalize('NFC'));
+
+const port = integer(1, 65_535);
+const milliseconds = (min: number, max: number) => integer(min, max, 'milliseconds');
+const bytes = (min: number, max: number) => integer(min, max, 'bytes');
+
+const apiAccount = mapping({
+  username,
+  password_hash: text(
+    'a hash made by the hash-password command, such as $scrypt$ln=14,r=8,p=1$…$…',
+    isPasswordHash,
+  ),
+  domains: list(domain, 'a list of domains').min(1, 'at least one domain'),
+  senders: list(
+    parsed('a localpart in which * stands for any characters', parseSenderPattern),
+    'a list of localparts in which * stands for any characters',
+  )
+    .min(1, 'at least one sender')
+    .default(['*']),
+});
+
+/** The configuration file: every key, its type, its bounds and its default. */
+export const configSchema = mapping({
+  component: mapping({
+    domain,
+    host: host.default('127.0.0.1'),
+    port: port.default(5347),
+    secret: secret.optional(),
+    secret_file: file.optional(),
+  }),
+  domains: list(domain, 'a list of domains').min(1, 'at least one domain'),
+  c2s: mapping({
+    host: host.optional().meta({ default: 'component.host' }),
+    port: port.default(5222),
+    security: z
+      .enum(['starttls', 'tls', 'plaintext'], { error: 'starttls, tls or plaintext' })
+      .default('starttls'),
+    ca_file: file.optional(),
+  }).prefault({}),
+  http: mapping({
+    host: host.default('127.0.0.1'),
+    port: port.default(8080),
+    tls: mapping({ cert_file: file, key_file: file }).optional(),
+    insecure: z.boolean({ error: 'true or false' }).default(false),
+    trusted_proxies: list(
+      text('an IP address or a network such as 192.0.2.0/24', isNetwork),
+      'a list of IP addresses and networks',
+    ).default([]),
+  }).prefault({}),
+  api_accounts: list(apiAccount, 'a list of API accounts').default([]),
+  permissions: mapping({
+    xmppgateway: list(permission, 'a list of bare JIDs and *@domain').default([]),
+  }).prefault({}),
+  delivery: mapping({
+    confirm_timeout_ms: milliseconds(1, 3_600_000).default(30_000),
+    silence_timeout_ms: milliseconds(1, 3_600_000).default(10_000),
+    max_in_flight: integer(1, 1_000_000).default(4000),
+    max_in_flight_bytes: bytes(1, 1_073_741_824).default(67_108_864),
+  }).prefault({}),
+  auth: mapping({
+    cache_ms: milliseconds(0, 86_400_000).default(60_000),
+    timeout_ms: milliseconds(1, 600_000).default(10_000),
+    throttle: mapping({
+      per_address: integer(1, 1_000_000).default(30),
+      per_user: integer(1, 1_000_000).default(10),
+      window_ms: milliseconds(1, 86_400_000).default(60_000),
+    }).prefault({}),
+  }).prefault({}),
+  limits: mapping({
+    body_bytes: bytes(1, 67_108_864).default(262_144),
+    stanza_bytes: bytes(1, 67_108_864).default(262_144),
+    // Prosody loses what is nested deeper than 124 levels when it archives it.
+    depth: integer(1, 124).default(32),
+    attributes: integer(1, 10_000).default(256),
+  }).prefault({}),
+  log: mapping({
+    level: z
+      .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], {
+        error: 'trace, debug, info, warn, error, fatal or silent',
+      })
+      .default('info'),
+  }).prefault({}),
+});
+
+/** The keys of the file with their values, defaults filled in. */
+export type ConfigValues = z.output<typeof configSchema>;

@@ -1,0 +1,84 @@
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isNode,
+  isScalar,
+  isSeq,
+  LineCounter,
+  parseDocument,
+  type YAMLError,
+} from 'yaml';
+import { type ConfigFault, type ConfigPath, formatPath } from './faults.ts';
+
+/** What a YAML text holds, and where. */
+export interface ConfigSource {
+  /** `undefined` when the faults leave nothing to look at. */
+  readonly value: unknown;
+  readonly faults: readonly ConfigFault[];
+  /** Line, from 1, of the key or list item at the path, or else of what is nearest around it. */
+  readonly lineOf: (path: ConfigPath) => number | undefined;
+}
+
+/** Parses YAML 1.2, core schema: no tags of one's own, no merge keys, few aliases, no duplicate keys. */
+export function parseConfigSource(text: string): ConfigSource {
+  const lines = new LineCounter();
+  const document = parseDocument(text, {
+    schema: 'core',
+    merge: false,
+    prettyErrors: false,
+    lineCounter: lines,
+    logLevel: 'error',
+  });
+  const errors = [...document.errors, ...document.warnings];
+  const faults = errors.map((error) => describeError(error, text, lines));
+  const lineOf = (path: ConfigPath): number | undefined => {
+    const offset = findOffset(document, path);
+    return offset === undefined ? undefined : lines.linePos(offset).line;
+  };
+  if (errors.some(({ code }) => code !== 'DUPLICATE_KEY'))
+    return { value: undefined, faults, lineOf };
+  try {
+    return { value: document.toJS({ maxAliasCount: 100 }), faults, lineOf };
+  } catch (error) {
+    if (!(error instanceof ReferenceError)) throw error;
+    const got = 'an alias without its anchor, or too many aliases';
+    return { value: undefined, faults: [...faults, notYaml(undefined, got)], lineOf };
+  }
+}
+
+function describeError(error: YAMLError, text: string, lines: LineCounter): ConfigFault {
+  const [offset] = error.pos;
+  const { line } = lines.linePos(offset);
+  if (error.code === 'DUPLICATE_KEY') {
+    const key = /^[\w-]+/.exec(text.slice(offset, offset + 64))?.[0] ?? '';
+    return { path: formatPath([key]), line, expected: 'each key only once', got: 'it twice' };
+  }
+  // What follows a colon in these messages is cited from the file and may be a secret.
+  return notYaml(line, error.message.replace(/(?<=\S): .*/s, ''));
+}
+
+function notYaml(line: number | undefined, got: string): ConfigFault {
+  return { path: '', line, expected: 'YAML', got };
+}
+
+function findOffset(document: Document, path: ConfigPath): number | undefined {
+  let node: unknown = document.contents;
+  let offset: number | undefined;
+  for (const step of path) {
+    if (isAlias(node)) node = node.resolve(document);
+    let place: unknown;
+    if (isMap(node)) {
+      const pair = node.items.find(({ key }) => isScalar(key) && String(key.value) === step);
+      place = pair?.key;
+      node = pair?.value;
+    } else if (isSeq(node) && typeof step === 'number') {
+      node = node.items[step];
+      place = node;
+    } else {
+      return offset;
+    }
+    offset = (isNode(place) ? place.range?.[0] : undefined) ?? offset;
+  }
+  return offset;
+}

@@ -1,0 +1,152 @@
+/** How a problem is told over HTTP, and whether the caller may send the same request again. */
+interface Problem {
+  readonly status: number;
+  readonly title: string;
+  readonly retry: string;
+}
+
+/**
+ * Every refusal a caller can meet: code → status and words. `bounced` has the status of its
+ * stanza error instead (stanza-error.ts).
+ */
+export const problems = {
+  'malformed-body': {
+    status: 400,
+    title: 'The body is not well-formed.',
+    retry: 'No: the same body will be refused again.',
+  },
+  unauthenticated: {
+    status: 401,
+    title: 'Valid credentials are required.',
+    retry: 'No: only with other credentials.',
+  },
+  'permission-missing': {
+    status: 403,
+    title: 'The user lacks the xmppgateway permission.',
+    retry: 'No: an operator has to grant the permission first.',
+  },
+  'domain-not-allowed': {
+    status: 403,
+    title: 'The API account may not send for this domain.',
+    retry: 'No: an operator has to extend the account first.',
+  },
+  'sender-not-allowed': {
+    status: 403,
+    title: 'The API account may not send as this user.',
+    retry: 'No: an operator has to extend the account first.',
+  },
+  'unknown-domain': {
+    status: 404,
+    title: 'This gateway does not serve the domain.',
+    retry: 'No: use a domain that the gateway is configured for.',
+  },
+  'not-found': {
+    status: 404,
+    title: 'There is nothing at this URL.',
+    retry: 'No: correct the URL.',
+  },
+  'method-not-allowed': {
+    status: 405,
+    title: 'The URL does not have this method.',
+    retry: 'No: use a method that the Allow header names.',
+  },
+  'too-large': {
+    status: 413,
+    title: 'The body or the stanza is too large.',
+    retry: 'No: send a smaller message.',
+  },
+  'unsupported-media-type': {
+    status: 415,
+    title: 'The media type, charset or encoding of the body is not supported.',
+    retry: 'No: send application/json or application/xml in UTF-8, not compressed.',
+  },
+  'invalid-message': {
+    status: 422,
+    title: 'The body is not a message that the gateway may send.',
+    retry: 'No: correct what the errors point at.',
+  },
+  'too-many-requests': {
+    status: 429,
+    title: 'Too many failed logins.',
+    retry: 'Yes, after the seconds that Retry-After names.',
+  },
+  bounced: {
+    status: 502,
+    title: 'The XMPP server returned the message with an error.',
+    retry:
+      'It depends on error_type: wait means later, modify and auth mean with changes, cancel means no.',
+  },
+  internal: {
+    status: 500,
+    title: 'The gateway failed.',
+    retry:
+      'The message may or may not have been sent; tell the operator the instance of this problem.',
+  },
+  'xmpp-unavailable': {
+    status: 503,
+    title: 'The XMPP server is not reachable.',
+    retry: 'Yes, safely: nothing was sent.',
+  },
+  'authentication-unavailable': {
+    status: 503,
+    title: 'The XMPP server could not check the password.',
+    retry: 'Yes, safely: nothing was sent.',
+  },
+  overloaded: {
+    status: 503,
+    title: 'Too many messages are in flight.',
+    retry: 'Yes, safely: nothing was sent.',
+  },
+  'delivery-unknown': {
+    status: 504,
+    title: 'The message was sent, but the XMPP server did not confirm it.',
+    retry: 'It may duplicate: the message may have arrived.',
+  },
+} as const satisfies Record<string, Problem>;
+
+/** The stable name of a refusal. */
+export type ProblemCode = keyof typeof problems;
+
+/** One fault in a body: where (RFC 6901 pointer, or `/message/@to` style for XML) and what is wrong. */
+export interface Fault {
+  readonly pointer: string;
+  readonly detail: string;
+}
+
+/** The stanza error that a message came back with (RFC 6120 §8.3). */
+export interface StanzaError {
+  readonly condition: string;
+  readonly type: string | undefined;
+  readonly text: string | undefined;
+}
+
+/** What accompanies a refusal besides its code and detail. */
+export interface GatewayErrorOptions {
+  readonly errors?: readonly Fault[];
+  readonly retryAfterSeconds?: number;
+  /** The methods that the URL has, for 405. */
+  readonly allow?: readonly string[];
+  /** The realm to authenticate for (401). */
+  readonly realm?: string;
+  readonly stanzaError?: StanzaError;
+  readonly cause?: unknown;
+}
+
+/** A refusal that the caller may learn. Any other error is a bug and is told as `internal`. */
+export class GatewayError extends Error {
+  override readonly name = 'GatewayError';
+  readonly code: ProblemCode;
+  readonly options: GatewayErrorOptions;
+
+  /** `detail` is a sentence for the caller: what is wrong, what was expected, the way out. */
+  constructor(code: ProblemCode, detail: string, options: GatewayErrorOptions = {}) {
+    super(detail, { cause: options.cause });
+    this.code = code;
+    this.options = options;
+  }
+}
+
+/** Refuses a message for one fault. */
+export function invalidMessage(pointer: string, detail: string): GatewayError {
+  return new GatewayError('invalid-message', detail, { errors: [{ pointer, detail }] });
+}

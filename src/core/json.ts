@@ -1,0 +1,112 @@
+import { GatewayError } from './errors.ts';
+import { createFaultList, escapePointer } from './fault-list.ts';
+import { quote } from './quote.ts';
+
+/**
+ * The value of a JSON text (RFC 8259), one byte order mark at its start ignored. Throws
+ * GatewayError: `malformed-body`; `invalid-message` for equal names in one object.
+ */
+export function parseJson(text: string): unknown {
+  const json = text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch (error) {
+    throw new GatewayError('malformed-body', describeSyntaxError(json, error));
+  }
+  refuseDuplicates(json);
+  return value;
+}
+
+/** The engine's own message would repeat parts of the body: only the position is taken from it. */
+function describeSyntaxError(json: string, error: unknown): string {
+  const message = error instanceof Error ? error.message : '';
+  if (message === 'Unexpected end of JSON input') return 'The body is not JSON: it ends too early.';
+  const position = / (?:in|after) JSON at position (\d+)(?: \(line \d+ column \d+\))?$/.exec(
+    message,
+  )?.[1];
+  if (position === undefined) return 'The body is not JSON.';
+  const before = json.slice(0, Number(position));
+  const line = before.split('\n').length;
+  const column = before.length - before.lastIndexOf('\n');
+  return `The body is not JSON: the fault is at line ${line}, column ${column}.`;
+}
+
+/** An object or array that is being scanned. */
+interface Frame {
+  /** The names seen in an object; undefined for an array. */
+  readonly names: Set<string> | undefined;
+  /** The name or index of the member being scanned. */
+  key: string | number;
+  expectsName: boolean;
+}
+
+/** RFC 8259 §4: names SHOULD be unique; what a parser makes of others is anybody's guess. */
+function refuseDuplicates(json: string): void {
+  const faults = createFaultList();
+  const open: Frame[] = [];
+  let frame: Frame | undefined;
+  // The text is known to be JSON, so brackets, commas and strings are all that has to be seen.
+  for (let index = 0; index < json.length; index += 1) {
+    switch (json.charCodeAt(index)) {
+      case 0x22: {
+        const end = findStringEnd(json, index);
+        if (frame?.expectsName) {
+          noteName(frame, readName(json, index, end), () => {
+            const pointer = open.map(({ key }) => `/${escapePointer(String(key))}`).join('');
+            const name = quote(String(open.at(-1)?.key));
+            faults.add(pointer, `The name ${name} stands more than once in one object.`);
+          });
+        }
+        index = end;
+        break;
+      }
+      case 0x7b: // {
+        frame = { names: new Set(), key: '', expectsName: true };
+        open.push(frame);
+        break;
+      case 0x5b: // [
+        frame = { names: undefined, key: 0, expectsName: false };
+        open.push(frame);
+        break;
+      case 0x7d: // }
+      case 0x5d: // ]
+        open.pop();
+        frame = open.at(-1);
+        break;
+      case 0x2c: // ,
+        if (frame !== undefined) nextMember(frame);
+    }
+  }
+  if (!faults.isEmpty()) throw faults.toError();
+}
+
+function noteName(frame: Frame, name: string, onDuplicate: () => void): void {
+  frame.key = name;
+  frame.expectsName = false;
+  if (frame.names?.has(name)) onDuplicate();
+  frame.names?.add(name);
+}
+
+function nextMember(frame: Frame): void {
+  if (typeof frame.key === 'number') frame.key += 1;
+  else frame.expectsName = true;
+}
+
+/** Index of the quotation mark that ends the string beginning at `start`. */
+function findStringEnd(json: string, start: number): number {
+  let end = json.indexOf('"', start + 1);
+  while (isEscaped(json, end)) end = json.indexOf('"', end + 1);
+  return end;
+}
+
+function isEscaped(json: string, index: number): boolean {
+  let first = index;
+  while (json.charCodeAt(first - 1) === 0x5c) first -= 1;
+  return (index - first) % 2 === 1;
+}
+
+function readName(json: string, start: number, end: number): string {
+  const raw = json.slice(start + 1, end);
+  return raw.includes('\\') ? String(JSON.parse(`"${raw}"`)) : raw;
+}

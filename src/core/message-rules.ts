@@ -1,0 +1,168 @@
+import type { FaultList } from './fault-list.ts';
+import { type Jid, JidError, parseJid } from './jid.ts';
+import { type MessageLimits, type MessageType, messageTypes } from './message.ts';
+import { quote } from './quote.ts';
+import {
+  clientNamespace,
+  componentNamespace,
+  qualifiedName,
+  type XmlAttribute,
+  type XmlElement,
+  type XmlNode,
+  xmlAttributeNames,
+  xmlNamespace,
+} from './xml.ts';
+
+/** What a message is read with. */
+export interface MessageContext {
+  /** The sender, which the gateway assigns. */
+  readonly from: Jid;
+  readonly limits: MessageLimits;
+  /** The component's own domain, prepared (parseDomain). */
+  readonly componentDomain: string;
+  /** Makes an id for a message that has none. */
+  readonly createId: () => string;
+}
+
+/** RFC 6121 §5.2.2; `error` and unknown types are refused. */
+export function readType(
+  text: string,
+  pointer: string,
+  faults: FaultList,
+): MessageType | undefined {
+  const type = messageTypes.find((known) => known === text);
+  if (type === undefined) {
+    faults.add(pointer, `Expected the type ${messageTypes.join(', ')}, got ${quote(text)}.`);
+  }
+  return type;
+}
+
+/** The prepared address of the recipient, anywhere but in the component's own domain. */
+export function readRecipient(
+  text: string,
+  pointer: string,
+  componentDomain: string,
+  faults: FaultList,
+): Jid | undefined {
+  try {
+    const to = parseJid(text);
+    if (to.domain !== componentDomain) return to;
+    faults.add(pointer, `Nobody can be reached at ${quote(componentDomain)}, the gateway itself.`);
+  } catch (error) {
+    if (!(error instanceof JidError)) throw error;
+    faults.add(pointer, `The recipient is not an address: ${error.message}.`);
+  }
+  return undefined;
+}
+
+/** Most bytes of an id, in UTF-8. */
+const maxIdBytes = 1023;
+
+/** Servers change tab, LF and CR in attribute values; a bounce could not be matched then. */
+export function checkId(id: string, pointer: string, faults: FaultList): void {
+  const bytes = Buffer.byteLength(id);
+  if (bytes < 1 || bytes > maxIdBytes) {
+    faults.add(pointer, `Expected an id of 1 to ${maxIdBytes} bytes, got ${bytes}.`);
+  }
+  if (/[\t\n\r]/.test(id)) faults.add(pointer, 'An id must not hold tab, LF or CR.');
+}
+
+/** Checks what stands in `<message/>`; pointers are paths such as `/message/body`. */
+export function checkChildren(children: readonly XmlNode[], faults: FaultList): void {
+  for (const child of children) {
+    if (typeof child === 'string') {
+      checkText(child, faults);
+    } else {
+      checkPayload(child, faults);
+      checkNamespaces(child, '/message', faults);
+    }
+  }
+}
+
+/** RFC 6120 §8.1: a stanza holds elements only; ejabberd drops other text. */
+function checkText(text: string, faults: FaultList): void {
+  if (/[^ \t\n\r]/.test(text)) {
+    faults.add('/message', `Expected only elements in <message/>, got the text ${quote(text)}.`);
+  }
+}
+
+/** Elements that belong to servers and streams, not to messages. */
+const streamNamespaces: ReadonlySet<string> = new Set([
+  componentNamespace,
+  'jabber:server',
+  'http://etherx.jabber.org/streams',
+]);
+
+/** Refuses namespaces of streams in the element, its attributes and all below. */
+function checkNamespaces(element: XmlElement, parentPath: string, faults: FaultList): void {
+  const path = `${parentPath}/${qualifiedName(element)}`;
+  if (streamNamespaces.has(element.namespace)) {
+    const name = quote(qualifiedName(element));
+    faults.add(path, `The element ${name} is in ${quote(element.namespace)}, which is refused.`);
+  }
+  // Prosody and ejabberd write it to recipients as <name xmlns='…XML/1998/namespace'/>, which
+  // Namespaces in XML 1.0 §3 forbids: their clients would drop the stream.
+  if (element.namespace === xmlNamespace) {
+    const name = quote(qualifiedName(element));
+    faults.add(path, `The element ${name} is refused: XMPP servers cannot pass it on.`);
+  }
+  checkAttributes(element.attributes, path, faults);
+  for (const child of element.children) {
+    if (typeof child !== 'string') checkNamespaces(child, path, faults);
+  }
+}
+
+/** Refuses attributes that servers do not pass on or must not see; `path` is of their element. */
+export function checkAttributes(
+  attributes: readonly XmlAttribute[],
+  path: string,
+  faults: FaultList,
+): void {
+  for (const attribute of attributes) {
+    const reason = findAttributeFault(attribute);
+    if (reason === undefined) continue;
+    const name = qualifiedName(attribute);
+    faults.add(`${path}/@${name}`, `The attribute ${quote(name)} is refused: ${reason}.`);
+  }
+}
+
+function findAttributeFault({ name, namespace }: XmlAttribute): string | undefined {
+  if (streamNamespaces.has(namespace)) return `its namespace is ${quote(namespace)}`;
+  // Prosody declares a prefix of its own for the namespace: recipients' parsers stop there.
+  if (namespace === xmlNamespace && !xmlAttributeNames.has(name)) {
+    return `XMPP servers pass on xml:${[...xmlAttributeNames].join(', xml:')} only`;
+  }
+  return undefined;
+}
+
+/**
+ * From a bare JID clients and servers trust these as coming from the account or the server itself
+ * (XEP-0280, XEP-0313, XEP-0163, XEP-0356, XEP-0355).
+ */
+function checkPayload(element: XmlElement, faults: FaultList): void {
+  const reason = findForgery(element);
+  if (reason === undefined) return;
+  const path = `/message/${qualifiedName(element)}`;
+  const what = `${quote(qualifiedName(element))} of ${quote(element.namespace)}`;
+  faults.add(path, `The element ${what} is refused: ${reason}.`);
+}
+
+function findForgery({ name, namespace }: XmlElement): string | undefined {
+  if (namespace === clientNamespace) return undefined;
+  if (namespace === 'urn:xmpp:carbons:2' && (name === 'received' || name === 'sent')) {
+    return 'only the server may send carbon copies';
+  }
+  if (namespace.startsWith('urn:xmpp:mam:') && (name === 'result' || name === 'fin')) {
+    return 'only an archive may send its results';
+  }
+  if (namespace === 'http://jabber.org/protocol/pubsub#event' && name === 'event') {
+    return 'only a pubsub service may send its events';
+  }
+  if (namespace.startsWith('urn:xmpp:privilege:')) {
+    return 'it would act with the rights of the component';
+  }
+  if (namespace.startsWith('urn:xmpp:delegation:')) {
+    return 'only the server may delegate';
+  }
+  return undefined;
+}

@@ -1,0 +1,47 @@
+import type { Element } from 'ltx';
+import type { StanzaError } from './errors.ts';
+
+const stanzasNamespace = 'urn:ietf:params:xml:ns:xmpp-stanzas';
+
+const statusByCondition = new Map<string, number>([
+  ['item-not-found', 404],
+  ['service-unavailable', 404],
+  ['recipient-unavailable', 404],
+  ['gone', 404],
+  ['forbidden', 403],
+  ['not-allowed', 403],
+  ['not-authorized', 403],
+  ['policy-violation', 403],
+  ['registration-required', 403],
+  ['subscription-required', 403],
+  ['jid-malformed', 422],
+  ['bad-request', 422],
+  ['not-acceptable', 422],
+  ['remote-server-not-found', 502],
+  ['remote-server-timeout', 504],
+  ['resource-constraint', 503],
+]);
+
+const statusByType = new Map<string | undefined, number>([
+  ['wait', 503],
+  ['auth', 403],
+  ['modify', 422],
+]);
+
+/** The HTTP status that tells a bounce: by its condition, else by its type (RFC 6120 §8.3). */
+export function bounceStatus(error: StanzaError): number {
+  return statusByCondition.get(error.condition) ?? statusByType.get(error.type) ?? 502;
+}
+
+/** Reads the `<error/>` of a stanza of type error (RFC 6120 §8.3.2). */
+export function readStanzaError(stanza: Element): StanzaError {
+  const error = stanza.getChild('error');
+  const children = error?.getChildElements() ?? [];
+  const defined = children.filter((child) => child.getNS() === stanzasNamespace);
+  return {
+    condition:
+      defined.find((child) => child.getName() !== 'text')?.getName() ?? 'undefined-condition',
+    type: error?.attrs['type'],
+    text: defined.find((child) => child.getName() === 'text')?.getText() || undefined,
+  };
+}

@@ -1,0 +1,34 @@
+/** Which prefix means which namespace at one place of a document; '' is the default namespace. */
+export interface NamespaceScope {
+  resolve(prefix: string): string | undefined;
+  /** An element begins: what is declared from here on holds until the matching `leave`. */
+  enter(): void;
+  declare(prefix: string, namespace: string): void;
+  leave(): void;
+}
+
+/** A scope that begins with the given bindings; each step takes constant time at any depth. */
+export function createNamespaceScope(
+  initial: Iterable<readonly [prefix: string, namespace: string]>,
+): NamespaceScope {
+  const bindings = new Map<string, string | undefined>(initial);
+  const shadowed: { readonly prefix: string; readonly namespace: string | undefined }[] = [];
+  const marks: number[] = [];
+  return {
+    resolve: (prefix) => bindings.get(prefix),
+    enter: () => {
+      marks.push(shadowed.length);
+    },
+    declare: (prefix, namespace) => {
+      shadowed.push({ prefix, namespace: bindings.get(prefix) });
+      bindings.set(prefix, namespace);
+    },
+    leave: () => {
+      const mark = marks.pop() ?? 0;
+      while (shadowed.length > mark) {
+        const binding = shadowed.pop();
+        if (binding !== undefined) bindings.set(binding.prefix, binding.namespace);
+      }
+    },
+  };
+}

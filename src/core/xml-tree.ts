@@ -1,0 +1,165 @@
+import { abbreviate, quote } from './quote.ts';
+import {
+  type Fail,
+  qualifiedName,
+  type XmlAttribute,
+  type XmlElement,
+  type XmlNode,
+  xmlNamespace,
+  xmlnsNamespace,
+} from './xml.ts';
+import { isFifthEditionNcName, isNcName } from './xml-names.ts';
+import { createNamespaceScope, type NamespaceScope } from './xml-scope.ts';
+
+/** An attribute as it is written. */
+interface RawAttribute {
+  readonly name: string;
+  readonly value: string;
+}
+
+interface QName {
+  readonly prefix: string;
+  readonly name: string;
+}
+
+interface OpenElement extends XmlElement {
+  readonly children: XmlNode[];
+}
+
+/** Builds elements from a parser's events and resolves their names (Namespaces in XML 1.0). */
+export interface XmlTree {
+  readonly nodes: XmlNode[];
+  open(name: string, attributes: readonly RawAttribute[]): void;
+  close(): void;
+  addText(text: string): void;
+  /** How many elements are open. */
+  depth(): number;
+  /** The open elements, such as `/message/body`. */
+  path(): string;
+}
+
+/** An empty tree; `fail` is told what is wrong with names. */
+export function createXmlTree(
+  options: { readonly defaultNamespace: string; readonly fragment: boolean },
+  fail: Fail,
+): XmlTree {
+  const { defaultNamespace, fragment } = options;
+  const scope = createNamespaceScope([
+    ['', defaultNamespace],
+    ['xml', xmlNamespace],
+  ]);
+  const nodes: XmlNode[] = [];
+  const openElements: OpenElement[] = [];
+
+  return {
+    nodes,
+    open(name, attributes) {
+      const isRoot = !fragment && openElements.length === 0;
+      scope.enter();
+      declareAll(scope, attributes, fail);
+      // A root without namespace is read as if the default stood on it, xmlns='' or not.
+      if (isRoot && scope.resolve('') === '') scope.declare('', defaultNamespace);
+      const element = buildElement(splitName(name, fail), attributes);
+      (openElements.at(-1)?.children ?? nodes).push(element);
+      openElements.push(element);
+    },
+    close() {
+      openElements.pop();
+      scope.leave();
+    },
+    addText(text) {
+      const siblings = openElements.at(-1)?.children ?? (fragment ? nodes : undefined);
+      if (siblings === undefined) return;
+      const last = siblings.at(-1);
+      if (typeof last === 'string') siblings[siblings.length - 1] = last + text;
+      else siblings.push(text);
+    },
+    depth: () => openElements.length,
+    path: () => openElements.map((element) => `/${abbreviate(qualifiedName(element))}`).join(''),
+  };
+
+  function buildElement({ prefix, name }: QName, attributes: readonly RawAttribute[]): OpenElement {
+    const namespace = resolve(prefix);
+    return { prefix, name, namespace, attributes: readAttributes(attributes), children: [] };
+  }
+
+  function resolve(prefix: string): string {
+    return (
+      scope.resolve(prefix) ?? fail('malformed', `the prefix ${quote(prefix)} is not declared`)
+    );
+  }
+
+  function readAttributes(attributes: readonly RawAttribute[]): XmlAttribute[] {
+    const read: XmlAttribute[] = [];
+    for (const { name, value } of attributes) {
+      if (isDeclaration(name)) continue;
+      const { prefix, name: local } = splitName(name, fail);
+      const namespace = prefix === '' ? '' : resolve(prefix);
+      read.push({ prefix, name: local, namespace, value });
+    }
+    refuseEqualNames(read, fail);
+    return read;
+  }
+}
+
+function isDeclaration(name: string): boolean {
+  return name === 'xmlns' || name.startsWith('xmlns:');
+}
+
+/** Namespaces in XML 1.0 §4: both parts of a name are names without colon. */
+function splitName(text: string, fail: Fail): QName {
+  const colon = text.indexOf(':');
+  const prefix = colon === -1 ? '' : text.slice(0, colon);
+  const name = text.slice(colon + 1);
+  if (colon !== -1) checkNcName(prefix, fail);
+  checkNcName(name, fail);
+  return { prefix, name };
+}
+
+function checkNcName(name: string, fail: Fail): void {
+  if (isNcName(name)) return;
+  if (isFifthEditionNcName(name)) {
+    fail('refused', `the name ${quote(name)} is not valid in XML 1.0 4th edition`);
+  }
+  fail('malformed', `the name ${quote(name)} is not valid`);
+}
+
+function declareAll(scope: NamespaceScope, attributes: readonly RawAttribute[], fail: Fail): void {
+  for (const { name, value } of attributes) {
+    if (!isDeclaration(name)) continue;
+    const prefix = name === 'xmlns' ? '' : splitName(name, fail).name;
+    checkDeclaration(prefix, value, fail);
+    scope.declare(prefix, value);
+  }
+}
+
+/** Namespaces in XML 1.0 §2.2, §3. */
+function checkDeclaration(prefix: string, namespace: string, fail: Fail): void {
+  const isXml = prefix === 'xml' && namespace === xmlNamespace;
+  const isReserved = namespace === xmlNamespace || namespace === xmlnsNamespace;
+  if (!isXml && (isReserved || prefix === 'xml' || prefix === 'xmlns')) {
+    fail('refused', 'the prefixes xml and xmlns and their namespaces cannot be declared anew');
+  }
+  if (prefix !== '' && namespace === '') {
+    fail('refused', `the prefix ${quote(prefix)} is declared as no namespace`);
+  }
+  // ejabberd closes the stream.
+  if (/[\t\n\r]/.test(namespace)) {
+    fail('refused', `the namespace name ${quote(namespace)} holds white-space control characters`);
+  }
+}
+
+/** Namespaces in XML 1.0 §6.3; equal names as written are found by the parser. */
+function refuseEqualNames(attributes: readonly XmlAttribute[], fail: Fail): void {
+  if (attributes.length < 2) return;
+  const prefixed = attributes.filter(({ prefix }) => prefix !== '');
+  if (prefixed.length < 2) return;
+  const namespaces = new Map<string, Set<string>>();
+  for (const { name, namespace } of prefixed) {
+    const seen = namespaces.get(name) ?? new Set();
+    if (seen.has(namespace)) {
+      fail('malformed', `two attributes have the name ${quote(name)} in one namespace`);
+    }
+    namespaces.set(name, seen.add(namespace));
+  }
+}

@@ -1,0 +1,104 @@
+import { Router } from '@koa/router';
+import Koa, { type Context, type Middleware } from 'koa';
+import type { Logger } from 'pino';
+import type { Readiness } from '../core/readiness.ts';
+import { RequestAborted } from './body.ts';
+import { createFindClientAddress } from './client-address.ts';
+import { answerLivez, answerReadyz } from './health.ts';
+import { createPostMessage, type MessagePorts } from './messages.ts';
+import { buildProblem } from './problem.ts';
+import { answerProblemPage } from './problem-pages.ts';
+import { sendRefusal } from './refusal.ts';
+import { createRequestRecord, logRequest, type RequestRecord } from './request-record.ts';
+import { notFound, parseOriginForm } from './target.ts';
+
+/** All that the HTTP side needs from the rest of the gateway. */
+export interface AppPorts extends MessagePorts {
+  /** Addresses and CIDR networks whose X-Forwarded-For is believed. */
+  readonly trustedProxies: readonly string[];
+  readonly log: Logger;
+  readonly readiness: () => Readiness;
+}
+
+interface State {
+  record: RequestRecord;
+}
+
+const messagesPath = /^\/api\/1\.0\/xmppdomains\/([^/]+)\/gateway\/messages(?:\/([^/]+))?$/;
+
+/** Creates the HTTP application: every request gets one answer and one line in the log. */
+export function createApp(ports: AppPorts): Koa<State> {
+  const app = new Koa<State>();
+  app.use(createAnswerErrors(ports));
+  app.use(createRouter(ports).routes());
+  app.use(() => {
+    throw notFound();
+  });
+  app.on('error', (error: Error & { headerSent?: boolean }) => {
+    // the client went away while its answer was being written, or the answering itself has a bug
+    ports.log[error.headerSent ? 'debug' : 'error']({ err: error }, 'answer failed');
+  });
+  return app;
+}
+
+/** The one error contract: whatever is thrown further in becomes a problem here, and nowhere else. */
+function createAnswerErrors({ trustedProxies, log }: AppPorts): Middleware<State> {
+  const findClientAddress = createFindClientAddress(trustedProxies);
+  return async (ctx, next) => {
+    const { req } = ctx;
+    const forwardedFor = req.headers['x-forwarded-for'];
+    const record = createRequestRecord(
+      findClientAddress(req.socket.remoteAddress, forwardedFor?.toString()),
+    );
+    ctx.state.record = record;
+    try {
+      req.url = parseOriginForm(ctx.url, req.headers.host);
+      await next();
+      logRequest(log, record, { method: ctx.method, status: ctx.status, code: 'ok' });
+    } catch (error) {
+      ctx.respond = false;
+      refuse(ctx, record, error, log);
+    }
+  };
+}
+
+function refuse(
+  { req, res, method }: Context,
+  record: RequestRecord,
+  error: unknown,
+  log: Logger,
+): void {
+  if (error instanceof RequestAborted) {
+    logRequest(log, record, { method, status: 0, code: 'aborted' });
+    return;
+  }
+  const { status, code, headers, body } = buildProblem(error, record.id);
+  if (code === 'internal') log.error({ err: error, request: record.id }, 'internal error');
+  const reason = status >= 500 && error instanceof Error ? error.message : undefined;
+  logRequest(log, record, { method, status, code, reason });
+  sendRefusal(req, res, status, headers, body);
+}
+
+function createRouter(ports: AppPorts): Router<State> {
+  const router = new Router<State>();
+  const postMessage = createPostMessage(ports);
+  router.all(messagesPath, (ctx) => {
+    const [fqdn = '', username] = ctx.captures ?? [];
+    const { record } = ctx.state;
+    record.route = username === undefined ? 'user' : 'api';
+    return postMessage(ctx, record, fqdn, username);
+  });
+  router.all(/^\/livez$/, (ctx) => {
+    ctx.state.record.route = 'health';
+    answerLivez(ctx);
+  });
+  router.all(/^\/readyz$/, (ctx) => {
+    ctx.state.record.route = 'health';
+    answerReadyz(ctx, ports.readiness());
+  });
+  router.all(/^\/problems\/([^/]+)$/, (ctx) => {
+    ctx.state.record.route = 'problems';
+    answerProblemPage(ctx, ctx.captures?.[0] ?? '');
+  });
+  return router;
+}

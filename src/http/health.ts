@@ -1,0 +1,21 @@
+import type { Context } from 'koa';
+import type { Readiness } from '../core/readiness.ts';
+import { requireMethod } from './target.ts';
+
+/** Answers `/livez`: the process is up. */
+export function answerLivez(ctx: Context): void {
+  answer(ctx, 200, { status: 'alive' });
+}
+
+/** Answers `/readyz`: whether messages can be sent now, else why not. */
+export function answerReadyz(ctx: Context, readiness: Readiness): void {
+  if (readiness.ready) answer(ctx, 200, { status: 'ready' });
+  else answer(ctx, 503, { status: 'unavailable', reason: readiness.reason });
+}
+
+function answer(ctx: Context, status: number, body: Readonly<Record<string, string>>): void {
+  requireMethod(ctx.method, ['GET', 'HEAD']);
+  ctx.status = status;
+  ctx.set({ 'Content-Type': 'application/json', 'Cache-Control': 'no-store' });
+  ctx.body = JSON.stringify(body);
+}

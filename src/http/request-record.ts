@@ -1,0 +1,47 @@
+import { randomUUID } from 'node:crypto';
+import type { Logger } from 'pino';
+
+/** What is known of a request so far, for its answer and its line in the log. */
+export interface RequestRecord {
+  readonly id: string;
+  /** Address of the client. */
+  readonly address: string;
+  readonly startedMs: number;
+  route: 'user' | 'api' | 'health' | 'problems' | 'none';
+  /** The bare JID of the sender, normalised. */
+  sender?: string;
+  recipientDomain?: string;
+}
+
+/** Begins the record of a request from a client at `address`. */
+export function createRequestRecord(address: string): RequestRecord {
+  return { id: randomUUID(), address, startedMs: performance.now(), route: 'none' };
+}
+
+/** How a request ended; `reason` is the sentence behind a 5xx. */
+export interface RequestOutcome {
+  readonly method: string;
+  readonly status: number;
+  readonly code: string;
+  readonly reason?: string | undefined;
+}
+
+/** Writes the log line of a request: no body, no credentials, of the recipient only the domain. */
+export function logRequest(log: Logger, record: RequestRecord, outcome: RequestOutcome): void {
+  const isQuiet = record.route === 'health' || record.route === 'problems';
+  log[isQuiet ? 'debug' : 'info'](
+    {
+      request: record.id,
+      method: outcome.method,
+      route: record.route,
+      status: outcome.status,
+      code: outcome.code,
+      reason: outcome.reason,
+      sender: record.sender,
+      recipientDomain: record.recipientDomain,
+      address: record.address,
+      durationMs: Math.round((performance.now() - record.startedMs) * 1000) / 1000,
+    },
+    'request',
+  );
+}

@@ -1,0 +1,134 @@
+import { type Component, component } from '@xmpp/component';
+import type { Element } from 'ltx';
+import { buildServiceUnavailable } from './iq.ts';
+import { readStreamFailure, type StreamFailure, unreachable } from './stream-failure.ts';
+
+/** Where the XMPP server awaits the component, and who the component is. */
+export interface ComponentAddress {
+  readonly host: string;
+  readonly port: number;
+  readonly domain: string;
+  readonly secret: { reveal(): string };
+}
+
+/** What a connection tells its owner. `onClose` is called exactly once, and last. */
+export interface ConnectionEvents {
+  readonly onOnline: () => void;
+  readonly onStanza: (stanza: Element) => void;
+  readonly onDrain: () => void;
+  readonly onClose: (failure: StreamFailure) => void;
+}
+
+/** One component stream, from its connect to its close; it never reconnects. */
+export interface ComponentConnection {
+  /** Writes whole stanzas at once; call it only between `onOnline` and `onClose`. */
+  write(xml: string): void;
+  /** Whether written bytes still wait for the socket: `onDrain` follows. */
+  isBlocked(): boolean;
+  /** Closes the stream politely (RFC 6120 §4.4), then the socket. */
+  close(): Promise<void>;
+  /** Cuts the socket; `failure` is what `onClose` will be told. */
+  destroy(failure: StreamFailure): void;
+}
+
+/** Deadline of each step: TCP connect, stream header, handshake. */
+const stepTimeoutMs = 3000;
+
+/** Deadline of each step of closing: the server's end of the stream, and of the connection. */
+const closeTimeoutMs = 1000;
+
+/**
+ * Connects and authenticates as a component (XEP-0114 §3). Nothing is written by anybody else on
+ * this stream: the library's own reconnect and its answers to iq, which echo what a stranger sent,
+ * are taken off.
+ */
+export function openComponentConnection(
+  address: ComponentAddress,
+  events: ConnectionEvents,
+): ComponentConnection {
+  const entity = component({
+    service: '',
+    domain: address.domain,
+    // The library digests one byte for each character; XEP-0114 §3 means the bytes of UTF-8.
+    password: Buffer.from(address.secret.reveal(), 'utf8').toString('latin1'),
+  });
+  entity.timeout = stepTimeoutMs;
+  entity.reconnect.stop();
+  entity.removeAllListeners('element');
+  entity.socketParameters = () => ({ host: address.host, port: address.port, noDelay: true });
+
+  let failure: StreamFailure | undefined;
+  let isClosed = false;
+  let step = 'TCP connect';
+
+  const fail = (reason: StreamFailure): void => {
+    failure ??= reason;
+    if (entity.socket === null) {
+      close();
+    } else {
+      entity.socket.destroy();
+    }
+  };
+  const close = (): void => {
+    if (isClosed) {
+      return;
+    }
+    isClosed = true;
+    clearTimeout(deadline);
+    events.onClose(failure ?? unreachable('the XMPP server closed the connection'));
+  };
+  const deadline = setTimeout(() => {
+    fail(unreachable(`no answer within ${stepTimeoutMs} ms to the ${step}`));
+  }, stepTimeoutMs);
+  const enter = (next: string): void => {
+    step = next;
+    deadline.refresh();
+  };
+
+  entity.on('connect', () => {
+    // Characters split across chunks arrive whole only when the socket decodes them.
+    entity.socket?.setEncoding('utf8');
+    entity.socket?.on('drain', events.onDrain);
+    enter('stream header');
+  });
+  entity.on('open', () => enter('handshake'));
+  entity.on('online', () => {
+    clearTimeout(deadline);
+    events.onOnline();
+  });
+  entity.on('stanza', (stanza: Element) => {
+    const answer = buildServiceUnavailable(stanza);
+    if (answer === undefined) {
+      events.onStanza(stanza);
+    } else if (!isBlocked()) {
+      write(answer);
+    }
+  });
+  entity.on('error', (error: unknown) => fail(readStreamFailure(error)));
+  entity.on('disconnect', close);
+
+  const write = (xml: string): void => {
+    // A lost connection is told by `onClose`, which also decides what became of the bytes.
+    entity.write(xml).catch(() => {});
+  };
+
+  const isBlocked = (): boolean => entity.socket?.writableNeedDrain ?? true;
+
+  connect(entity, address.domain).catch((error: unknown) => fail(readStreamFailure(error)));
+
+  return {
+    write,
+    isBlocked,
+    close: async () => {
+      entity.timeout = closeTimeoutMs;
+      await entity.stop().catch(() => {});
+      fail(unreachable('the gateway closed the stream'));
+    },
+    destroy: fail,
+  };
+}
+
+async function connect(entity: Component, domain: string): Promise<void> {
+  await entity.connect('');
+  await entity.open({ domain });
+}

@@ -1,0 +1,98 @@
+import type { Logger } from 'pino';
+import type { Readiness } from '../core/readiness.ts';
+import type { ComponentAddress, ComponentConnection } from './component-connection.ts';
+import { adviceFor } from './server-advice.ts';
+import type { StreamFailure } from './stream-failure.ts';
+import { openTrustedStream, type StreamEvents } from './trusted-stream.ts';
+
+/** A component stream that is kept up. */
+export interface ComponentStream {
+  start(): void;
+  /** Closes the stream and stops reconnecting. */
+  stop(): Promise<void>;
+  readiness(): Readiness;
+}
+
+/** Waits in milliseconds before the n-th attempt in a row; the last one goes on for ever. */
+const backOffMs = [0, 100, 200, 400, 800, 1500];
+
+/** A stream that lasted so long, in milliseconds, is reopened at once. */
+const stableMs = 10_000;
+
+/** Wait in milliseconds when only an operator can help. */
+const misconfiguredBackOffMs = 4000;
+
+/**
+ * Keeps one trusted component stream open: reconnects with back-off and jitter, slowly when the
+ * server refuses the component, and logs each new reason with what to do about it.
+ */
+export function createComponentStream(options: {
+  readonly address: ComponentAddress;
+  readonly domains: readonly string[];
+  readonly log: Logger;
+  readonly events: StreamEvents;
+}): ComponentStream {
+  const { address, domains, log, events } = options;
+  let connection: ComponentConnection | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  let attempts = 0;
+  let isStopped = false;
+  let toldReason: string | undefined;
+  let readiness: Readiness = { ready: false, reason: 'the component stream is being opened' };
+
+  const open = (): void => {
+    let readyAt: number | undefined;
+    connection = openTrustedStream(address, domains, {
+      ...events,
+      onReady: (ready) => {
+        readyAt = performance.now();
+        readiness = { ready: true };
+        toldReason = undefined;
+        log.info({ component: address.domain, domains }, 'component stream ready');
+        events.onReady(ready);
+      },
+      onClose: (failure) => {
+        connection = undefined;
+        const wasReady = readyAt !== undefined;
+        const reason = wasReady
+          ? `the component stream was lost: ${failure.reason}`
+          : failure.reason;
+        if (readyAt !== undefined && performance.now() - readyAt >= stableMs) {
+          attempts = 0;
+        }
+        readiness = { ready: false, reason };
+        events.onClose(failure);
+        if (!isStopped) {
+          retry(failure, reason);
+        }
+      },
+    });
+  };
+
+  const retry = (failure: StreamFailure, reason: string): void => {
+    const delayMs = Math.round(backOff(failure, attempts) * (0.75 + Math.random() / 4));
+    const advice = adviceFor(failure, address);
+    const level = reason === toldReason ? 'debug' : 'warn';
+    log[level]({ reason, advice, attempt: attempts, retryInMs: delayMs }, 'component stream down');
+    toldReason = reason;
+    attempts += 1;
+    timer = setTimeout(open, delayMs);
+  };
+
+  return {
+    start: open,
+    stop: async () => {
+      isStopped = true;
+      clearTimeout(timer);
+      await connection?.close();
+    },
+    readiness: () => readiness,
+  };
+}
+
+function backOff(failure: StreamFailure, attempts: number): number {
+  if (failure.kind !== 'unreachable' && failure.kind !== 'unanswered') {
+    return misconfiguredBackOffMs;
+  }
+  return backOffMs[Math.min(attempts, backOffMs.length - 1)] ?? 0;
+}

@@ -1,0 +1,248 @@
+import { randomBytes } from 'node:crypto';
+import type { Element } from 'ltx';
+import { GatewayError } from '../core/errors.ts';
+import { isSameAddress } from '../core/jid.ts';
+import type { Deliver, Stanza } from '../core/message.ts';
+import { readStanzaError } from '../core/stanza-error.ts';
+import type { ComponentConnection } from './component-connection.ts';
+import { createInFlight, type Entry } from './in-flight.ts';
+import { buildPing } from './iq.ts';
+import { type StreamFailure, unreachable } from './stream-failure.ts';
+
+/** Confirmed delivery over whichever component stream is attached. */
+export interface Delivery {
+  readonly deliver: Deliver;
+  attach(connection: ComponentConnection): void;
+  /** The stream is lost: what was written is unknown, what was not is refused. */
+  detach(failure: StreamFailure): void;
+  handleStanza(stanza: Element): void;
+  handleDrain(): void;
+}
+
+/** Times in milliseconds; sizes are caps on what waits and is in flight together. */
+export interface DeliveryOptions {
+  readonly componentDomain: string;
+  /** A served domain, which answers the pings. */
+  readonly barrierDomain: string;
+  readonly confirmTimeoutMs: number;
+  readonly silenceTimeoutMs: number;
+  readonly maxInFlight: number;
+  readonly maxInFlightBytes: number;
+}
+
+/** A ping whose answer proves that the server has processed all that was written before it. */
+interface Barrier {
+  readonly covers: number;
+  readonly sentAt: number;
+}
+
+/** More barriers at once cost the server more and confirm nothing sooner. */
+const maxBarriers = 4;
+
+/** A batch is written early when it holds this many messages: the server gets to work meanwhile. */
+const maxBatch = 16;
+
+/**
+ * Sends stanzas in joined writes, each followed by a barrier: a ping (XEP-0199) from the component
+ * to a served domain. A server processes a component's stanzas in order, so a bounce that comes
+ * before the barrier's answer is the fate of its message, and silence until then means processed.
+ */
+export function createDelivery(options: DeliveryOptions): Delivery {
+  const { componentDomain, barrierDomain, confirmTimeoutMs, silenceTimeoutMs } = options;
+  const inFlight = createInFlight();
+  const barriers = new Map<string, Barrier>();
+  let waiting: Entry[] = [];
+  let waitingBytes = 0;
+  let connection: ComponentConnection | undefined;
+  let isFlushPlanned = false;
+  let nonce = '';
+  let barrierCount = 0;
+  let covered = 0;
+  let lastHeard = 0;
+  let watch: NodeJS.Timeout | undefined;
+
+  const deliver = (stanza: Stanza): Promise<void> =>
+    new Promise((resolve, reject) => {
+      if (connection === undefined) {
+        reject(unavailable('the component stream is down'));
+        return;
+      }
+      if (isFull(stanza.bytes)) {
+        reject(overloaded());
+        return;
+      }
+      const entry: Entry = {
+        stanza,
+        deadline: performance.now() + confirmTimeoutMs,
+        settle: (error) => (error === undefined ? resolve() : reject(error)),
+        isSettled: false,
+      };
+      waiting.push(entry);
+      waitingBytes += stanza.bytes;
+      planFlush();
+    });
+
+  const isFull = (bytes: number): boolean =>
+    inFlight.count + waiting.length >= options.maxInFlight ||
+    inFlight.bytes + waitingBytes + bytes > options.maxInFlightBytes;
+
+  const planFlush = (): void => {
+    if (waiting.length >= Math.min(maxBatch, Math.max(1, inFlight.count >> 3))) {
+      flush();
+    } else if (!isFlushPlanned) {
+      isFlushPlanned = true;
+      setImmediate(() => {
+        isFlushPlanned = false;
+        flush();
+      });
+    }
+  };
+
+  const flush = (): void => {
+    if (connection === undefined || waiting.length === 0 || connection.isBlocked()) {
+      return;
+    }
+    let xml = '';
+    for (const entry of waiting) {
+      inFlight.add(entry);
+      xml += entry.stanza.xml;
+    }
+    waiting = [];
+    waitingBytes = 0;
+    connection.write(barriers.size < maxBarriers ? xml + raiseBarrier() : xml);
+  };
+
+  const raiseBarrier = (): string => {
+    barrierCount += 1;
+    const id = `${nonce}${barrierCount}`;
+    covered = inFlight.lastAdded;
+    barriers.set(id, { covers: covered, sentAt: performance.now() });
+    return buildPing(id, componentDomain, barrierDomain);
+  };
+
+  const passBarrier = (id: string, barrier: Barrier): void => {
+    for (const older of barriers.keys()) {
+      barriers.delete(older);
+      if (older === id) {
+        break;
+      }
+    }
+    for (const entry of inFlight.takeUpTo(barrier.covers)) {
+      settle(entry);
+    }
+    flush();
+    if (inFlight.lastAdded > covered) {
+      connection?.write(raiseBarrier());
+    }
+  };
+
+  const handleStanza = (stanza: Element): void => {
+    lastHeard = performance.now();
+    const { id, from, to, type } = stanza.attrs;
+    if (id === undefined || from === undefined || to === undefined) {
+      return;
+    }
+    if (stanza.is('iq')) {
+      const barrier = barriers.get(id);
+      if (barrier !== undefined && from === barrierDomain && to === componentDomain) {
+        passBarrier(id, barrier);
+      }
+    } else if (stanza.is('message') && type === 'error') {
+      bounce(stanza, id, from, to);
+    }
+  };
+
+  const bounce = (stanza: Element, id: string, from: string, to: string): void => {
+    const entry = inFlight
+      .find(id)
+      .find((it) => isSameAddress(it.stanza.to, from) && isSameAddress(it.stanza.from, to));
+    if (entry === undefined) {
+      return;
+    }
+    const stanzaError = readStanzaError(stanza);
+    const detail = `The XMPP server returned the message with ${stanzaError.condition}.`;
+    settle(entry, new GatewayError('bounced', detail, { stanzaError }));
+  };
+
+  const check = (): void => {
+    const now = performance.now();
+    expire(now);
+    const [oldest] = barriers.values();
+    if (oldest === undefined) {
+      if (now - lastHeard >= silenceTimeoutMs) {
+        connection?.write(raiseBarrier());
+      }
+    } else if (now - Math.max(lastHeard, oldest.sentAt) >= silenceTimeoutMs) {
+      connection?.destroy(unreachable(`the XMPP server was silent for ${silenceTimeoutMs} ms`));
+    }
+  };
+
+  const expire = (now: number): void => {
+    for (const entry of inFlight.entries()) {
+      if (entry.deadline > now) {
+        break;
+      }
+      settle(entry, unknown(`no confirmation within ${confirmTimeoutMs} ms`));
+    }
+    const firstAlive = waiting.findIndex((entry) => entry.deadline > now);
+    for (const entry of waiting.splice(0, firstAlive === -1 ? waiting.length : firstAlive)) {
+      waitingBytes -= entry.stanza.bytes;
+      settle(entry, unavailable('the XMPP server takes in nothing'));
+    }
+  };
+
+  return {
+    deliver,
+    attach: (next) => {
+      connection = next;
+      nonce = `barrier-${randomBytes(16).toString('hex')}-`;
+      lastHeard = performance.now();
+      watch = setInterval(check, Math.min(1000, confirmTimeoutMs / 4, silenceTimeoutMs / 4));
+    },
+    detach: (failure) => {
+      connection = undefined;
+      clearInterval(watch);
+      barriers.clear();
+      for (const entry of inFlight.takeUpTo(inFlight.lastAdded)) {
+        settle(entry, unknown(failure.reason));
+      }
+      for (const entry of waiting) {
+        settle(entry, unavailable(failure.reason));
+      }
+      waiting = [];
+      waitingBytes = 0;
+    },
+    handleStanza,
+    handleDrain: flush,
+  };
+}
+
+function settle(entry: Entry, error?: Error): void {
+  if (!entry.isSettled) {
+    entry.isSettled = true;
+    entry.settle(error);
+  }
+}
+
+function unavailable(reason: string): GatewayError {
+  return new GatewayError(
+    'xmpp-unavailable',
+    `Nothing was sent: ${reason}. Send the message again later.`,
+    { retryAfterSeconds: 2 },
+  );
+}
+
+function overloaded(): GatewayError {
+  return new GatewayError(
+    'overloaded',
+    'Nothing was sent: too many messages are in flight. Send the message again later.',
+    { retryAfterSeconds: 1 },
+  );
+}
+
+function unknown(reason: string): GatewayError {
+  return new GatewayError(
+    'delivery-unknown',
+    `The message was written, but its fate is unknown: ${reason}. It may have arrived.`,
+  );
+}

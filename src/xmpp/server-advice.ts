@@ -1,0 +1,97 @@
+import { isIP } from 'node:net';
+import type { StreamFailure } from './stream-failure.ts';
+
+/** The part of the component's address that the server's configuration has too. */
+interface AdviceAddress {
+  readonly host: string;
+  readonly port: number;
+  readonly domain: string;
+}
+
+/**
+ * What an operator should change so that the stream becomes usable, with the exact lines for the
+ * configuration of Prosody and of ejabberd; undefined when there is nothing to change.
+ */
+export function adviceFor(failure: StreamFailure, component: AdviceAddress): string | undefined {
+  const { domain } = component;
+  switch (failure.kind) {
+    case 'unreachable':
+      return undefined;
+    case 'unanswered':
+      return `Make sure that nothing else is connected as ${domain}, that on ejabberd no other component uses the listener, and that the server hosts ${failure.domain}.`;
+    case 'conflict':
+      return `Stop the other connection of ${domain}, or give this gateway a component domain (on ejabberd also a listener) of its own. If it was a connection of this gateway that broke, the server will notice in a while.`;
+    case 'not-hosted':
+      return hostLines(failure.domain ?? '');
+    case 'not-authorized':
+      return `Make component.secret and component.domain the same on both sides:\n\n${componentLines(component)}`;
+    case 'host-unknown':
+      return `Add the component to the server's configuration, or correct component.domain and component.port:\n\n${componentLines(component)}`;
+    case 'untrusted':
+      return trustLines(component);
+    default:
+      return failure.kind satisfies never;
+  }
+}
+
+function componentLines({ domain, host, port }: AdviceAddress): string {
+  const ip = addressOf(host);
+  return `Prosody (prosody.cfg.lua), above all VirtualHost lines:
+
+  component_ports = { ${port} }
+  component_interfaces = { "${ip}" }
+
+and at its end:
+
+  Component "${domain}"
+    component_secret = "<the same as component.secret>"
+    validate_from_addresses = false
+
+ejabberd (ejabberd.yml), under listen:
+
+  - port: ${port}
+    ip: "${ip}"
+    module: ejabberd_service
+    check_from: false
+    hosts:
+      "${domain}":
+        password: "<the same as component.secret>"
+
+Then restart the server.`;
+}
+
+function addressOf(host: string): string {
+  if (host === 'localhost') return '127.0.0.1';
+  return isIP(host) === 0 ? `<the IP address of ${host}>` : host;
+}
+
+function trustLines({ domain, port }: AdviceAddress): string {
+  return `Let the server trust the component:
+
+Prosody (prosody.cfg.lua), below the line Component "${domain}":
+
+  validate_from_addresses = false
+
+ejabberd (ejabberd.yml), in the ejabberd_service listener of port ${port}:
+
+  check_from: false
+
+Then restart the server.`;
+}
+
+function hostLines(domain: string): string {
+  return `Take ${domain} out of domains, or let the server host it and answer pings:
+
+Prosody (prosody.cfg.lua), with "ping" in modules_enabled:
+
+  VirtualHost "${domain}"
+
+ejabberd (ejabberd.yml):
+
+  hosts:
+    - "${domain}"
+  modules:
+    mod_ping: {}
+
+Then restart the server.`;
+}

@@ -1,0 +1,146 @@
+import { TextDecoder } from 'node:util';
+import { SaxesParser, type SaxesTagNS } from 'saxes';
+
+/** An element of an XML stream: names without prefixes, text without that of its children. */
+export interface StreamElement {
+  readonly name: string;
+  readonly namespace: string;
+  readonly text: string;
+  readonly children: readonly StreamElement[];
+}
+
+/** Turns the bytes of one stream (RFC 6120 §4) into its elements. */
+export interface StreamReader {
+  /** Takes the next bytes; throws StreamReadError on what is no XMPP stream. */
+  read(bytes: Uint8Array): void;
+  /** Whether nothing came after the last first-level element. */
+  isAtBoundary(): boolean;
+}
+
+/** What a stream reader tells, in the order of the stream. */
+export interface StreamEvents {
+  /** A first-level element is complete. */
+  readonly onElement: (element: StreamElement) => void;
+  /** The peer closed the stream with its closing tag. */
+  readonly onEnd: () => void;
+}
+
+/** The peer sent what is no XMPP stream, or too much of it. */
+export class StreamReadError extends Error {
+  override readonly name = 'StreamReadError';
+}
+
+/** The children of an element while it is being read. */
+interface OpenElement {
+  readonly name: string;
+  readonly namespace: string;
+  text: string;
+  readonly children: StreamElement[];
+}
+
+/** The namespace of `<stream:…/>` elements (RFC 6120 §4.8.1). */
+export const streamsNamespace = 'http://etherx.jabber.org/streams';
+
+/** Most bytes of a stream that only authenticates: some twenty times what servers send. */
+const maxBytes = 65_536;
+
+/** Most nested elements, `<stream/>` counted as 1. */
+const maxDepth = 10;
+
+/** Creates the reader of one stream; a restarted stream (RFC 6120 §4.3.3) needs a new one. */
+export function createStreamReader(events: StreamEvents): StreamReader {
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+  const parser = new SaxesParser({ xmlns: true });
+  const open: OpenElement[] = [];
+  let byteCount = 0;
+  let characterCount = 0;
+  let boundary = -1;
+
+  parser.on('opentag', (tag) => {
+    if (open.length === 0) {
+      checkStreamHeader(tag);
+    }
+    if (open.length === maxDepth) {
+      throw new StreamReadError(`more than ${maxDepth} nested elements`);
+    }
+    open.push({ name: tag.local, namespace: tag.uri, text: '', children: [] });
+  });
+  parser.on('closetag', () => {
+    const element = open.pop();
+    if (element === undefined || open.length === 0) {
+      events.onEnd();
+      return;
+    }
+    if (open.length === 1) {
+      boundary = parser.position;
+      events.onElement(element);
+    } else {
+      open.at(-1)?.children.push(element);
+    }
+  });
+  const addText = (text: string): void => {
+    const element = open.length > 1 ? open.at(-1) : undefined;
+    if (element !== undefined) {
+      element.text += text;
+    }
+  };
+  parser.on('text', addText);
+  parser.on('cdata', addText);
+  // RFC 6120 §11.1: none of these belongs on a stream.
+  parser.on('doctype', () => refuse('a document type declaration'));
+  parser.on('comment', () => refuse('a comment'));
+  parser.on('processinginstruction', () => refuse('a processing instruction'));
+
+  return {
+    read: (bytes) => {
+      byteCount += bytes.length;
+      if (byteCount > maxBytes) {
+        throw new StreamReadError(`more than ${maxBytes} bytes before the login was decided`);
+      }
+      const text = decode(decoder, bytes);
+      characterCount += text.length;
+      parse(parser, text);
+    },
+    isAtBoundary: () => boundary === characterCount,
+  };
+}
+
+function refuse(what: string): never {
+  throw new StreamReadError(`${what} on the stream`);
+}
+
+function checkStreamHeader(tag: SaxesTagNS): void {
+  if (tag.local !== 'stream' || tag.uri !== streamsNamespace) {
+    throw new StreamReadError('something else than a stream header');
+  }
+}
+
+/** RFC 6120 §11.6: UTF-8 and nothing else. */
+function decode(decoder: TextDecoder, bytes: Uint8Array): string {
+  try {
+    return decoder.decode(bytes, { stream: true });
+  } catch (error) {
+    throw new StreamReadError('bytes that are no UTF-8', { cause: error });
+  }
+}
+
+/** The parser throws plain errors for what is not well-formed. */
+function parse(parser: SaxesParser<{ xmlns: true }>, text: string): void {
+  try {
+    parser.write(text);
+  } catch (error) {
+    if (error instanceof StreamReadError) {
+      throw error;
+    }
+    throw new StreamReadError('XML that is not well-formed', { cause: error });
+  }
+}
+
+/** The first child of that name and namespace. */
+export function findChild(
+  element: StreamElement,
+  name: string,
+  namespace: string,
+): StreamElement | undefined {
+  return element.children.find((child) => child.name === name && child.namespace === namespace);
+}

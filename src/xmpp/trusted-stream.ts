@@ -1,0 +1,129 @@
+import { randomBytes } from 'node:crypto';
+import type { Element } from 'ltx';
+import {
+  type ComponentAddress,
+  type ComponentConnection,
+  openComponentConnection,
+} from './component-connection.ts';
+import { buildPing } from './iq.ts';
+import type { StreamFailure } from './stream-failure.ts';
+
+/** What a stream tells its owner; `onStanza` and `onDrain` only after `onReady`. */
+export interface StreamEvents {
+  readonly onReady: (connection: ComponentConnection) => void;
+  readonly onStanza: (stanza: Element) => void;
+  readonly onDrain: () => void;
+  readonly onClose: (failure: StreamFailure) => void;
+}
+
+/** Deadline for a server to answer all probes and pings. */
+const proofTimeoutMs = 3000;
+
+/**
+ * Opens a component stream and lets the server prove, for each served domain, that the component
+ * may speak for it: a message from a random name there to the component itself must loop back, and
+ * the domain must answer a ping with a result, which only a hosted domain does.
+ */
+export function openTrustedStream(
+  address: ComponentAddress,
+  domains: readonly string[],
+  events: StreamEvents,
+): ComponentConnection {
+  const missing = new Map<string, Expected>();
+  let isProven = false;
+  let deadline: NodeJS.Timeout | undefined;
+
+  const connection = openComponentConnection(address, {
+    onOnline: () => {
+      deadline = setTimeout(() => connection.destroy(describeMissing(missing)), proofTimeoutMs);
+      connection.write(
+        domains.map((domain) => buildProof(domain, address.domain, missing)).join(''),
+      );
+    },
+    onStanza: (stanza) => {
+      if (isProven) {
+        events.onStanza(stanza);
+        return;
+      }
+      const failure = readProof(stanza, missing);
+      if (failure !== undefined) {
+        connection.destroy(failure);
+      } else if (missing.size === 0) {
+        isProven = true;
+        clearTimeout(deadline);
+        events.onReady(connection);
+      }
+    },
+    onDrain: () => {
+      if (isProven) {
+        events.onDrain();
+      }
+    },
+    onClose: (failure) => {
+      clearTimeout(deadline);
+      events.onClose(failure.kind === 'untrusted' ? untrusted(address.domain, domains) : failure);
+    },
+  });
+  return connection;
+}
+
+interface Expected {
+  readonly kind: 'probe' | 'ping';
+  readonly domain: string;
+  readonly from: string;
+}
+
+function buildProof(domain: string, component: string, missing: Map<string, Expected>): string {
+  const probeId = `probe-${randomBytes(12).toString('hex')}`;
+  const pingId = `ping-${randomBytes(12).toString('hex')}`;
+  const from = `gwprobe-${randomBytes(8).toString('hex')}@${domain}`;
+  missing.set(probeId, { kind: 'probe', domain, from });
+  missing.set(pingId, { kind: 'ping', domain, from: domain });
+  const probe = `<message id='${probeId}' from='${from}' to='${component}'><x xmlns='urn:xmpp-message-gateway:probe'/></message>`;
+  return probe + buildPing(pingId, component, domain);
+}
+
+/** Takes what a stanza proves out of `missing`; a failure when it proves the contrary. */
+function readProof(stanza: Element, missing: Map<string, Expected>): StreamFailure | undefined {
+  const { id, from, type } = stanza.attrs;
+  const expected = missing.get(String(id));
+  if (expected === undefined || from !== expected.from) {
+    return undefined;
+  }
+  if (expected.kind === 'ping' && (!stanza.is('iq') || type !== 'result')) {
+    return notHosted(expected.domain);
+  }
+  missing.delete(String(id));
+  return undefined;
+}
+
+/** Of the proofs that did not come, a probe says more than a ping. */
+function describeMissing(missing: ReadonlyMap<string, Expected>): StreamFailure {
+  const all = [...missing.values()];
+  const { kind, domain } = all.find((expected) => expected.kind === 'probe') ??
+    all[0] ?? { kind: 'ping', domain: '' };
+  const what =
+    kind === 'probe'
+      ? `a probe from ${domain} to the component did not come back within ${proofTimeoutMs} ms: the XMPP server is slow`
+      : `the domain ${domain} did not answer a ping within ${proofTimeoutMs} ms: the XMPP server does not host it, is slow`;
+  return {
+    kind: 'unanswered',
+    domain,
+    reason: `${what}, or another connection gets the component's stanzas`,
+  };
+}
+
+function notHosted(domain: string): StreamFailure {
+  return {
+    kind: 'not-hosted',
+    domain,
+    reason: `the domain ${domain} answered a ping with an error: the XMPP server does not host it`,
+  };
+}
+
+function untrusted(component: string, domains: readonly string[]): StreamFailure {
+  return {
+    kind: 'untrusted',
+    reason: `the XMPP server does not let ${component} send from addresses of ${domains.join(', ')}`,
+  };
+}

@@ -1,0 +1,183 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openComponent } from '../support/component.ts';
+import { servers } from '../support/servers.ts';
+import { openSessionOn } from '../support/session.ts';
+import { comparable, parseStanza } from '../support/stanza.ts';
+import { waitUntil } from '../support/wait.ts';
+import type { XmppServer } from '../support/xmpp-server.ts';
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+describe.each(servers)('a private server, on $kind', ({ start }) => {
+  let server: XmppServer;
+  beforeAll(async () => {
+    server = await start({ domains: ['example.org', 'bots.example.org'], directTls: true });
+    await server.register('alice', 'alice-secret');
+    await server.register('bob', 'bob-secret', 'bots.example.org');
+  });
+  afterAll(() => server.stop());
+
+  test.each([
+    { mechanism: 'PLAIN', tls: false },
+    { mechanism: 'SCRAM-SHA-1', tls: false },
+    { mechanism: 'PLAIN', tls: true },
+  ] as const)('a session with $mechanism, TLS $tls', async ({ mechanism, tls }) => {
+    const alice = await openSessionOn(server, 'alice', 'alice-secret', { mechanism, tls });
+    expect(alice.jid).toMatch(/^alice@example\.org\/./);
+    await alice.close();
+  });
+
+  test('a wrong password is refused', async () => {
+    await expect(openSessionOn(server, 'alice', 'wrong')).rejects.toThrow('not-authorized');
+  });
+
+  test('two sessions exchange a message', async () => {
+    const alice = await openSessionOn(server, 'alice', 'alice-secret', { resource: 'phone' });
+    const bob = await openSessionOn(server, 'bob', 'bob-secret', { domain: 'bots.example.org' });
+    alice.send(
+      `<message to='${bob.jid}' type='chat' id='m1'><body>a &lt; b > c 😀</body><x xmlns='urn:x' a='1'/></message>`,
+    );
+    const message = await bob.waitForMessage('m1');
+    expect(message.xml).toMatch(/^<message .*<\/message>$/s);
+    expect(comparable(message.root)).toEqual(
+      comparable(
+        parseStanza(
+          `<message from='${alice.jid}' to='${bob.jid}' type='chat' id='m1'><body>a &lt; b &gt; c 😀</body><x xmlns='urn:x' a='1'/></message>`,
+        ),
+      ),
+    );
+    await Promise.all([alice.close(), bob.close()]);
+  });
+
+  test('a component speaks as a user, and its handshakes are counted', async () => {
+    const before = server.componentHandshakes();
+    const alice = await openSessionOn(server, 'alice', 'alice-secret');
+    const { componentDomain: domain, componentPort: port, componentSecret: secret } = server;
+    const component = await openComponent({ port, domain, secret });
+    component.send(
+      `<message from='ghost@example.org' to='${alice.jid}' id='m2'><body>hi</body></message>`,
+    );
+    const message = await alice.waitForMessage('m2');
+    expect(message.root.attributes['from']).toBe('ghost@example.org');
+    await waitUntil(() => server.componentHandshakes() === before + 1, {
+      label: 'one more handshake in the log',
+    });
+    await Promise.all([component.close(), alice.close()]);
+  });
+
+  test('a component with a wrong secret is refused', async () => {
+    const { componentDomain: domain, componentPort: port } = server;
+    await expect(openComponent({ port, domain, secret: 'wrong' })).rejects.toThrow(
+      'not-authorized',
+    );
+  });
+
+  test('accounts change while the server runs', async () => {
+    await server.register('carol', 'first');
+    await server.changePassword('carol', 'second');
+    await expect(openSessionOn(server, 'carol', 'first')).rejects.toThrow('not-authorized');
+    const carol = await openSessionOn(server, 'carol', 'second');
+    await carol.close();
+    await server.unregister('carol');
+    await expect(openSessionOn(server, 'carol', 'second')).rejects.toThrow('not-authorized');
+  });
+
+  test.each(['SIGTERM', 'SIGKILL'] as const)(
+    'a restart after %s keeps the data',
+    async (signal) => {
+      const { pid } = server;
+      await server.restart(signal);
+      expect(isAlive(pid)).toBe(false);
+      const alice = await openSessionOn(server, 'alice', 'alice-secret');
+      await alice.close();
+    },
+  );
+});
+
+describe.each(servers)('options of a private server, on $kind', ({ start }) => {
+  test('strict: a component that speaks for others is cut off', async () => {
+    const server = await start({ strict: true });
+    const { componentDomain: domain, componentPort: port, componentSecret: secret } = server;
+    const component = await openComponent({ port, domain, secret });
+    component.send(`<message from='a@example.org' to='${domain}'/>`);
+    const error = await component.waitFor(({ root }) => root.name === 'error', 'a stream error');
+    expect(error.xml).toContain('invalid-from');
+    await server.stop();
+  });
+
+  test('scram: PLAIN is refused', async () => {
+    const server = await start({ mechanisms: 'scram' });
+    await server.register('alice', 'alice-secret');
+    const plain = openSessionOn(server, 'alice', 'alice-secret', { mechanism: 'PLAIN' });
+    await expect(plain).rejects.toThrow('invalid-mechanism');
+    const scram = await openSessionOn(server, 'alice', 'alice-secret');
+    expect(scram.jid).toMatch(/^alice@/);
+    await scram.close();
+    await server.stop();
+  });
+
+  test('plain with required TLS: SCRAM is refused', async () => {
+    const server = await start({ mechanisms: 'plain', requireTls: true });
+    await server.register('alice', 'alice-secret');
+    const options = { tls: true, mechanism: 'SCRAM-SHA-1' } as const;
+    const scram = openSessionOn(server, 'alice', 'alice-secret', options);
+    await expect(scram).rejects.toThrow('invalid-mechanism');
+    await expect(openSessionOn(server, 'alice', 'alice-secret')).rejects.toThrow(
+      /expected one of|encryption/,
+    );
+    await (await openSessionOn(server, 'alice', 'alice-secret', { tls: true })).close();
+    await server.stop();
+  });
+
+  test('anonymous: nobody logs in with a password', async () => {
+    const server = await start({ mechanisms: 'anonymous' });
+    await expect(openSessionOn(server, 'alice', 'alice-secret')).rejects.toThrow('ANONYMOUS');
+    await server.stop();
+  });
+
+  test('a certificate for another name is not accepted', async () => {
+    const server = await start({ certificateDomains: ['other.example'] });
+    const login = openSessionOn(server, 'alice', 'alice-secret', { tls: true });
+    await expect(login).rejects.toThrow('other.example');
+    await server.stop();
+  });
+
+  test('rooms, and a second component', async () => {
+    const components = [
+      { domain: 'gateway.example.org', secret: 'one' },
+      { domain: 'second.example.org', secret: 'two' },
+    ];
+    const server = await start({ muc: 'conference.example.org', components });
+    const opened = await Promise.all(
+      server.components.map((component) => openComponent(component)),
+    );
+    await server.register('alice', 'alice-secret');
+    const alice = await openSessionOn(server, 'alice', 'alice-secret');
+    alice.send(
+      "<presence to='room@conference.example.org/al'><x xmlns='http://jabber.org/protocol/muc'/></presence>",
+    );
+    const presence = await alice.waitFor(
+      ({ root }) =>
+        root.name === 'presence' && root.attributes['from'] === 'room@conference.example.org/al',
+      'our own presence in the room',
+    );
+    expect(presence.xml).toContain("code='110'");
+    await Promise.all([...opened, alice].map((stream) => stream.close()));
+    await server.stop();
+  });
+
+  test('stop leaves no process', async () => {
+    const server = await start();
+    const { pid } = server;
+    expect(isAlive(pid)).toBe(true);
+    server.kill('SIGSTOP');
+    await server.stop();
+    expect(isAlive(pid)).toBe(false);
+  });
+});

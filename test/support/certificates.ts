@@ -1,0 +1,48 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { runToSuccess } from './processes.ts';
+
+/** Paths of PEM files. */
+export interface Certificates {
+  /** The private CA's certificate. */
+  readonly caFile: string;
+  readonly certFile: string;
+  readonly keyFile: string;
+  /** Certificate and key in one file, as ejabberd wants them. */
+  readonly pemFile: string;
+}
+
+const newKey = '-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes';
+
+async function openssl(directory: string, line: string): Promise<void> {
+  await runToSuccess({ file: 'openssl', args: line.split(' '), cwd: directory });
+}
+
+/** Makes a private CA and a server certificate for the domains (and for 127.0.0.1), in `directory`. */
+export async function createCertificates(
+  directory: string,
+  domains: readonly string[],
+): Promise<Certificates> {
+  const names = [...domains.map((domain) => `DNS:${domain}`), 'IP:127.0.0.1'].join(',');
+  await openssl(
+    directory,
+    `req -x509 ${newKey} -keyout ca.key -out ca.crt -days 30 -subj /CN=Test-CA -addext keyUsage=critical,keyCertSign,cRLSign`,
+  );
+  await openssl(
+    directory,
+    `req ${newKey} -keyout server.key -out server.csr -subj /CN=Test-server -addext subjectAltName=${names}`,
+  );
+  await openssl(
+    directory,
+    `x509 -req -in server.csr -CA ca.crt -CAkey ca.key -set_serial ${Date.now()} -days 30 -copy_extensions copy -out server.crt`,
+  );
+  const at = (name: string): string => join(directory, name);
+  const parts = [readFileSync(at('server.crt'), 'utf8'), readFileSync(at('server.key'), 'utf8')];
+  writeFileSync(at('server.pem'), parts.join(''), { mode: 0o600 });
+  return {
+    caFile: at('ca.crt'),
+    certFile: at('server.crt'),
+    keyFile: at('server.key'),
+    pemFile: at('server.pem'),
+  };
+}

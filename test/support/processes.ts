@@ -1,0 +1,141 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** How a process ended. */
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** A program to run. */
+export interface Command {
+  readonly file: string;
+  readonly args: readonly string[];
+  readonly cwd?: string;
+  /** Added to our own environment. */
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+/** A child process that dies with this one. */
+export interface Child {
+  readonly pid: number;
+  /** What it wrote to stdout and stderr so far, in order of arrival. */
+  readonly output: () => string;
+  readonly stdout: () => string;
+  readonly stderr: () => string;
+  readonly isRunning: () => boolean;
+  /** Sends a signal; to a process that has ended it does nothing. */
+  readonly kill: (signal: NodeJS.Signals) => void;
+  /** Signals and waits for the end; after `graceMs` (default 10,000) kills. */
+  readonly end: (signal?: NodeJS.Signals, graceMs?: number) => Promise<Exit>;
+  readonly exited: Promise<Exit>;
+}
+
+const children = new Set<ChildProcess>();
+const directories = new Set<string>();
+
+function cleanUp(): void {
+  for (const child of children) child.kill('SIGKILL');
+  for (const directory of directories) rmSync(directory, { recursive: true, force: true });
+}
+
+process.once('exit', cleanUp);
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    cleanUp();
+    // Again, now without this handler; vitest does not let its workers call process.exit().
+    process.kill(process.pid, signal);
+  });
+}
+// A vitest worker whose parent was killed.
+process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'));
+
+/** A fresh private directory that is removed at the latest when this process ends. */
+export function createDirectory(name: string): string {
+  const directory = mkdtempSync(join(tmpdir(), `xmg-${name}-`));
+  directories.add(directory);
+  return directory;
+}
+
+/** Removes a directory made by `createDirectory`. */
+export function removeDirectory(directory: string): void {
+  rmSync(directory, { recursive: true, force: true, maxRetries: 3 });
+  directories.delete(directory);
+}
+
+/** Starts a program; rejects when it cannot be started at all. `input` goes to its stdin. */
+export async function startChild(command: Command, input?: string): Promise<Child> {
+  // The kernel's death signal also holds when this process is killed with SIGKILL.
+  const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', command.file, ...command.args], {
+    cwd: command.cwd,
+    env: { ...process.env, ...command.env },
+    stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+  });
+  const exited = new Promise<Exit>((resolve) => {
+    child.once('close', (code, signal) => {
+      children.delete(child);
+      resolve({ code, signal });
+    });
+  });
+  await new Promise<void>((resolve, reject) => {
+    child.once('spawn', resolve).once('error', reject);
+  });
+  children.add(child);
+  const collected = { output: '', stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name]?.setEncoding('utf8').on('data', (text: string) => {
+      collected.output += text;
+      collected[name] += text;
+    });
+  }
+  child.stdin?.on('error', () => undefined).end(input);
+  return {
+    pid: child.pid ?? Number.NaN,
+    output: () => collected.output,
+    stdout: () => collected.stdout,
+    stderr: () => collected.stderr,
+    isRunning: () => child.exitCode === null && child.signalCode === null,
+    kill: (signal) => void child.kill(signal),
+    end: (signal = 'SIGTERM', graceMs = 10_000) => endChild(child, exited, signal, graceMs),
+    exited,
+  };
+}
+
+async function endChild(
+  child: ChildProcess,
+  exited: Promise<Exit>,
+  signal: NodeJS.Signals,
+  graceMs: number,
+): Promise<Exit> {
+  child.kill(signal);
+  // A stopped process sees other signals than SIGKILL only once it runs again.
+  child.kill('SIGCONT');
+  const deadline = setTimeout(() => child.kill('SIGKILL'), graceMs);
+  try {
+    return await exited;
+  } finally {
+    clearTimeout(deadline);
+  }
+}
+
+/** Runs a program to its end. */
+export async function runChild(
+  command: Command,
+  input?: string,
+): Promise<Exit & { readonly stdout: string; readonly stderr: string }> {
+  const child = await startChild(command, input);
+  const exit = await child.exited;
+  return { ...exit, stdout: child.stdout(), stderr: child.stderr() };
+}
+
+/** Runs a program to its end and throws, with what it said, unless it ends with 0. */
+export async function runToSuccess(command: Command): Promise<string> {
+  const { code, signal, stdout, stderr } = await runChild(command);
+  if (code !== 0) {
+    const line = [command.file, ...command.args].join(' ');
+    throw new Error(`expected exit code 0 of ${line}, got ${code ?? signal}:\n${stdout}${stderr}`);
+  }
+  return stdout;
+}

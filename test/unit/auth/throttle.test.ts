@@ -1,0 +1,155 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { createThrottle, type Throttle } from '../../../src/auth/throttle.ts';
+import { GatewayError } from '../../../src/core/errors.ts';
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  // lru-cache takes an entry that was made at 0 for one without a time.
+  vi.advanceTimersByTime(1000);
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+const limits = { perAddress: 5, perUser: 3, windowMs: 60_000 };
+const wrong = async (): Promise<boolean> => false;
+const right = async (): Promise<boolean> => true;
+const down = (): Promise<boolean> => Promise.reject(new Error('down'));
+const slow = async (): Promise<boolean> => {
+  await new Promise((resolve) => setTimeout(resolve, 10_001));
+  return true;
+};
+
+async function outcome(attempt: Promise<boolean>): Promise<string> {
+  try {
+    return (await attempt) ? 'right' : 'wrong';
+  } catch (error) {
+    if (!(error instanceof GatewayError)) throw error;
+    return `${error.code} ${error.options.retryAfterSeconds}`;
+  }
+}
+
+async function failTimes(throttle: Throttle, times: number, address: string, user?: string) {
+  for (let index = 0; index < times; index += 1) {
+    expect(await outcome(throttle.attempt(address, user ?? `u${index}`, wrong))).toBe('wrong');
+  }
+}
+
+describe('failures', () => {
+  test('are limited by user, from wherever they come', async () => {
+    const throttle = createThrottle(limits);
+    await failTimes(throttle, 2, '192.0.2.1', 'alice');
+    await failTimes(throttle, 1, '192.0.2.2', 'alice');
+    const check = vi.fn<() => Promise<boolean>>(right);
+    expect(await outcome(throttle.attempt('192.0.2.3', 'alice', check))).toBe(
+      'too-many-requests 60',
+    );
+    expect(check).not.toHaveBeenCalled();
+    expect(await outcome(throttle.attempt('192.0.2.1', 'bob', right))).toBe('right');
+  });
+
+  test('are limited by address, whoever is meant', async () => {
+    const throttle = createThrottle(limits);
+    await failTimes(throttle, 5, '192.0.2.1');
+    expect(await outcome(throttle.attempt('192.0.2.1', 'zoe', right))).toBe('too-many-requests 60');
+    expect(await outcome(throttle.attempt('192.0.2.2', 'zoe', right))).toBe('right');
+  });
+
+  test('are counted by /64 in IPv6', async () => {
+    const throttle = createThrottle(limits);
+    await failTimes(throttle, 5, '2001:db8::1');
+    expect(await outcome(throttle.attempt('2001:db8::2', 'zoe', right))).toMatch('too-many');
+    expect(await outcome(throttle.attempt('2001:db8:0:1::2', 'zoe', right))).toBe('right');
+  });
+
+  test('without a check count by address', async () => {
+    const throttle = createThrottle(limits);
+    for (let index = 0; index < 5; index += 1) throttle.fail('192.0.2.1');
+    expect(await outcome(throttle.attempt('192.0.2.1', 'zoe', right))).toMatch('too-many');
+  });
+
+  test('are forgotten when the window that began with the first ends', async () => {
+    const throttle = createThrottle(limits);
+    await failTimes(throttle, 1, '192.0.2.1', 'alice');
+    vi.advanceTimersByTime(40_500);
+    await failTimes(throttle, 2, '192.0.2.1', 'alice');
+    expect(await outcome(throttle.attempt('192.0.2.1', 'alice', right))).toBe(
+      'too-many-requests 20',
+    );
+    vi.advanceTimersByTime(19_600);
+    expect(await outcome(throttle.attempt('192.0.2.1', 'alice', right))).toBe('right');
+  });
+
+  test('that were refused do not count', async () => {
+    const throttle = createThrottle(limits);
+    await failTimes(throttle, 3, '192.0.2.1', 'alice');
+    for (let index = 0; index < 10; index += 1) {
+      expect(await outcome(throttle.attempt('192.0.2.1', 'alice', wrong))).toMatch('too-many');
+    }
+    expect(await outcome(throttle.attempt('192.0.2.1', 'bob', right))).toBe('right');
+  });
+
+  test('successes and errors are none', async () => {
+    const throttle = createThrottle(limits);
+    for (let index = 0; index < 20; index += 1) {
+      expect(await outcome(throttle.attempt('192.0.2.1', 'alice', right))).toBe('right');
+      await expect(throttle.attempt('192.0.2.1', 'alice', down)).rejects.toThrow('down');
+    }
+  });
+
+  test('of others do not lock a user out where the user has logged in before', async () => {
+    const throttle = createThrottle(limits);
+    await throttle.attempt('192.0.2.1', 'alice', right);
+    await failTimes(throttle, 3, '203.0.113.1', 'alice');
+    expect(await outcome(throttle.attempt('203.0.113.2', 'alice', right))).toMatch('too-many');
+    expect(await outcome(throttle.attempt('192.0.2.1', 'alice', right))).toBe('right');
+    // The limit by address holds there, too.
+    await failTimes(throttle, 5, '192.0.2.1', 'alice');
+    expect(await outcome(throttle.attempt('192.0.2.1', 'alice', right))).toMatch('too-many');
+  });
+});
+
+describe('concurrent attempts', () => {
+  test('gain nothing by racing', async () => {
+    const throttle = createThrottle(limits);
+    const check = vi.fn<() => Promise<boolean>>(wrong);
+    const attempts = Array.from({ length: 1000 }, async (_, index) =>
+      outcome(throttle.attempt('192.0.2.1', `u${index}`, check)),
+    );
+    const outcomes = await Promise.all(attempts);
+    expect(check).toHaveBeenCalledTimes(5);
+    expect(outcomes.filter((text) => text === 'wrong')).toHaveLength(5);
+    expect(outcomes.filter((text) => text.startsWith('too-many'))).toHaveLength(995);
+  });
+
+  test('gain nothing by racing from many addresses', async () => {
+    const throttle = createThrottle(limits);
+    const check = vi.fn<() => Promise<boolean>>(wrong);
+    const attempts = Array.from({ length: 200 }, async (_, index) =>
+      outcome(throttle.attempt(`192.0.2.${index}`, 'alice', check)),
+    );
+    await Promise.all(attempts);
+    expect(check).toHaveBeenCalledTimes(3);
+  });
+
+  test('that are right all get through, however many', async () => {
+    const throttle = createThrottle(limits);
+    const users = Array.from({ length: 100 }, (_, index) => `u${index}`);
+    const outcomes = await Promise.all(
+      users.map(async (user) => outcome(throttle.attempt('192.0.2.1', user, right))),
+    );
+    expect(new Set(outcomes)).toEqual(new Set(['right']));
+  });
+
+  test('do not wait for ever behind slow ones', async () => {
+    const throttle = createThrottle(limits);
+    const attempts = Array.from({ length: 12 }, async (_, index) =>
+      outcome(throttle.attempt('192.0.2.1', `u${index}`, slow)),
+    );
+    await vi.advanceTimersByTimeAsync(10_001);
+    await vi.advanceTimersByTimeAsync(10_001);
+    const outcomes = await Promise.all(attempts);
+    expect(outcomes.slice(0, 5)).toEqual(Array(5).fill('right'));
+    expect(outcomes.slice(-2)).toEqual(Array(2).fill('authentication-unavailable 1'));
+  });
+});

@@ -1,0 +1,190 @@
+import { assert, constantFrom, oneof, option, property, string } from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import {
+  createJid,
+  isSameAddress,
+  Jid,
+  JidError,
+  parseJid,
+  parseLocalpart,
+} from '../../../src/core/jid.ts';
+
+describe('parseLocalpart', () => {
+  test.each([
+    ['juliet', 'juliet'],
+    ['JULIET', 'juliet'],
+    ['ＪＵＬＩＥＴ', 'juliet'],
+    ['Ju\u0308liet', 'jüliet'],
+    ['straße', 'strasse'],
+    ['!#$%()*+,-.;=?[\\]^_`{|}~09', '!#$%()*+,-.;=?[\\]^_`{|}~09'],
+    ['call\\20me', 'call\\20me'],
+    ['.', '.'],
+    ['a'.repeat(1023), 'a'.repeat(1023)],
+    ['é'.repeat(511), 'é'.repeat(511)],
+    ['A'.repeat(1023), 'a'.repeat(1023)],
+  ])('%j', (text, expected) => {
+    expect(parseLocalpart(text)).toBe(expected);
+  });
+
+  // What an attacker puts, percent-decoded, where the URL has the user name.
+  test.each([
+    ['%2F', 'juliet/x'],
+    ['%40', 'juliet@other.example'],
+    ['a whole address', 'juliet@other.example/x'],
+    ['%00', 'juliet\0'],
+    ['%0A', 'juliet\n'],
+    ['space', 'ju liet'],
+    ['no-break space', 'juliet\xa0'],
+    ['zero-width space', 'juliet\u200b'],
+    ['soft hyphen', 'jul\xadiet'],
+    ['full-width slash', 'juliet／x'],
+    ['full-width at-sign', 'juliet＠other.example'],
+    ['markup', "juliet'><x"],
+    ['lone surrogate', 'juliet\ud800'],
+    ['nothing', ''],
+    ['nothing but what is dropped', '\xad'],
+    ['1024 bytes', 'a'.repeat(1024)],
+    ['1024 bytes of 2-byte letters', 'é'.repeat(512)],
+    ['what grows over 1023 bytes', 'ŉ'.repeat(511)],
+    ['a megabyte', 'a\u0301'.repeat(350_000)],
+  ])('refuses %s', (_, text) => {
+    expect(() => parseLocalpart(text)).toThrow(JidError);
+  });
+
+  test('says what was expected and what it got', () => {
+    expect(() => parseLocalpart('a@b')).toThrow(
+      new JidError('Expected a localpart without U+0040, which is prohibited, got "a@b".'),
+    );
+    expect(() => parseLocalpart('')).toThrow(
+      new JidError('Expected a localpart of 1 to 1023 bytes, got 0.'),
+    );
+  });
+});
+
+describe('parseJid', () => {
+  test.each([
+    ['example.org', undefined, 'example.org', undefined],
+    ['juliet@example.org', 'juliet', 'example.org', undefined],
+    ['Juliet@EXAMPLE.org./Balcony', 'juliet', 'example.org', 'Balcony'],
+    ['example.org/a/b@c', undefined, 'example.org', 'a/b@c'],
+    ['juliet@example.org/@', 'juliet', 'example.org', '@'],
+    ['juliet@xn--bcher-kva.example', 'juliet', 'bücher.example', undefined],
+    ['juliet@[::1]/x', 'juliet', '[::1]', 'x'],
+    ['juliet@example.org/ home 😀', 'juliet', 'example.org', ' home 😀'],
+    ['juliet@example.org/ＲＥＳ', 'juliet', 'example.org', 'ＲＥＳ'],
+    [`a@b/${'r'.repeat(1023)}`, 'a', 'b', 'r'.repeat(1023)],
+  ])('%j', (text, local, domain, resource) => {
+    const jid = parseJid(text);
+    expect([jid.local, jid.domain, jid.resource]).toEqual([local, domain, resource]);
+  });
+
+  test.each([
+    '',
+    '@',
+    '/',
+    '@example.org',
+    'juliet@',
+    'juliet@/x',
+    'juliet@example.org/',
+    'juliet@other.example@example.org',
+    'juliet@example.org＠other.example',
+    ' juliet@example.org',
+    'juliet@example.org ',
+    'juliet@example.org/a\u0000',
+    'juliet@example.org/a\u0085',
+    'juliet@example.org/\ufffe',
+    'juliet@example.org/\ud83d',
+    `juliet@example.org/${'r'.repeat(1024)}`,
+    `juliet@example.org/${'é'.repeat(512)}`,
+  ])('refuses %j', (text) => {
+    expect(() => parseJid(text)).toThrow(JidError);
+  });
+
+  test('throws nothing but JidError, and what it prints it reads back', () => {
+    const part = oneof(
+      string({ unit: 'binary' }),
+      string({ unit: 'grapheme' }),
+      string({
+        unit: constantFrom('a', 'B', 'é', 'ß', '１', '.', '-', '@', '/', 'xn--', '\u200b'),
+      }),
+    );
+    const parts = property(part, option(part), option(part), (domain, local, resource) => {
+      const text = `${local === null ? '' : `${local}@`}${domain}${resource === null ? '' : `/${resource}`}`;
+      const jid = parseOrUndefined(text);
+      if (jid === undefined) return;
+      expect(parseJid(jid.toString())).toEqual(jid);
+      expect(parseJid(jid.toString()).toString()).toBe(jid.toString());
+      expect(isSameAddress(jid, text)).toBe(true);
+    });
+    assert(parts, { numRuns: 5000 });
+  });
+});
+
+function parseOrUndefined(text: string): Jid | undefined {
+  try {
+    return parseJid(text);
+  } catch (error) {
+    if (error instanceof JidError) return undefined;
+    throw error;
+  }
+}
+
+describe('Jid', () => {
+  test('prints as it stands on the wire', () => {
+    expect(String(createJid('Juliet', 'EXAMPLE.org'))).toBe('juliet@example.org');
+    expect(parseJid('Example.org/x').toString()).toBe('example.org/x');
+  });
+
+  test('bare and withResource', () => {
+    const full = createJid('juliet', 'example.org').withResource('balcony');
+    expect(full.toString()).toBe('juliet@example.org/balcony');
+    expect(full.withResource('garden').toString()).toBe('juliet@example.org/garden');
+    expect(full.bare().toString()).toBe('juliet@example.org');
+    expect(parseJid('example.org/x').bare().toString()).toBe('example.org');
+    expect(() => full.withResource('')).toThrow(JidError);
+  });
+
+  test('cannot exist invalid', () => {
+    expect(() => new Jid('a@b', 'example.org', undefined)).toThrow(JidError);
+    expect(() => createJid('', 'example.org')).toThrow(JidError);
+    expect(() => createJid('juliet', 'other.example/x')).toThrow(JidError);
+    expect(Object.isFrozen(createJid('juliet', 'example.org'))).toBe(true);
+  });
+});
+
+describe('isSameAddress', () => {
+  test.each([
+    ['juliet@example.org', 'juliet@example.org', true],
+    ['juliet@example.org', 'JULIET@Example.ORG.', true],
+    ['juliet@bücher.example', 'juliet@xn--bcher-kva.example', true],
+    ['example.org', 'example.org', true],
+    ['juliet@example.org/ＲＥＳ', 'juliet@example.org/RES', true],
+    ['juliet@example.org/RES', 'juliet@example.org/ＲＥＳ', true],
+    ['juliet@example.org/a\u200bb', 'juliet@example.org/ab', true],
+    ['juliet@example.org/\u200b', 'juliet@example.org/', true],
+    ['juliet@example.org/res', 'juliet@example.org/RES', false],
+    ['juliet@example.org/x', 'juliet@example.org', false],
+    ['juliet@example.org', 'juliet@example.org/x', false],
+    ['juliet@example.org', 'juliet@example.org/', false],
+    ['juliet@example.org', 'romeo@example.org', false],
+    ['juliet@example.org', 'juliet@other.example', false],
+    ['juliet@example.org', 'example.org', false],
+    ['example.org', 'juliet@example.org', false],
+    ['example.org', '@example.org', false],
+    ['juliet@example.org', 'jul\xadiet@example.org', false],
+    ['juliet@example.org', 'juliet@example.org@other.example', false],
+    ['juliet@example.org', '', false],
+    ['juliet@example.org', '@/', false],
+    ['juliet@example.org', 'juliet@exa mple.org', false],
+    ['juliet@example.org', '\ud800@example.org', false],
+    ['juliet@example.org/x', `juliet@example.org/${'x'.repeat(1_000_000)}`, false],
+    ['juliet@example.org', 'juliet@'.repeat(100_000), false],
+  ])('%j, %.60j: %j', (address, text, expected) => {
+    expect(isSameAddress(parseJid(address), text)).toBe(expected);
+  });
+
+  test('never throws', () => {
+    const jid = createJid('juliet', 'example.org');
+    assert(property(string({ unit: 'binary' }), (text) => !isSameAddress(jid, text)));
+  });
+});

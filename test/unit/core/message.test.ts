@@ -1,0 +1,40 @@
+import { expect, test } from 'vitest';
+import { parseJson } from '../../../src/core/json.ts';
+import { serializeMessage } from '../../../src/core/message.ts';
+import { readMessageFromJson } from '../../../src/core/message-from-json.ts';
+import { parseMessageFromXml } from '../../../src/core/message-from-xml.ts';
+import { readFromStream, readInfoset } from './infoset.ts';
+import { context } from './message-context.ts';
+import { refusalOf } from './refusal.ts';
+
+const { limits } = context;
+
+test('a stanza knows its addresses, its id and its length in bytes', () => {
+  const message = readMessageFromJson({ to: 'User@host.example', body: '€' }, context);
+  const stanza = serializeMessage(message, limits);
+  expect(stanza.to.toString()).toBe('user@host.example');
+  expect(stanza.from.toString()).toBe('myuser@example.org');
+  expect(stanza.id).toBe('made-up');
+  expect(stanza.bytes).toBe(Buffer.byteLength(stanza.xml));
+  expect(stanza.bytes).toBe(stanza.xml.length + 2);
+});
+
+test('both forms of one message are the stanza that the documentation shows', () => {
+  const json = `{"to": "user@host.example", "message_attributes": {"id": "1234"},
+     "body": "Hello, this is a test message.",
+     "extra_elements": "<subject>This is a message subject</subject>"}`;
+  const shown = `<message to="user@host.example" from="myuser@example.org" id="1234" type="chat" xmlns="jabber:client"><body>Hello, this is a test message.</body><subject>This is a message subject</subject></message>`;
+  const fromJson = serializeMessage(readMessageFromJson(parseJson(json), context), limits).xml;
+  const fromXml = serializeMessage(parseMessageFromXml(shown, context), limits).xml;
+  expect(fromJson).toBe(shown.replace(' xmlns="jabber:client"', ''));
+  expect(fromXml).toBe(fromJson);
+  expect(readFromStream(fromJson)).toEqual(readInfoset(shown));
+});
+
+test('the last byte allowed and the first refused', () => {
+  const message = readMessageFromJson({ to: 'a@b.example', body: 'é' }, context);
+  const { bytes } = serializeMessage(message, limits);
+  expect(serializeMessage(message, { ...limits, stanzaBytes: bytes }).bytes).toBe(bytes);
+  const refusal = refusalOf(() => serializeMessage(message, { ...limits, stanzaBytes: bytes - 1 }));
+  expect(refusal).toMatchObject({ code: 'too-large', pointers: [] });
+});

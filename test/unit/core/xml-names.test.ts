@@ -1,0 +1,51 @@
+import { expect, test } from 'vitest';
+import {
+  findIllegalCharacter,
+  isFifthEditionNcName,
+  isNcName,
+} from '../../../src/core/xml-names.ts';
+
+test.each(['a', '_', 'A-1._', 'é', 'Ω', '中', 'a\u0300', 'a·', '__proto__', 'Ж'])(
+  '%j is a name',
+  (name) => {
+    expect(isNcName(name)).toBe(true);
+  },
+);
+
+test.each(['', '1', '-a', '.a', 'a:b', ':', 'a b', 'a\n', 'a"', 'a>', '\u0300a', 'a\ud800'])(
+  '%j is no name in any edition',
+  (name) => {
+    expect(isNcName(name)).toBe(false);
+    expect(isFifthEditionNcName(name)).toBe(false);
+  },
+);
+
+// Servers parse with expat, which closes the stream on these.
+test.each([0x132, 0x221, 0x370, 0x200c, 0x2c00, 0x10000, 0x1f600])(
+  'U+%i is a name in the 5th edition only',
+  (codePoint) => {
+    const name = String.fromCodePoint(codePoint);
+    expect(isNcName(name)).toBe(false);
+    expect(isFifthEditionNcName(name)).toBe(true);
+  },
+);
+
+test.each(['', 'a\t\n\r', '\ud7ff\ue000\ufffd', '\u{10000}\u{10ffff}', '\u0085\u2028\ufeff\u007f'])(
+  '%j is legal',
+  (text) => {
+    expect(findIllegalCharacter(text)).toBeUndefined();
+  },
+);
+
+test.each([
+  ['\u0000', 0, 'U+0000'],
+  ['ab\u001f', 2, 'U+001F'],
+  ['a\u000b', 1, 'U+000B'],
+  ['😀\ufffe', 2, 'U+FFFE'],
+  ['\uffff', 0, 'U+FFFF'],
+  ['\ud800', 0, 'U+D800'],
+  ['a\udc00', 1, 'U+DC00'],
+  ['\ud83d\ud83d\ude00', 0, 'U+D83D'],
+])('%j is not', (text, index, name) => {
+  expect(findIllegalCharacter(text)).toEqual({ index, name });
+});

@@ -1,0 +1,158 @@
+import { describe, expect, it, vi } from 'vitest';
+import { GatewayError } from '../../../src/core/errors.ts';
+import { connectRaw, send } from './http-client.ts';
+import { apiPath, basic, goodHeaders, startTestGateway, userPath } from './test-gateway.ts';
+
+const good = {
+  method: 'POST',
+  path: apiPath,
+  headers: goodHeaders,
+  body: '{"to": "nurse@host.example", "body": "secret-body"}',
+};
+
+describe('an error that nobody foresaw', () => {
+  it.each([
+    new TypeError('secret-1'),
+    Object.assign(new Error('secret-1'), { status: 404, expose: true, headers: { 'X-Leak': '1' } }),
+    'secret-1',
+    null,
+  ])('is told as internal, leaks nothing and is logged: %s', async (thrown) => {
+    const printed = vi.spyOn(console, 'error');
+    const { port, logLines } = await startTestGateway({ deliver: () => Promise.reject(thrown) });
+    const answer = await send(port, good);
+    expect(answer).toMatchObject({
+      status: 500,
+      headers: { 'content-type': 'application/problem+json' },
+    });
+    expect(answer.text + JSON.stringify(answer.headers)).not.toMatch(/secret-1|x-leak/);
+    const instance: string = JSON.parse(answer.text).instance;
+    expect(logLines).toContainEqual(
+      expect.objectContaining({ level: 50, request: instance.replace('urn:uuid:', '') }),
+    );
+    expect(printed).not.toHaveBeenCalled();
+  });
+});
+
+describe('the log', () => {
+  it('holds one line for a message', async () => {
+    const { port, logLines } = await startTestGateway();
+    await send(port, good);
+    expect(logLines).toEqual([
+      expect.objectContaining({
+        level: 30,
+        msg: 'request',
+        method: 'POST',
+        route: 'api',
+        status: 200,
+        code: 'ok',
+        sender: 'juliet@example.org',
+        recipientDomain: 'host.example',
+        address: '127.0.0.1',
+        request: expect.stringMatching(/^[0-9a-f-]{36}$/),
+        durationMs: expect.any(Number),
+      }),
+    ]);
+  });
+
+  it('holds one line for a refusal, with the instance of its problem', async () => {
+    const { port, logLines } = await startTestGateway();
+    const answer = await send(port, { ...good, headers: { Authorization: basic('bot', 'no') } });
+    const { instance } = JSON.parse(answer.text);
+    expect(logLines).toHaveLength(1);
+    expect(logLines[0]).toMatchObject({ level: 30, status: 401, code: 'unauthenticated' });
+    expect(`urn:uuid:${String(logLines[0]?.['request'])}`).toBe(instance);
+  });
+
+  it('says why a message could not be sent', async () => {
+    const error = new GatewayError('xmpp-unavailable', 'No stream.');
+    const { port, logLines } = await startTestGateway({ deliver: () => Promise.reject(error) });
+    await send(port, good);
+    expect(logLines).toEqual([
+      expect.objectContaining({ status: 503, code: 'xmpp-unavailable', reason: 'No stream.' }),
+    ]);
+  });
+
+  it('holds no credentials, body, query or recipient', async () => {
+    const { port, logLines } = await startTestGateway();
+    const headers = { ...goodHeaders, Authorization: basic('bot', 'secret-password') };
+    for (const request of [
+      good,
+      { ...good, headers },
+      { ...good, path: `${apiPath}?secret-query` },
+    ]) {
+      await send(port, request);
+    }
+    expect(logLines).toHaveLength(3);
+    expect(JSON.stringify(logLines)).not.toMatch(/secret|nurse/);
+    expect(JSON.stringify(logLines)).not.toContain(headers.Authorization.slice(6));
+  });
+
+  it('mentions health checks at debug only', async () => {
+    const { port, logLines } = await startTestGateway();
+    for (const path of ['/livez', '/readyz', '/problems/bounced']) await send(port, { path });
+    expect(logLines.map(({ level }) => level)).toEqual([20, 20, 20]);
+  });
+
+  it('notes a client that went away, and goes on', async () => {
+    const { port, logLines, delivered } = await startTestGateway();
+    const raw = await connectRaw(port);
+    const { Authorization } = goodHeaders;
+    raw.write(`POST ${userPath} HTTP/1.1\r\nHost: h\r\nAuthorization: ${Authorization}\r\n`);
+    raw.write(
+      'Expect: 100-continue\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n',
+    );
+    await raw.answer();
+    raw.destroy();
+    await vi.waitFor(() => expect(logLines).toHaveLength(1));
+    expect(logLines[0]).toMatchObject({ code: 'aborted', sender: 'bot@example.org' });
+    expect((await send(port, good)).status).toBe(200);
+    expect(delivered).toHaveLength(1);
+  });
+});
+
+describe('the client address', () => {
+  it.each([
+    [[], '127.0.0.1'],
+    [['127.0.0.0/8'], '203.0.113.7'],
+  ])('with the trusted proxies %j', async (trustedProxies, address) => {
+    const { port, addresses, logLines } = await startTestGateway({ trustedProxies });
+    const headers = { ...goodHeaders, 'X-Forwarded-For': '1.1.1.1, 203.0.113.7' };
+    await send(port, { ...good, headers });
+    expect(addresses).toEqual([address]);
+    expect(logLines[0]).toMatchObject({ address });
+  });
+});
+
+function buildRequest(path: string): string {
+  return (
+    `POST ${path} HTTP/1.1\r\nHost: h\r\nAuthorization: ${goodHeaders.Authorization}\r\n` +
+    `Content-Type: application/json\r\nContent-Length: ${good.body.length}\r\n\r\n${good.body}`
+  );
+}
+
+describe('one connection', () => {
+  it('carries pipelined messages and refusals in their order', async () => {
+    const { port, delivered } = await startTestGateway();
+    const raw = await connectRaw(port);
+    const paths = [userPath, '/nowhere', apiPath, `${apiPath}?x`, userPath];
+    raw.write(paths.map(buildRequest).join(''));
+    const statuses: number[] = [];
+    for (const _ of paths) statuses.push((await raw.answer()).status);
+    expect(statuses).toEqual([200, 404, 200, 422, 200]);
+    expect(delivered.map(({ from }) => from.local)).toEqual(['bot', 'juliet', 'bot']);
+    raw.destroy();
+  });
+
+  it('goes on after a body that was refused unread', async () => {
+    const { port } = await startTestGateway();
+    const raw = await connectRaw(port);
+    const body = 'x'.repeat(1_000_000);
+    for (let round = 0; round < 2; round += 1) {
+      raw.write(`POST ${userPath} HTTP/1.1\r\nHost: h\r\nContent-Length: ${body.length}\r\n\r\n`);
+      expect((await raw.answer()).status).toBe(401);
+      raw.write(body);
+    }
+    expect(raw.isClosed()).toBe(false);
+    raw.destroy();
+  });
+});

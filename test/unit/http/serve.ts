@@ -1,0 +1,18 @@
+import http, { type RequestListener, type ServerOptions } from 'node:http';
+import { onTestFinished } from 'vitest';
+
+/** A bare server of Node on loopback, for the time of one test. */
+export async function serve(
+  onRequest: RequestListener,
+  options: ServerOptions = {},
+): Promise<{ readonly server: http.Server; readonly port: number }> {
+  const server = http.createServer(options, onRequest);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  const address = server.address();
+  if (typeof address !== 'object' || address === null) throw new Error('no address');
+  return { server, port: address.port };
+}

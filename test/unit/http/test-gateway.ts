@@ -1,0 +1,89 @@
+import { pino } from 'pino';
+import { onTestFinished } from 'vitest';
+import type { ApiAccounts } from '../../../src/auth/api-accounts.ts';
+import type { PresentedCredentials } from '../../../src/auth/basic-credentials.ts';
+import type { Users } from '../../../src/auth/users.ts';
+import { GatewayError } from '../../../src/core/errors.ts';
+import { createJid } from '../../../src/core/jid.ts';
+import type { Stanza } from '../../../src/core/message.ts';
+import { type AppPorts, createApp } from '../../../src/http/app.ts';
+import { createListener } from '../../../src/http/listener.ts';
+
+/** A gateway on loopback whose policies are plain functions; the password of everybody is `pw`. */
+export interface TestGateway {
+  readonly port: number;
+  readonly delivered: Stanza[];
+  /** The client addresses that logins came from. */
+  readonly addresses: string[];
+  readonly logLines: Readonly<Record<string, unknown>>[];
+}
+
+export const userPath = '/api/1.0/xmppdomains/example.org/gateway/messages';
+export const apiPath = `${userPath}/juliet`;
+
+export function basic(username: string, password = 'pw'): string {
+  return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
+}
+
+/** Headers that are good for both URLs: `bot` is a user with the permission and an API account. */
+export const goodHeaders = { Authorization: basic('bot'), 'Content-Type': 'application/json' };
+
+export async function startTestGateway(overrides: Partial<AppPorts> = {}): Promise<TestGateway> {
+  const delivered: Stanza[] = [];
+  const addresses: string[] = [];
+  const logLines: Readonly<Record<string, unknown>>[] = [];
+  const app = createApp({
+    domains: ['example.org', 'bücher.example'],
+    componentDomain: 'gateway.example.org',
+    limits: { bodyBytes: 10_000, stanzaBytes: 5_000, depth: 8, attributes: 8 },
+    trustedProxies: [],
+    log: pino({ level: 'debug' }, { write: (line) => void logLines.push(JSON.parse(line)) }),
+    users: createUsers(addresses),
+    apiAccounts: createApiAccounts(addresses),
+    deliver: async (stanza) => void delivered.push(stanza),
+    readiness: () => ({ ready: true }),
+    ...overrides,
+  });
+  const listener = createListener(app, { host: '127.0.0.1', port: 0, tls: undefined });
+  const port = await listener.start();
+  onTestFinished(() => listener.stop(0));
+  return { port, delivered, addresses, logLines };
+}
+
+/** Everybody may log in with `pw`; `stranger` has no permission. */
+function createUsers(addresses: string[]): Users {
+  return {
+    authenticate: async (presented, domain, address) => {
+      addresses.push(address);
+      return createJid(logIn(presented, domain), domain);
+    },
+    authorize: ({ local }) => {
+      if (local === 'stranger') throw new GatewayError('permission-missing', 'No permission.');
+    },
+    update: () => {},
+  };
+}
+
+/** Everybody may log in with `pw` and send as anybody of example.org but `romeo`. */
+function createApiAccounts(addresses: string[]): ApiAccounts {
+  return {
+    authenticate: async (presented, realm, address) => {
+      addresses.push(address);
+      const username = logIn(presented, realm);
+      return { username, domains: new Set(['example.org']), isSender: (user) => user !== 'romeo' };
+    },
+    authorize: ({ domains, isSender }, domain, localpart) => {
+      if (!domains.has(domain)) throw new GatewayError('domain-not-allowed', 'Not there.');
+      if (!isSender(localpart)) throw new GatewayError('sender-not-allowed', 'Not as romeo.');
+    },
+    update: () => {},
+  };
+}
+
+function logIn(presented: PresentedCredentials, realm: string): string {
+  if (typeof presented === 'string' || presented.password !== 'pw') {
+    throw new GatewayError('unauthenticated', 'Log in.', { realm });
+  }
+  if (presented.username === 'pest') throw new GatewayError('too-many-requests', 'Later.');
+  return presented.username;
+}

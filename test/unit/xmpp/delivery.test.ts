@@ -1,0 +1,287 @@
+import { pino } from 'pino';
+import { afterEach, describe, expect, test } from 'vitest';
+import { parseJid } from '../../../src/core/jid.ts';
+import type { Stanza as OutgoingStanza } from '../../../src/core/message.ts';
+import { Secret } from '../../../src/core/secret.ts';
+import { createComponentStream } from '../../../src/xmpp/component-stream.ts';
+import { createDelivery, type DeliveryOptions } from '../../../src/xmpp/delivery.ts';
+import {
+  answerHonestly,
+  type ComponentPeer,
+  startComponentServer,
+} from '../../support/component-server.ts';
+import type { Stanza } from '../../support/stanza.ts';
+import { waitUntil } from '../../support/wait.ts';
+
+type Script = Parameters<typeof startComponentServer>[0];
+
+const cleanUps: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0).toReversed()) await cleanUp();
+});
+
+async function connect(script: Script, overrides: Partial<DeliveryOptions> = {}) {
+  const server = await startComponentServer(script);
+  const delivery = createDelivery({
+    componentDomain: 'gateway.example.org',
+    barrierDomain: 'example.org',
+    confirmTimeoutMs: 5000,
+    silenceTimeoutMs: 5000,
+    maxInFlight: 1000,
+    maxInFlightBytes: 1_000_000,
+    ...overrides,
+  });
+  const stream = createComponentStream({
+    address: {
+      host: '127.0.0.1',
+      port: server.port,
+      domain: 'gateway.example.org',
+      secret: new Secret('secret'),
+    },
+    domains: ['example.org'],
+    log: pino({ enabled: false }),
+    events: {
+      onReady: delivery.attach,
+      onStanza: delivery.handleStanza,
+      onDrain: delivery.handleDrain,
+      onClose: delivery.detach,
+    },
+  });
+  stream.start();
+  cleanUps.push(server.stop, stream.stop);
+  await waitUntil(() => stream.readiness().ready, { label: 'a ready stream' });
+  return { server, delivery, stream };
+}
+
+function stanza(id: string, to = 'bob@example.org'): OutgoingStanza {
+  const xml = `<message id='${id}' from='alice@example.org' to='${to}'><body>hi</body></message>`;
+  return {
+    id,
+    from: parseJid('alice@example.org'),
+    to: parseJid(to),
+    xml,
+    bytes: Buffer.byteLength(xml),
+  };
+}
+
+function bounceOf({ root }: Stanza, condition = 'service-unavailable'): string {
+  const { id, from, to } = root.attributes;
+  return `<message type='error' id='${id}' from='${to}' to='${from}'><error type='cancel'><${condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/><text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>gone away</text></error></message>`;
+}
+
+/** Answers probes and pings, and keeps barriers until they are let go. */
+function holdBarriers() {
+  const held: (() => void)[] = [];
+  const messages: Stanza[] = [];
+  let peer: ComponentPeer | undefined;
+  const script: Script = (received, kind, from) => {
+    peer = from;
+    if (kind === 'message') messages.push(received);
+    if (kind === 'barrier') held.push(() => answerHonestly(received, kind, from));
+    else answerHonestly(received, kind, from);
+  };
+  const release = (): void => {
+    for (const answer of held.splice(0)) answer();
+  };
+  return { script, held, messages, release, peer: (): ComponentPeer => peer! };
+}
+
+const outcome = (promise: Promise<void>): Promise<string> =>
+  promise.then(
+    () => 'confirmed',
+    (error: { code?: string }) => error.code ?? 'another error',
+  );
+
+describe('a message', () => {
+  test('is confirmed by the answer to its barrier, and by nothing else', async () => {
+    const server = holdBarriers();
+    const { delivery } = await connect(server.script);
+    let isSettled = false;
+    const delivered = delivery.deliver(stanza('1')).finally(() => {
+      isSettled = true;
+    });
+    await waitUntil(() => server.held.length === 1, { label: 'the barrier' });
+    expect(server.messages).toHaveLength(1);
+    const id = 'barrier-guessed';
+    server
+      .peer()
+      .send(`<iq type='result' id='${id}' from='example.org' to='gateway.example.org'/>`);
+    // The next message's barrier shows that the forged answer was read before.
+    const next = delivery.deliver(stanza('2'));
+    await waitUntil(() => server.held.length === 2, { label: 'the second barrier' });
+    expect(isSettled).toBe(false);
+    server.release();
+    await delivered;
+    await next;
+  });
+
+  test('is confirmed also by an error as answer to its barrier', async () => {
+    const { delivery } = await connect((received, kind, peer) => {
+      const { id, from, to } = received.root.attributes;
+      if (kind === 'barrier') peer.send(`<iq type='error' id='${id}' from='${to}' to='${from}'/>`);
+      else answerHonestly(received, kind, peer);
+    });
+    await expect(delivery.deliver(stanza('1'))).resolves.toBeUndefined();
+  });
+
+  test('is not confirmed by an answer from elsewhere', async () => {
+    const { delivery, server } = await connect(
+      (received, kind, peer) => {
+        const { id, from } = received.root.attributes;
+        if (kind === 'barrier') {
+          peer.send(`<iq type='result' id='${id}' from='evil.example' to='${from}'/>`);
+        } else answerHonestly(received, kind, peer);
+      },
+      { confirmTimeoutMs: 200 },
+    );
+    expect(await outcome(delivery.deliver(stanza('1')))).toBe('delivery-unknown');
+    expect(server.handshakes).toBe(1);
+  });
+
+  test('shares a barrier with those written at the same time', async () => {
+    let barriers = 0;
+    const { delivery } = await connect((received, kind, peer) => {
+      if (kind === 'barrier') barriers += 1;
+      answerHonestly(received, kind, peer);
+    });
+    await Promise.all(Array.from({ length: 500 }, (_, i) => delivery.deliver(stanza(`${i}`))));
+    expect(barriers).toBeLessThan(100);
+  });
+});
+
+describe('a bounce', () => {
+  test('is the fate of its message and of no other', async () => {
+    const { delivery } = await connect((received, kind, peer) => {
+      if (received.root.attributes['id'] === '2') peer.send(bounceOf(received));
+      else answerHonestly(received, kind, peer);
+    });
+    const outcomes = ['1', '2', '3'].map((id) => outcome(delivery.deliver(stanza(id))));
+    expect(await Promise.all(outcomes)).toEqual(['confirmed', 'bounced', 'confirmed']);
+  });
+
+  test('carries condition, type and text', async () => {
+    const { delivery } = await connect((received, kind, peer) => {
+      if (kind === 'message') peer.send(bounceOf(received, 'forbidden'));
+      else answerHonestly(received, kind, peer);
+    });
+    await expect(delivery.deliver(stanza('1'))).rejects.toMatchObject({
+      options: { stanzaError: { condition: 'forbidden', type: 'cancel', text: 'gone away' } },
+    });
+  });
+
+  test.each([
+    ['from another address', (xml: string) => xml.replace("from='bob@", "from='mallory@")],
+    ['to another address', (xml: string) => xml.replace("to='alice@", "to='mallory@")],
+    ['with another id', (xml: string) => xml.replace("id='1'", "id='2'")],
+    ['that is no error', (xml: string) => xml.replace("type='error'", "type='chat'")],
+  ])('%s is not believed', async (_, forge) => {
+    const { delivery } = await connect((received, kind, peer) => {
+      if (kind === 'message') peer.send(forge(bounceOf(received)));
+      answerHonestly(received, kind, peer);
+    });
+    expect(await outcome(delivery.deliver(stanza('1')))).toBe('confirmed');
+  });
+
+  test('settles the oldest of several equal messages', async () => {
+    let messages = 0;
+    const { delivery } = await connect((received, kind, peer) => {
+      if (kind === 'message' && (messages += 1) === 1) peer.send(bounceOf(received));
+      answerHonestly(received, kind, peer);
+    });
+    const outcomes = [1, 2, 3].map(() => outcome(delivery.deliver(stanza('same'))));
+    expect(await Promise.all(outcomes)).toEqual(['bounced', 'confirmed', 'confirmed']);
+  });
+
+  test('is matched as servers prepare addresses', async () => {
+    const { delivery } = await connect((received, kind, peer) => {
+      if (kind === 'message') peer.send(bounceOf(received).replace('ＲＥＳ', 'RES'));
+      else answerHonestly(received, kind, peer);
+    });
+    expect(await outcome(delivery.deliver(stanza('1', 'bob@example.org/ＲＥＳ')))).toBe('bounced');
+  });
+});
+
+describe('when the stream', () => {
+  test('is lost, what was written is unknown and the rest is refused', async () => {
+    const { delivery, server } = await connect((received, kind, peer) => {
+      if (kind === 'message') peer.reset();
+      else answerHonestly(received, kind, peer);
+    });
+    expect(await outcome(delivery.deliver(stanza('1')))).toBe('delivery-unknown');
+    expect(await outcome(delivery.deliver(stanza('2')))).toBe('xmpp-unavailable');
+    await waitUntil(() => server.handshakes === 2, { label: 'a second handshake' });
+  });
+
+  test('is silent, it is replaced', async () => {
+    const { delivery, server } = await connect(
+      (received, kind, peer) => {
+        if (kind === 'probe' || kind === 'ping') answerHonestly(received, kind, peer);
+      },
+      { silenceTimeoutMs: 200 },
+    );
+    expect(await outcome(delivery.deliver(stanza('1')))).toBe('delivery-unknown');
+    await waitUntil(() => server.handshakes === 2, { label: 'a second handshake' });
+  });
+
+  test('is idle, a barrier keeps it alive', async () => {
+    let barriers = 0;
+    await connect(
+      (received, kind, peer) => {
+        if (kind === 'barrier') barriers += 1;
+        answerHonestly(received, kind, peer);
+      },
+      { silenceTimeoutMs: 100 },
+    );
+    await waitUntil(() => barriers >= 2, { label: 'two barriers' });
+  });
+
+  test('is slow, callers wait no longer than their deadline', async () => {
+    const server = holdBarriers();
+    const { delivery } = await connect(server.script, { confirmTimeoutMs: 200 });
+    expect(await outcome(delivery.deliver(stanza('1')))).toBe('delivery-unknown');
+    server.release();
+    const next = outcome(delivery.deliver(stanza('2')));
+    await waitUntil(() => server.held.length === 1, { label: 'the next barrier' });
+    server.release();
+    expect(await next).toBe('confirmed');
+  });
+
+  test('is full, messages are refused before anything is written', async () => {
+    const server = holdBarriers();
+    const { delivery } = await connect(server.script, { maxInFlight: 2 });
+    const first = ['1', '2'].map((id) => outcome(delivery.deliver(stanza(id))));
+    expect(await outcome(delivery.deliver(stanza('3')))).toBe('overloaded');
+    await waitUntil(() => server.messages.length === 2, { label: 'two messages' });
+    server.release();
+    expect(await Promise.all(first)).toEqual(['confirmed', 'confirmed']);
+  });
+
+  test('is full of bytes, messages are refused', async () => {
+    const server = holdBarriers();
+    const { delivery } = await connect(server.script, { maxInFlightBytes: 200 });
+    const first = outcome(delivery.deliver(stanza('1')));
+    const [second, third] = [stanza('2'), stanza('3')].map((it) => outcome(delivery.deliver(it)));
+    expect(await third).toBe('overloaded');
+    await waitUntil(() => server.messages.length === 2, { label: 'two messages' });
+    server.release();
+    expect([await first, await second]).toEqual(['confirmed', 'confirmed']);
+  });
+});
+
+test('a request from a stranger is answered without an echo of its payload', async () => {
+  const answers: Stanza[] = [];
+  const { delivery } = await connect((received, kind, peer) => {
+    if (kind === 'message') {
+      peer.send(
+        "<iq type='get' id='&lt;1&gt;' xmlns:p='urn:x' from='mallory@example.org/x' to='gateway.example.org'><p:query/></iq>",
+      );
+    }
+    if (kind === 'other') answers.push(received);
+    else answerHonestly(received, kind, peer);
+  });
+  await delivery.deliver(stanza('1'));
+  await waitUntil(() => answers.length === 1, { label: 'the answer' });
+  expect(answers[0]?.xml).toBe(
+    "<iq type='error' id='&lt;1&gt;' from='gateway.example.org' to='mallory@example.org/x'><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>",
+  );
+});
