@@ -50,6 +50,11 @@ export const problems = {
     title: 'The URL does not have this method.',
     retry: 'No: use a method that the Allow header names.',
   },
+  'idempotency-in-progress': {
+    status: 409,
+    title: 'A request with this Idempotency-Key is being answered.',
+    retry: 'Yes, with the same key: it gets the answer of the first one.',
+  },
   'too-large': {
     status: 413,
     title: 'The body or the stanza is too large.',
@@ -64,6 +69,11 @@ export const problems = {
     status: 422,
     title: 'The body is not a message that the gateway may send.',
     retry: 'No: correct what the errors point at.',
+  },
+  'idempotency-mismatch': {
+    status: 422,
+    title: 'The Idempotency-Key was used for another payload.',
+    retry: 'No: a new message needs a new key.',
   },
   'too-many-requests': {
     status: 429,

@@ -1,6 +1,5 @@
 import type { Context } from 'koa';
 import { GatewayError } from '../core/errors.ts';
-import { JidError, parseDomain, parseLocalpart } from '../core/jid.ts';
 import { parseJson } from '../core/json.ts';
 import {
   type Deliver,
@@ -12,12 +11,17 @@ import {
 import { readMessageFromJson } from '../core/message-from-json.ts';
 import { parseMessageFromXml } from '../core/message-from-xml.ts';
 import type { MessageContext } from '../core/message-rules.ts';
+import { withOriginId } from '../core/origin-id.ts';
 import { decodeUtf8 } from '../core/utf8.ts';
+import { answerOnce, type OnceAnswer } from './answer-once.ts';
+import { type Answer, createAnswerStore } from './answer-store.ts';
 import { createReadBody } from './body.ts';
+import { type CallerKey, deriveStanzaId, parseIdempotencyKey } from './idempotency-key.ts';
 import { type Notation, parseMediaType } from './media-type.ts';
+import { createFindDomain, parseUsername } from './message-url.ts';
 import type { RequestRecord } from './request-record.ts';
 import { findSender, type SenderPorts } from './sender.ts';
-import { decodeSegment, notFound, requireMethod } from './target.ts';
+import { decodeSegment, requireMethod } from './target.ts';
 
 /** What the two message URLs need from the rest of the gateway. */
 export interface MessagePorts extends SenderPorts {
@@ -44,65 +48,53 @@ export function createPostMessage(ports: MessagePorts): PostMessage {
   const { limits, componentDomain, deliver } = ports;
   const readBody = createReadBody(limits.bodyBytes);
   const findDomain = createFindDomain(ports.domains);
+  const answers = createAnswerStore();
   return async (ctx, record, fqdn, username) => {
     const localpart = username === undefined ? undefined : parseUsername(username);
     const domainText = decodeSegment(fqdn);
     requireMethod(ctx.method, ['POST']);
     const domain = findDomain(domainText);
-    const from = await findSender(
-      ports,
-      ctx.req.headers.authorization,
-      record.address,
-      domain,
-      localpart,
-    );
+    const { authorization } = ctx.req.headers;
+    const sender = await findSender(ports, authorization, record.address, domain, localpart);
+    const { from, caller } = sender;
     record.sender = from.toString();
     const notation = parseMediaType(ctx.req.headers);
-    const text = decodeUtf8(await readBody(ctx));
-    const context = { from, limits, componentDomain, createId: () => record.id };
+    const bytes = await readBody(ctx);
+    const text = decodeUtf8(bytes);
+    const readKey = (): CallerKey | undefined => readCallerKey(ctx, caller);
+    const createId = (): string => createStanzaId(readKey(), record);
+    const context = { from, limits, componentDomain, createId };
     const message = readMessage(notation, text, context);
     record.recipientDomain = message.to.domain;
-    const stanza = serializeMessage(message, limits);
+    const key = readKey();
+    const stanza = serializeMessage(key === undefined ? message : withOriginId(message), limits);
     refuseUnknownParameters(ctx.querystring);
-    await deliver(stanza);
-    answerAccepted(ctx, stanza);
+    const send = async (): Promise<Answer> => {
+      await deliver(stanza);
+      return buildAccepted(stanza);
+    };
+    if (key === undefined) {
+      answer(ctx, await send());
+    } else {
+      const payload = [record.sender, notation, bytes];
+      answer(ctx, await answerOnce(answers, { key, payload, id: record.id }, send));
+    }
   };
-}
-
-/** `.` and `..`, which a proxy may take for dot segments, are no user names (RFC 3986 §5.2.4). */
-function parseUsername(segment: string): string {
-  const username = decodeSegment(segment);
-  if (username === '.' || username === '..') throw notFound();
-  return orElse(() => parseLocalpart(username), notFound);
-}
-
-function createFindDomain(domains: readonly string[]): (fqdn: string) => string {
-  const served = new Set(domains.map(parseDomain));
-  return (fqdn) => {
-    if (served.has(fqdn)) return fqdn;
-    const domain = orElse(() => parseDomain(fqdn), unknownDomain);
-    if (!served.has(domain)) throw unknownDomain();
-    return domain;
-  };
-}
-
-function unknownDomain(cause?: unknown): GatewayError {
-  const detail = 'Expected one of the domains that the gateway is configured for as <fqdn>.';
-  return new GatewayError('unknown-domain', detail, { cause });
-}
-
-function orElse<T>(parse: () => T, refusal: (cause: unknown) => GatewayError): T {
-  try {
-    return parse();
-  } catch (error) {
-    throw error instanceof JidError ? refusal(error) : error;
-  }
 }
 
 function readMessage(notation: Notation, text: string, context: MessageContext): Message {
   return notation === 'json'
     ? readMessageFromJson(parseJson(text), context)
     : parseMessageFromXml(text, context);
+}
+
+function readCallerKey(ctx: Context, caller: string): CallerKey | undefined {
+  const key = parseIdempotencyKey(ctx.req.headers['idempotency-key']?.toString());
+  return key === undefined ? undefined : { caller, key };
+}
+
+function createStanzaId(key: CallerKey | undefined, record: RequestRecord): string {
+  return key === undefined ? record.id : deriveStanzaId(key);
 }
 
 function refuseUnknownParameters(query: string): void {
@@ -113,16 +105,22 @@ function refuseUnknownParameters(query: string): void {
   );
 }
 
-const answerHeaders = { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' };
-
-function answerAccepted(ctx: Context, stanza: Stanza): void {
-  ctx.status = 200;
-  ctx.set(answerHeaders);
-  ctx.body = JSON.stringify({
+function buildAccepted(stanza: Stanza): Answer {
+  const body = JSON.stringify({
     status: 'success',
     message: 'The XMPP server accepted the message.',
     id: stanza.id,
     from: stanza.from.toString(),
     to: stanza.to.toString(),
   });
+  return { status: 200, contentType: 'application/json', body };
+}
+
+function answer(ctx: Context, answered: Answer | OnceAnswer): void {
+  const { status, contentType, body } = answered;
+  ctx.status = status;
+  ctx.set('Content-Type', contentType);
+  ctx.set('Cache-Control', 'no-store');
+  if ('isReplayed' in answered && answered.isReplayed) ctx.set('Idempotency-Replayed', 'true');
+  ctx.body = body;
 }

@@ -9,6 +9,14 @@ export interface SenderPorts {
   readonly apiAccounts: ApiAccounts;
 }
 
+/** Who a message is from, and who asks for it. */
+export interface Sender {
+  /** The bare JID. */
+  readonly from: Jid;
+  /** Names the API account or the XMPP user, each in a space of its own. */
+  readonly caller: string;
+}
+
 /**
  * Finds the sender that the credentials may speak as: without `localpart` the XMPP user itself, else
  * that user of the domain, by an API account. Rejects as the two do.
@@ -19,14 +27,14 @@ export async function findSender(
   address: string,
   domain: string,
   localpart: string | undefined,
-): Promise<Jid> {
+): Promise<Sender> {
   const credentials = parseBasicCredentials(authorization);
   if (localpart === undefined) {
     const user = await users.authenticate(credentials, domain, address);
     users.authorize(user);
-    return user;
+    return { from: user, caller: `user ${user.toString()}` };
   }
   const account = await apiAccounts.authenticate(credentials, domain, address);
   apiAccounts.authorize(account, domain, localpart);
-  return createJid(localpart, domain);
+  return { from: createJid(localpart, domain), caller: `account ${account.username}` };
 }

@@ -63,6 +63,7 @@ export function openComponentConnection(
 
   const fail = (reason: StreamFailure): void => {
     failure ??= reason;
+    entity.timeout = closeTimeoutMs;
     if (entity.socket === null) {
       close();
     } else {

@@ -18,7 +18,7 @@ export function adviceFor(failure: StreamFailure, component: AdviceAddress): str
     case 'unreachable':
       return undefined;
     case 'unanswered':
-      return `Make sure that nothing else is connected as ${domain}, that on ejabberd no other component uses the listener, and that the server hosts ${failure.domain}.`;
+      return `Make sure that the server hosts ${failure.domain} and answers pings there, that nothing else is connected as ${domain}, and that on ejabberd no other component uses the listener.`;
     case 'conflict':
       return `Stop the other connection of ${domain}, or give this gateway a component domain (on ejabberd also a listener) of its own. If it was a connection of this gateway that broke, the server will notice in a while.`;
     case 'not-hosted':

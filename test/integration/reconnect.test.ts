@@ -1,0 +1,138 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { openComponent } from '../support/component.ts';
+import {
+  apiAccount,
+  type GatewayProcess,
+  gatewayConfig,
+  startGatewayProcess,
+} from '../support/gateway.ts';
+import { post, request } from '../support/http.ts';
+import { idsWith, type Load, startLoad } from '../support/load.ts';
+import { servers } from '../support/servers.ts';
+import { openSessionOn, type Session } from '../support/session.ts';
+import { waitUntil } from '../support/wait.ts';
+import type { XmppServer } from '../support/xmpp-server.ts';
+
+const clients = 4;
+const readyWithinMs = 5000;
+
+/** Ids of the messages that a session got, in order. */
+function idsOf(session: Session): string[] {
+  return session.received
+    .filter(({ root }) => root.name === 'message')
+    .map(({ root }) => root.attributes['id'] ?? '');
+}
+
+async function waitForMore(load: Load, status: number, count: number): Promise<void> {
+  const before = load.outcomes.length;
+  await waitUntil(() => idsWith(load.outcomes.slice(before), status).length >= count, {
+    label: `${count} answers of ${status}`,
+    timeoutMs: 20_000,
+  });
+}
+
+/** Loses its stream and gets it back while clients go on posting. */
+async function outage(load: Load, server: XmppServer, gateway: GatewayProcess, end: () => void) {
+  await waitForMore(load, 200, 50);
+  end();
+  await server.halt();
+  await waitForMore(load, 503, clients);
+  const { status, headers } = await post(
+    `${gateway.url}/api/1.0/xmppdomains/example.org/gateway/messages/alice`,
+    {
+      auth: [apiAccount.username, apiAccount.password],
+      body: JSON.stringify({ to: 'bob@example.org' }),
+    },
+  );
+  expect([status, headers['retry-after']]).toEqual([503, '2']);
+  await server.resume();
+  await gateway.waitUntilReady(readyWithinMs);
+  await waitForMore(load, 200, 50);
+  await load.stop();
+}
+
+describe.each(servers)('the gateway and an outage of $kind', ({ kind, start }) => {
+  let server: XmppServer;
+  let gateway: GatewayProcess;
+
+  beforeAll(async () => {
+    server = await start();
+    await server.register('bob', 'bob-secret');
+    await server.register('carol', 'carol-secret');
+    await server.halt();
+  });
+  afterEach(async () => {
+    await gateway?.stop();
+  });
+  afterAll(async () => {
+    await server?.stop();
+  });
+
+  test('the gateway comes up before the server, and is ready soon after it', async () => {
+    gateway = await startGatewayProcess({ config: gatewayConfig(server), ready: false });
+    const refused = await waitUntil(
+      () => request(`${gateway.url}/readyz`).catch(() => undefined),
+      { label: 'an answer' },
+    );
+    expect(refused.status).toBe(503);
+    expect((await request(`${gateway.url}/livez`)).status).toBe(200);
+    const answer = await post(
+      `${gateway.url}/api/1.0/xmppdomains/example.org/gateway/messages/alice`,
+      {
+        auth: [apiAccount.username, apiAccount.password],
+        body: JSON.stringify({ to: 'bob@example.org' }),
+      },
+    );
+    expect([answer.status, answer.json()['code'], answer.headers['retry-after']]).toEqual([
+      503,
+      'xmpp-unavailable',
+      '2',
+    ]);
+    const { reason } = (await request(`${gateway.url}/readyz`)).json();
+    expect(reason).toBe(`connect ECONNREFUSED 127.0.0.1:${server.componentPort}`);
+    await server.resume();
+    await gateway.waitUntilReady(readyWithinMs);
+    const told = gateway.logLines().filter(({ msg }) => msg === 'component stream down');
+    expect(told.map((line) => line['reason'])).toEqual([reason]);
+  });
+
+  test('a restart under load loses no message that got 200', async () => {
+    gateway = await startGatewayProcess({ config: gatewayConfig(server) });
+    // Offline: what the server has processed is stored. (On its way to a session it may get lost.)
+    const load = startLoad(gateway, { clients, to: 'bob@example.org' });
+    await outage(load, server, gateway, () => server.kill('SIGTERM'));
+    await judge(load, []);
+  });
+
+  test('a crash under load loses no message that got 200', async () => {
+    gateway = await startGatewayProcess({ config: gatewayConfig(server) });
+    const bob = await openSessionOn(server, 'bob', 'bob-secret');
+    const load = startLoad(gateway, {
+      clients,
+      to: 'bob@example.org',
+      afterSuccess: (id) => bob.waitForMessage(id).catch(() => undefined),
+    });
+    await outage(load, server, gateway, () => server.kill('SIGKILL'));
+    // ejabberd answers the ping while its process for Bob's session still holds the message, and
+    // that is lost in a crash: of each client at most the one that it waits to see arrive.
+    await judge(load, idsOf(bob), kind === 'ejabberd' ? clients : 0);
+  });
+
+  /** Every 200 arrived, nothing arrived twice, and of what got 503 nothing. */
+  async function judge(load: Load, before: readonly string[], maxLost = 0): Promise<void> {
+    const bob = await openSessionOn(server, 'bob', 'bob-secret');
+    const confirmed = idsWith(load.outcomes, 200);
+    await waitUntil(() => idsOf(bob).includes(confirmed.at(-1) ?? ''), { label: 'the last message' });
+    await bob.settle();
+    bob.destroy();
+    const arrived = [...before, ...idsOf(bob)];
+    const lost = confirmed.filter((id) => !arrived.includes(id));
+    const twice = arrived.filter((id, index) => arrived.indexOf(id) !== index);
+    const refused = idsWith(load.outcomes, 503).filter((id) => arrived.includes(id));
+    console.log(kind, { lost, n: load.outcomes.length, confirmed: confirmed.length, arrived: arrived.length });
+    expect({ twice, refused }).toEqual({ twice: [], refused: [] });
+    expect(lost.length, `lost: ${lost.join(' ')}`).toBeLessThanOrEqual(maxLost);
+    const statuses = new Set(load.outcomes.map(({ answer }) => answer?.status));
+    expect([...statuses].toSorted()).toEqual([200, 503, 504]);
+  }
+});

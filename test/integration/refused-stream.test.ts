@@ -1,0 +1,139 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { check } from '../support/check-command.ts';
+import {
+  apiAccount,
+  type GatewayProcess,
+  gatewayConfig,
+  startGatewayProcess,
+} from '../support/gateway.ts';
+import { post, request } from '../support/http.ts';
+import { servers } from '../support/servers.ts';
+import { waitUntil } from '../support/wait.ts';
+import type { XmppServer } from '../support/xmpp-server.ts';
+
+// XEP-0114 §3 digests bytes: those of UTF-8.
+const component = { domain: 'gateway.example.org', secret: 'sécret <€> "&\' 𝄞' };
+
+// Else it looks for the missing domain's server, which takes as long as DNS does.
+const withoutS2s = { extra: { global: 'modules_disabled = { "posix", "s2s" }' } };
+
+const refused =
+  /^the XMPP server refused component\.secret, or, if it is ejabberd, does not know component\.domain$/;
+
+const faults = [
+  {
+    fault: 'a wrong component.secret',
+    strict: false,
+    settings: { component: { secret: 'wrong' } },
+    reason: { prosody: refused, ejabberd: refused },
+    advice: [
+      'Make component.secret and component.domain the same on both sides',
+      '\n  Component "gateway.example.org"\n    component_secret = "<the same as component.secret>"\n    validate_from_addresses = false\n',
+      '\n      "gateway.example.org":\n        password: "<the same as component.secret>"\n',
+    ],
+  },
+  {
+    fault: 'a component domain that the server does not know',
+    strict: false,
+    settings: { component: { domain: 'unknown.example.org' } },
+    reason: { prosody: /^the XMPP server does not know component\.domain$/, ejabberd: refused },
+    advice: [
+      '\n  Component "unknown.example.org"\n',
+      '\n    check_from: false\n    hosts:\n      "unknown.example.org":\n',
+    ],
+  },
+  {
+    fault: 'a component that the server does not trust',
+    strict: true,
+    settings: {},
+    reason: {
+      prosody: /^the XMPP server does not let gateway\.example\.org send from addresses of example/,
+      ejabberd:
+        /^the XMPP server does not let gateway\.example\.org send from addresses of example/,
+    },
+    advice: [
+      'below the line Component "gateway.example.org":\n\n  validate_from_addresses = false\n',
+      /in the ejabberd_service listener of port \d+:\n\n {2}check_from: false\n/,
+    ],
+  },
+  {
+    fault: 'a domain that the server does not host',
+    strict: false,
+    settings: { domains: ['example.org', 'missing.example'] },
+    reason: {
+      prosody: /^the domain missing\.example .*: the XMPP server does not host it$/,
+      ejabberd: /^the domain missing\.example .*: the XMPP server does not host it$/,
+    },
+    advice: [
+      'Take missing.example out of domains',
+      '\n  VirtualHost "missing.example"\n',
+      '\n  hosts:\n    - "missing.example"\n',
+    ],
+  },
+] as const;
+
+describe.each(servers)('a component stream that $kind refuses', ({ kind, start }) => {
+  let trusting: XmppServer;
+  let strict: XmppServer;
+  let gateway: GatewayProcess | undefined;
+
+  beforeAll(async () => {
+    const options = { components: [component], ...(kind === 'prosody' ? withoutS2s : {}) };
+    [trusting, strict] = await Promise.all([start(options), start({ ...options, strict: true })]);
+  });
+  afterAll(async () => {
+    await Promise.all([trusting?.stop(), strict?.stop()]);
+  });
+  afterEach(async () => {
+    await gateway?.stop();
+    gateway = undefined;
+  });
+
+  const waitForReason = async ({ url }: GatewayProcess, reason: RegExp): Promise<void> => {
+    await waitUntil(
+      async () => {
+        const answer = await request(`${url}/readyz`).catch(() => undefined);
+        return answer?.status === 503 && reason.test(String(answer.json()['reason']));
+      },
+      { label: `503 from /readyz with ${reason}` },
+    );
+  };
+  const send = ({ url }: GatewayProcess, message: object, password: string = apiAccount.password) =>
+    post(`${url}/api/1.0/xmppdomains/example.org/gateway/messages/alice`, {
+      auth: [apiAccount.username, password],
+      body: JSON.stringify(message),
+    });
+
+  test.each(faults)('for $fault is explained', async (fault) => {
+    const config = gatewayConfig(fault.strict ? strict : trusting, fault.settings);
+    const reason = fault.reason[kind];
+    gateway = await startGatewayProcess({ config, ready: false });
+    await waitForReason(gateway, reason);
+    expect((await request(`${gateway.url}/livez`)).status).toBe(200);
+
+    const down = gateway.logLines().find(({ msg }) => msg === 'component stream down');
+    expect(down).toMatchObject({ level: 40, reason: expect.stringMatching(reason) });
+    for (const lines of fault.advice) expect(down?.['advice']).toMatch(lines);
+
+    const unavailable = await send(gateway, { to: 'bob@example.org', body: 'hi' });
+    expect(unavailable.status).toBe(503);
+    expect(unavailable.json()).toMatchObject({ code: 'xmpp-unavailable' });
+    expect(unavailable.headers['retry-after']).toMatch(/^[1-9]\d*$/);
+    expect((await send(gateway, { to: 'bob@example.org', body: 1 })).status).toBe(422);
+    expect((await send(gateway, { to: 'bob@example.org' }, 'wrong')).status).toBe(401);
+
+    const said = await check(config);
+    expect(said.code).toBe(1);
+    const [, sentence, advice = ''] =
+      /^FAILED component \S+ at 127\.0\.0\.1:\d+: (.*)\n\n((?: {7}.*\n|\n)*)/m.exec(said.stdout) ??
+      [];
+    expect(sentence).toMatch(reason);
+    for (const lines of fault.advice) expect(advice.replaceAll(/^ {7}/gm, '')).toMatch(lines);
+  });
+
+  test('becomes ready with the right configuration', async () => {
+    gateway = await startGatewayProcess({ config: gatewayConfig(trusting) });
+    const answer = await send(gateway, { to: 'bob@example.org', body: 'hi' });
+    expect(answer.status).toBe(kind === 'prosody' ? 404 : 200);
+  });
+});

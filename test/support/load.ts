@@ -1,0 +1,72 @@
+import { Agent } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
+import { apiAccount } from './gateway.ts';
+import { type HttpAnswer, post } from './http.ts';
+
+/** What became of one posted message. */
+export interface Outcome {
+  /** Of the stanza; unique. */
+  readonly id: string;
+  /** Undefined when the connection ended without a complete answer. */
+  readonly answer: HttpAnswer | undefined;
+}
+
+/** Clients that post one message after the other. */
+export interface Load {
+  readonly outcomes: readonly Outcome[];
+  /** Resolves once each client has its last answer. */
+  stop(): Promise<void>;
+}
+
+/** Who posts what. */
+export interface LoadOptions {
+  /** How many clients, each with a connection of its own. */
+  readonly clients: number;
+  readonly to: string;
+  /** What a client waits for after a 200, before it goes on. */
+  readonly afterSuccess?: (id: string) => Promise<unknown>;
+}
+
+/** Pause in milliseconds of a client that was refused; a real one would heed Retry-After. */
+const pauseMs = 20;
+
+let loads = 0;
+
+/** Starts clients that post to the API URL as alice@example.org, as fast as they are answered. */
+export function startLoad(gateway: { readonly url: string }, options: LoadOptions): Load {
+  const { clients, to, afterSuccess = async () => {} } = options;
+  loads += 1;
+  const name = `load-${loads}`;
+  const outcomes: Outcome[] = [];
+  let isStopped = false;
+
+  const postOne = async (id: string, agent: Agent): Promise<HttpAnswer | undefined> => {
+    const url = `${gateway.url}/api/1.0/xmppdomains/example.org/gateway/messages/alice`;
+    const body = JSON.stringify({ to, body: `text of ${id}`, message_attributes: { id } });
+    const auth = [apiAccount.username, apiAccount.password] as const;
+    return post(url, { auth, agent, body }).catch(() => undefined);
+  };
+  const run = async (client: number): Promise<void> => {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    for (let count = 1; !isStopped; count += 1) {
+      const id = `${name}-${client}-${count}`;
+      const answer = await postOne(id, agent);
+      outcomes.push({ id, answer });
+      await (answer?.status === 200 ? afterSuccess(id) : delay(pauseMs));
+    }
+    agent.destroy();
+  };
+  const running = Array.from({ length: clients }, (_, client) => run(client));
+  return {
+    outcomes,
+    stop: async () => {
+      isStopped = true;
+      await Promise.all(running);
+    },
+  };
+}
+
+/** The ids of the outcomes with this status. */
+export function idsWith(outcomes: readonly Outcome[], status: number): string[] {
+  return outcomes.filter(({ answer }) => answer?.status === status).map(({ id }) => id);
+}

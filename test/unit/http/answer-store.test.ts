@@ -1,0 +1,58 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { createAnswerStore } from '../../../src/http/answer-store.ts';
+
+const key = { caller: 'account alerts', key: '1' };
+const answer = { status: 200, contentType: 'application/json', body: '{}' };
+const inProgress = expect.objectContaining({ code: 'idempotency-in-progress' });
+const mismatch = expect.objectContaining({ code: 'idempotency-mismatch' });
+
+beforeEach(() => vi.useFakeTimers());
+afterEach(() => vi.useRealTimers());
+
+describe('the answer to a key', () => {
+  test('is given again', () => {
+    const store = createAnswerStore();
+    expect(store.begin(key, ['a'])).toBeUndefined();
+    store.finish(key, answer);
+    expect(store.begin(key, ['a'])).toEqual(answer);
+  });
+
+  test('is for the same caller only', () => {
+    const store = createAnswerStore();
+    store.begin(key, ['a']);
+    store.finish(key, answer);
+    expect(store.begin({ ...key, caller: 'user bot@example.org' }, ['b'])).toBeUndefined();
+  });
+
+  test('is not there while the first request is in progress', () => {
+    const store = createAnswerStore();
+    store.begin(key, ['a']);
+    expect(() => store.begin(key, ['a'])).toThrow(inProgress);
+  });
+
+  test('is for the same payload only, in progress or answered', () => {
+    const store = createAnswerStore();
+    store.begin(key, ['ab', 'c']);
+    expect(() => store.begin(key, ['a', 'bc'])).toThrow(mismatch);
+    store.finish(key, answer);
+    expect(() => store.begin(key, ['ab', Buffer.from('d')])).toThrow(mismatch);
+    expect(store.begin(key, ['ab', Buffer.from('c')])).toEqual(answer);
+  });
+
+  test('is forgotten when there was none to keep', () => {
+    const store = createAnswerStore();
+    store.begin(key, ['a']);
+    store.finish(key, undefined);
+    expect(store.begin(key, ['another'])).toBeUndefined();
+  });
+
+  test('is kept for 24 hours', () => {
+    const store = createAnswerStore();
+    store.begin(key, ['a']);
+    store.finish(key, answer);
+    vi.advanceTimersByTime(24 * 3600 * 1000 - 1);
+    expect(store.begin(key, ['a'])).toEqual(answer);
+    vi.advanceTimersByTime(2);
+    expect(store.begin(key, ['a'])).toBeUndefined();
+  });
+});
