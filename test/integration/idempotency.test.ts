@@ -1,8 +1,13 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type GatewaySite, startGatewaySite } from '../support/gateway-site.ts';
 import { type HttpAnswer, post } from '../support/http.ts';
+import { createDirectory, removeDirectory, startChild } from '../support/processes.ts';
 import { servers } from '../support/servers.ts';
+import { openSessionOn } from '../support/session.ts';
 import { find } from '../support/stanza.ts';
+import { waitUntil } from '../support/wait.ts';
 
 describe.each(servers)('Idempotency-Key on $kind', ({ kind, start }) => {
   let site: GatewaySite;
@@ -107,4 +112,35 @@ describe.each(servers)('Idempotency-Key on $kind', ({ kind, start }) => {
     expect(second.status).toBe(200);
     expect(second.headers['idempotency-replayed']).toBeUndefined();
   });
+
+  test('makes the loop of the README send once, when the server is back', async () => {
+    await site.server.halt();
+    const cwd = createDirectory('loop');
+    const loop = await startChild({ file: 'sh', args: ['-c', readLoop(site.gateway.url)], cwd });
+    await waitUntil(
+      () => site.gateway.logLines().some(({ route, status }) => route === 'user' && status === 503),
+      {
+        label: 'a try that failed',
+      },
+    );
+    await site.server.resume();
+    expect(await loop.exited).toMatchObject({ code: 0 });
+    const { id, status } = JSON.parse(readFileSync(join(cwd, 'answer.json'), 'utf8'));
+    removeDirectory(cwd);
+    expect(status).toBe('success');
+    const bob = await openSessionOn(site.server, 'bob', 'bob-secret');
+    const { root } = await bob.waitForMessage(id);
+    expect(find(root, 'body')?.children).toEqual(['Backup done']);
+    bob.destroy();
+  });
 });
+
+/** The shell loop of the README, for the gateway at this URL. */
+function readLoop(url: string): string {
+  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+  const [, loop = ''] = /```sh\n(key=[\s\S]*?)```/.exec(readme) ?? [];
+  return loop
+    .replace('http://127.0.0.1:8080', url)
+    .replace('bot:PASSWORD', 'bot:bot-secret')
+    .replace('sleep 2', 'sleep 0.2');
+}
