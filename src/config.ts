@@ -6,6 +6,7 @@ import { locate, readIssue } from './config/issues.ts';
 import { findRuleFaults, findUsableParts } from './config/rules.ts';
 import { type ConfigValues, configSchema } from './config/schema.ts';
 import { parseConfigSource } from './config/source.ts';
+import type { Mode } from './core/mode.ts';
 import { Secret } from './core/secret.ts';
 
 export { ConfigError, type ConfigFault } from './config/faults.ts';
@@ -46,6 +47,8 @@ export interface Config {
     readonly silenceTimeoutMs: number;
     readonly maxInFlight: number;
     readonly maxInFlightBytes: number;
+    readonly mode: Mode | 'auto';
+    readonly remoteConfirmMs: number;
   };
   readonly auth: {
     readonly cacheMs: number;
@@ -126,6 +129,8 @@ function buildConfig(values: ConfigValues, files: ConfigFiles): Config {
       silenceTimeoutMs: delivery.silence_timeout_ms,
       maxInFlight: delivery.max_in_flight,
       maxInFlightBytes: delivery.max_in_flight_bytes,
+      mode: delivery.mode,
+      remoteConfirmMs: delivery.remote_confirm_ms,
     },
     auth: {
       cacheMs: auth.cache_ms,

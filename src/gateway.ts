@@ -8,6 +8,8 @@ import { createApp } from './http/app.ts';
 import { createListener } from './http/listener.ts';
 import { createComponentStream } from './xmpp/component-stream.ts';
 import { createDelivery } from './xmpp/delivery.ts';
+import { createDispatch } from './xmpp/dispatch.ts';
+import { createRemoteConfirmation } from './xmpp/remote-confirmation.ts';
 import { createPasswordCheck } from './xmpp/sasl.ts';
 
 /** One component stream and one HTTP listener. */
@@ -33,17 +35,27 @@ export function createGateway(config: Config, log: Logger): Gateway {
     componentDomain: component.domain,
     barrierDomain,
   });
+  const remote = createRemoteConfirmation({ timeoutMs: deliveryConfig.remoteConfirmMs, log });
   const stream = createComponentStream({
     address: component,
-    domains,
+    served: { domains, mode: deliveryConfig.mode },
     log,
     events: {
-      onReady: delivery.attach,
-      onStanza: delivery.handleStanza,
+      onReady: (connection) => {
+        delivery.attach(connection);
+        remote.attach(connection);
+      },
+      onStanza: (stanza) => {
+        if (!delivery.handleStanza(stanza)) remote.handleStanza(stanza);
+      },
       onDrain: delivery.handleDrain,
-      onClose: delivery.detach,
+      onClose: (failure) => {
+        delivery.detach(failure);
+        remote.detach();
+      },
     },
   });
+  const dispatch = createDispatch({ domains, limits, formOf: stream.formOf, delivery, remote });
   const login = {
     cacheMs: config.auth.cacheMs,
     throttle: createThrottle(config.auth.throttle),
@@ -67,7 +79,8 @@ export function createGateway(config: Config, log: Logger): Gateway {
     log,
     users,
     apiAccounts,
-    deliver: delivery.deliver,
+    buildStanza: dispatch.buildStanza,
+    deliver: dispatch.deliver,
     readiness: stream.readiness,
   });
   const listener = createListener(app, config.http);

@@ -97,18 +97,22 @@ async function checkStream(config: Config, isGatewayRunning: boolean): Promise<F
 }
 
 /** Opens a trusted stream once and closes it again; resolves with what went wrong. */
-function tryStream({ component, domains }: Config): Promise<StreamFailure | undefined> {
+function tryStream({ component, domains, delivery }: Config): Promise<StreamFailure | undefined> {
   return new Promise((resolve) => {
     let isReady = false;
-    openTrustedStream(component, domains, {
-      onReady: (connection) => {
-        isReady = true;
-        void connection.close();
+    openTrustedStream(
+      component,
+      { domains, mode: delivery.mode },
+      {
+        onReady: (connection) => {
+          isReady = true;
+          void connection.close();
+        },
+        onStanza: () => {},
+        onDrain: () => {},
+        onClose: (failure) => resolve(isReady ? undefined : failure),
       },
-      onStanza: () => {},
-      onDrain: () => {},
-      onClose: (failure) => resolve(isReady ? undefined : failure),
-    });
+    );
   });
 }
 

@@ -4,6 +4,7 @@ import { isPasswordHash } from '../auth/password-hash.ts';
 import { parsePermission } from '../auth/permissions.ts';
 import { parseSenderPattern } from '../auth/sender-pattern.ts';
 import { JidError, parseDomain } from '../core/jid.ts';
+import { modes } from '../core/mode.ts';
 
 // The message of each schema says what is expected; it completes "expected …, got …".
 
@@ -138,6 +139,8 @@ export const configSchema = mapping({
     silence_timeout_ms: milliseconds(1, 3_600_000).default(10_000),
     max_in_flight: integer(1, 1_000_000).default(4000),
     max_in_flight_bytes: bytes(1, 1_073_741_824).default(67_108_864),
+    mode: z.enum(['auto', ...modes], { error: `auto, ${modes.join(' or ')}` }).default('auto'),
+    remote_confirm_ms: milliseconds(0, 600_000).default(0),
   }).prefault({}),
   auth: mapping({
     cache_ms: milliseconds(0, 86_400_000).default(60_000),

@@ -35,6 +35,11 @@ export const problems = {
     title: 'The API account may not send as this user.',
     retry: 'No: an operator has to extend the account first.',
   },
+  'sender-refused': {
+    status: 403,
+    title: 'The XMPP server does not let the gateway send as this user.',
+    retry: 'No: an operator of the XMPP server has to allow it first.',
+  },
   'unknown-domain': {
     status: 404,
     title: 'This gateway does not serve the domain.',

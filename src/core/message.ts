@@ -1,6 +1,7 @@
 import type { Jid } from './jid.ts';
+import type { Mode, WireForm } from './mode.ts';
 import { clientNamespace, type XmlAttribute, type XmlNode } from './xml.ts';
-import { serializeElement } from './xml-serialize.ts';
+import { escapeAttribute, serializeElement } from './xml-serialize.ts';
 
 /** The types of message that the gateway sends (RFC 6121 §5.2.2); `error` is for servers. */
 export const messageTypes = ['chat', 'normal', 'headline', 'groupchat'] as const;
@@ -38,15 +39,34 @@ export interface Stanza {
   readonly bytes: number;
 }
 
-/**
- * Sends a stanza and resolves when the XMPP server has processed it without an error.
- * Rejects with GatewayError: bounced, xmpp-unavailable, overloaded, delivery-unknown.
- */
-export type Deliver = (stanza: Stanza) => Promise<void>;
+/** What became of a message that was not refused. */
+export interface Receipt {
+  readonly id: string;
+  /** The addresses as they stood on the wire. */
+  readonly from: Jid;
+  readonly to: Jid;
+  readonly mode: Mode;
+  /** Whose server has processed it: at least our own, or the recipient's too. */
+  readonly confirmed: 'server' | 'remote';
+}
 
-/** The stanza of a message; throws GatewayError `too-large` when it is over `stanzaBytes`. */
-export function serializeMessage(message: Message, limits: MessageLimits): Stanza {
-  const { id, from, to, type, attributes, children } = message;
+/**
+ * Sends a message and resolves when the XMPP server has processed it without an error. Rejects with
+ * GatewayError: too-large, bounced, sender-refused, xmpp-unavailable, overloaded, delivery-unknown.
+ */
+export type Deliver = (message: Message) => Promise<Receipt>;
+
+/**
+ * The stanza of a message in a form; throws GatewayError `too-large` when it is over `stanzaBytes`,
+ * the wrapper of a privileged one not counted.
+ */
+export function serializeMessage(
+  message: Message,
+  limits: MessageLimits,
+  form: WireForm = { mode: 'plain' },
+): Stanza {
+  const { id, to, type, attributes, children } = message;
+  const from = form.mode === 'client' ? message.from.withResource(form.resource) : message.from;
   const own = [
     buildAttribute('to', to.toString()),
     buildAttribute('from', from.toString()),
@@ -60,8 +80,19 @@ export function serializeMessage(message: Message, limits: MessageLimits): Stanz
     attributes: [...own, ...attributes],
     children,
   };
-  const xml = serializeElement(root, limits.stanzaBytes);
+  const inner = serializeElement(root, limits.stanzaBytes);
+  const xml = form.mode === 'privileged' ? wrap(inner, id, form) : inner;
   return { id, from, to, xml, bytes: Buffer.byteLength(xml) };
+}
+
+/** XEP-0356 §5.1; the inner message has to be in jabber:client. */
+function wrap(
+  inner: string,
+  id: string,
+  { namespace, component, domain }: Extract<WireForm, { mode: 'privileged' }>,
+): string {
+  const message = inner.replace('<message', `<message xmlns='${clientNamespace}'`);
+  return `<message from='${component}' to='${domain}' id='${escapeAttribute(id)}'><privilege xmlns='${namespace}'><forwarded xmlns='urn:xmpp:forward:0'>${message}</forwarded></privilege></message>`;
 }
 
 function buildAttribute(name: string, value: string): XmlAttribute {

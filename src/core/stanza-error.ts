@@ -1,5 +1,6 @@
 import type { Element } from 'ltx';
 import type { StanzaError } from './errors.ts';
+import { moduleNamespace } from './module.ts';
 
 const stanzasNamespace = 'urn:ietf:params:xml:ns:xmpp-stanzas';
 
@@ -31,6 +32,11 @@ const statusByType = new Map<string | undefined, number>([
 /** The HTTP status that tells a bounce: by its condition, else by its type (RFC 6120 §8.3). */
 export function bounceStatus(error: StanzaError): number {
   return statusByCondition.get(error.condition) ?? statusByType.get(error.type) ?? 502;
+}
+
+/** Whether the server's module refuses the sender itself, whoever the recipient is. */
+export function isSenderRefusal(stanza: Element): boolean {
+  return stanza.getChild('error')?.getChild('sender-refused', moduleNamespace) !== undefined;
 }
 
 /** Reads the `<error/>` of a stanza of type error (RFC 6120 §8.3.2). */

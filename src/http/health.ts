@@ -9,11 +9,11 @@ export function answerLivez(ctx: Context): void {
 
 /** Answers `/readyz`: whether messages can be sent now, else why not. */
 export function answerReadyz(ctx: Context, readiness: Readiness): void {
-  if (readiness.ready) answer(ctx, 200, { status: 'ready' });
+  if (readiness.ready) answer(ctx, 200, { status: 'ready', domains: readiness.domains });
   else answer(ctx, 503, { status: 'unavailable', reason: readiness.reason });
 }
 
-function answer(ctx: Context, status: number, body: Readonly<Record<string, string>>): void {
+function answer(ctx: Context, status: number, body: object): void {
   requireMethod(ctx.method, ['GET', 'HEAD']);
   ctx.status = status;
   ctx.set({ 'Content-Type': 'application/json', 'Cache-Control': 'no-store' });

@@ -5,8 +5,8 @@ import {
   type Deliver,
   type Message,
   type MessageLimits,
+  type Receipt,
   type Stanza,
-  serializeMessage,
 } from '../core/message.ts';
 import { readMessageFromJson } from '../core/message-from-json.ts';
 import { parseMessageFromXml } from '../core/message-from-xml.ts';
@@ -29,6 +29,8 @@ export interface MessagePorts extends SenderPorts {
   readonly domains: readonly string[];
   readonly componentDomain: string;
   readonly limits: MessageLimits & { readonly bodyBytes: number };
+  /** The stanza as it would be sent now; throws GatewayError `too-large`. */
+  readonly buildStanza: (message: Message) => Stanza;
   readonly deliver: Deliver;
 }
 
@@ -45,7 +47,7 @@ export type PostMessage = (
  * refuses, it refuses before all that the lines below it would.
  */
 export function createPostMessage(ports: MessagePorts): PostMessage {
-  const { limits, componentDomain, deliver } = ports;
+  const { limits, componentDomain, buildStanza, deliver } = ports;
   const readBody = createReadBody(limits.bodyBytes);
   const findDomain = createFindDomain(ports.domains);
   const answers = createAnswerStore();
@@ -64,18 +66,16 @@ export function createPostMessage(ports: MessagePorts): PostMessage {
     const readKey = (): CallerKey | undefined => readCallerKey(ctx, caller);
     const createId = (): string => createStanzaId(readKey(), record);
     const context = { from, limits, componentDomain, createId };
-    const message = readMessage(notation, text, context);
-    record.recipientDomain = message.to.domain;
+    const read = readMessage(notation, text, context);
+    record.recipientDomain = read.to.domain;
     const key = readKey();
-    const stanza = serializeMessage(key === undefined ? message : withOriginId(message), limits);
     refuseUnknownParameters(ctx.querystring);
-    const send = async (): Promise<Answer> => {
-      await deliver(stanza);
-      return buildAccepted(stanza);
-    };
+    const message = key === undefined ? read : withOriginId(read);
+    const send = async (): Promise<Answer> => buildAccepted(await deliver(message));
     if (key === undefined) {
       answer(ctx, await send());
     } else {
+      buildStanza(message);
       const payload = [record.sender, notation, bytes];
       answer(ctx, await answerOnce(answers, { key, payload, id: record.id }, send));
     }
@@ -105,13 +105,15 @@ function refuseUnknownParameters(query: string): void {
   );
 }
 
-function buildAccepted(stanza: Stanza): Answer {
+function buildAccepted({ id, from, to, mode, confirmed }: Receipt): Answer {
   const body = JSON.stringify({
     status: 'success',
     message: 'The XMPP server accepted the message.',
-    id: stanza.id,
-    from: stanza.from.toString(),
-    to: stanza.to.toString(),
+    id,
+    from: from.toString(),
+    to: to.toString(),
+    mode,
+    confirmed,
   });
   return { status: 200, contentType: 'application/json', body };
 }

@@ -1,9 +1,15 @@
 import type { Logger } from 'pino';
+import type { WireForm } from '../core/mode.ts';
 import type { Readiness } from '../core/readiness.ts';
 import type { ComponentAddress, ComponentConnection } from './component-connection.ts';
 import { adviceFor } from './server-advice.ts';
 import type { StreamFailure } from './stream-failure.ts';
-import { openTrustedStream, type StreamEvents } from './trusted-stream.ts';
+import {
+  type DomainModes,
+  openTrustedStream,
+  type Served,
+  type StreamEvents,
+} from './trusted-stream.ts';
 
 /** A component stream that is kept up. */
 export interface ComponentStream {
@@ -11,10 +17,14 @@ export interface ComponentStream {
   /** Closes the stream and stops reconnecting. */
   stop(): Promise<void>;
   readiness(): Readiness;
+  /** How messages of a served domain are sent now; while the stream is down, as they last were. */
+  formOf(domain: string): WireForm;
 }
 
 /** Waits in milliseconds before the n-th attempt in a row; the last one goes on for ever. */
 const backOffMs = [0, 100, 200, 400, 800, 1500];
+
+const plain: WireForm = { mode: 'plain' };
 
 /** A stream that lasted so long, in milliseconds, is reopened at once. */
 const stableMs = 10_000;
@@ -28,13 +38,14 @@ const misconfiguredBackOffMs = 4000;
  */
 export function createComponentStream(options: {
   readonly address: ComponentAddress;
-  readonly domains: readonly string[];
+  readonly served: Served;
   readonly log: Logger;
   readonly events: StreamEvents;
 }): ComponentStream {
-  const { address, domains, log, events } = options;
+  const { address, served, log, events } = options;
   let connection: ComponentConnection | undefined;
   let timer: NodeJS.Timeout | undefined;
+  let modes: DomainModes = new Map();
   let attempts = 0;
   let isStopped = false;
   let toldReason: string | undefined;
@@ -42,14 +53,18 @@ export function createComponentStream(options: {
 
   const open = (): void => {
     let readyAt: number | undefined;
-    connection = openTrustedStream(address, domains, {
+    connection = openTrustedStream(address, served, {
       ...events,
-      onReady: (ready) => {
+      onReady: (ready, found) => {
         readyAt = performance.now();
-        readiness = { ready: true };
+        modes = found;
+        const domains = Object.fromEntries(
+          [...found].map(([domain, { report }]) => [domain, report]),
+        );
+        readiness = { ready: true, domains };
         toldReason = undefined;
         log.info({ component: address.domain, domains }, 'component stream ready');
-        events.onReady(ready);
+        events.onReady(ready, found);
       },
       onClose: (failure) => {
         connection = undefined;
@@ -87,6 +102,7 @@ export function createComponentStream(options: {
       await connection?.close();
     },
     readiness: () => readiness,
+    formOf: (domain) => modes.get(domain)?.form ?? plain,
   };
 }
 

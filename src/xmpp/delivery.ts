@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import type { Element } from 'ltx';
 import { GatewayError } from '../core/errors.ts';
 import { isSameAddress } from '../core/jid.ts';
-import type { Deliver, Stanza } from '../core/message.ts';
-import { readStanzaError } from '../core/stanza-error.ts';
+import type { Stanza } from '../core/message.ts';
+import { readBounce } from './bounce.ts';
 import type { ComponentConnection } from './component-connection.ts';
 import { createInFlight, type Entry } from './in-flight.ts';
 import { buildPing } from './iq.ts';
@@ -11,11 +11,13 @@ import { type StreamFailure, unreachable } from './stream-failure.ts';
 
 /** Confirmed delivery over whichever component stream is attached. */
 export interface Delivery {
-  readonly deliver: Deliver;
+  /** Resolves when the server has processed the stanza without an error; else rejects. */
+  deliver(stanza: Stanza): Promise<void>;
   attach(connection: ComponentConnection): void;
   /** The stream is lost: what was written is unknown, what was not is refused. */
   detach(failure: StreamFailure): void;
-  handleStanza(stanza: Element): void;
+  /** True when it was the bounce of a message in flight. */
+  handleStanza(stanza: Element): boolean;
   handleDrain(): void;
 }
 
@@ -136,32 +138,30 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     }
   };
 
-  const handleStanza = (stanza: Element): void => {
+  const handleStanza = (stanza: Element): boolean => {
     lastHeard = performance.now();
     const { id, from, to, type } = stanza.attrs;
     if (id === undefined || from === undefined || to === undefined) {
-      return;
+      return false;
     }
     if (stanza.is('iq')) {
       const barrier = barriers.get(id);
       if (barrier !== undefined && from === barrierDomain && to === componentDomain) {
         passBarrier(id, barrier);
       }
-    } else if (stanza.is('message') && type === 'error') {
-      bounce(stanza, id, from, to);
     }
+    return stanza.is('message') && type === 'error' && bounce(stanza, id, from, to);
   };
 
-  const bounce = (stanza: Element, id: string, from: string, to: string): void => {
+  const bounce = (stanza: Element, id: string, from: string, to: string): boolean => {
     const entry = inFlight
       .find(id)
       .find((it) => isSameAddress(it.stanza.to, from) && isSameAddress(it.stanza.from, to));
     if (entry === undefined) {
-      return;
+      return false;
     }
-    const stanzaError = readStanzaError(stanza);
-    const detail = `The XMPP server returned the message with ${stanzaError.condition}.`;
-    settle(entry, new GatewayError('bounced', detail, { stanzaError }));
+    settle(entry, readBounce(stanza));
+    return true;
   };
 
   const check = (): void => {

@@ -23,6 +23,8 @@ export function adviceFor(failure: StreamFailure, component: AdviceAddress): str
       return `Stop the other connection of ${domain}, or give this gateway a component domain (on ejabberd also a listener) of its own. If it was a connection of this gateway that broke, the server will notice in a while.`;
     case 'not-hosted':
       return hostLines(failure.domain ?? '');
+    case 'mode-unavailable':
+      return modeLines(domain, failure.domain ?? '');
     case 'not-authorized':
       return `Make component.secret and component.domain the same on both sides:\n\n${componentLines(component)}`;
     case 'host-unknown':
@@ -75,6 +77,34 @@ Prosody (prosody.cfg.lua), below the line Component "${domain}":
 ejabberd (ejabberd.yml), in the ejabberd_service listener of port ${port}:
 
   check_from: false
+
+Then restart the server.`;
+}
+
+function modeLines(component: string, domain: string): string {
+  return `Set delivery.mode to auto or plain, or let the server offer the mode.
+
+client, on Prosody: copy prosody/modules/mod_message_gateway.lua to a folder of plugin_paths; below
+the line Component "${component}":
+
+  modules_enabled = { "message_gateway" }
+
+privileged, on Prosody, with "privilege" in the modules_enabled of VirtualHost "${domain}":
+
+  privileged_entities = { ["${component}"] = { message = "outgoing" } }
+
+privileged, on ejabberd 23.10 or newer:
+
+  access_rules:
+    gateway:
+      - allow: gateway
+  acl:
+    gateway:
+      server: "${component}"
+  modules:
+    mod_privilege:
+      message:
+        outgoing: gateway
 
 Then restart the server.`;
 }

@@ -10,10 +10,11 @@ export interface StreamFailure {
     | 'host-unknown'
     | 'conflict'
     | 'untrusted'
-    | 'not-hosted';
+    | 'not-hosted'
+    | 'mode-unavailable';
   /** What happened, as part of a sentence. */
   readonly reason: string;
-  /** The served domain it is about, for `unanswered` and `not-hosted`. */
+  /** The served domain it is about, for `unanswered`, `not-hosted` and `mode-unavailable`. */
   readonly domain?: string;
 }
 

@@ -1,19 +1,34 @@
 import { randomBytes } from 'node:crypto';
 import type { Element } from 'ltx';
+import { describeForm, type Mode, type ModeReport, type WireForm } from '../core/mode.ts';
 import {
   type ComponentAddress,
   type ComponentConnection,
   openComponentConnection,
 } from './component-connection.ts';
+import { chooseForm, createFeatureProbe, type FeatureProbe } from './domain-features.ts';
 import { buildPing } from './iq.ts';
 import type { StreamFailure } from './stream-failure.ts';
 
 /** What a stream tells its owner; `onStanza` and `onDrain` only after `onReady`. */
 export interface StreamEvents {
-  readonly onReady: (connection: ComponentConnection) => void;
+  readonly onReady: (connection: ComponentConnection, modes: DomainModes) => void;
   readonly onStanza: (stanza: Element) => void;
   readonly onDrain: () => void;
   readonly onClose: (failure: StreamFailure) => void;
+}
+
+/** How the messages of each served domain are sent on this stream, and what that means. */
+export type DomainModes = ReadonlyMap<
+  string,
+  { readonly form: WireForm; readonly report: ModeReport }
+>;
+
+/** What the stream serves. */
+export interface Served {
+  readonly domains: readonly string[];
+  /** The mode that the operator wants; `auto` is the best one that the server offers. */
+  readonly mode: Mode | 'auto';
 }
 
 /** Deadline for a server to answer all probes and pings. */
@@ -22,14 +37,18 @@ const proofTimeoutMs = 3000;
 /**
  * Opens a component stream and lets the server prove, for each served domain, that the component
  * may speak for it: a message from a random name there to the component itself must loop back, and
- * the domain must answer a ping with a result, which only a hosted domain does.
+ * the domain must answer a ping with a result, which only a hosted domain does. On the way it finds
+ * out in which mode messages can be sent.
  */
 export function openTrustedStream(
   address: ComponentAddress,
-  domains: readonly string[],
+  { domains, mode }: Served,
   events: StreamEvents,
 ): ComponentConnection {
   const missing = new Map<string, Expected>();
+  const probes = new Map(
+    domains.map((domain) => [domain, createFeatureProbe(domain, address.domain)]),
+  );
   let isProven = false;
   let deadline: NodeJS.Timeout | undefined;
 
@@ -37,7 +56,12 @@ export function openTrustedStream(
     onOnline: () => {
       deadline = setTimeout(() => connection.destroy(describeMissing(missing)), proofTimeoutMs);
       connection.write(
-        domains.map((domain) => buildProof(domain, address.domain, missing)).join(''),
+        domains
+          .map(
+            (domain) =>
+              (probes.get(domain)?.xml ?? '') + buildProof(domain, address.domain, missing),
+          )
+          .join(''),
       );
     },
     onStanza: (stanza) => {
@@ -45,13 +69,19 @@ export function openTrustedStream(
         events.onStanza(stanza);
         return;
       }
+      for (const probe of probes.values()) probe.handleStanza(stanza);
       const failure = readProof(stanza, missing);
       if (failure !== undefined) {
         connection.destroy(failure);
       } else if (missing.size === 0) {
+        const modes = chooseModes(address.domain, mode, probes);
+        if ('kind' in modes) {
+          connection.destroy(modes);
+          return;
+        }
         isProven = true;
         clearTimeout(deadline);
-        events.onReady(connection);
+        events.onReady(connection, modes);
       }
     },
     onDrain: () => {
@@ -65,6 +95,26 @@ export function openTrustedStream(
     },
   });
   return connection;
+}
+
+function chooseModes(
+  component: string,
+  wanted: Served['mode'],
+  probes: ReadonlyMap<string, FeatureProbe>,
+): DomainModes | StreamFailure {
+  const modes = new Map<string, { form: WireForm; report: ModeReport }>();
+  // Unguessable: what comes to it is an answer to a message of ours.
+  const resource = `http-${randomBytes(9).toString('base64url')}`;
+  for (const [domain, probe] of probes) {
+    const features = probe.features();
+    const form = chooseForm(wanted, features, { component, domain, resource });
+    if (form === undefined) {
+      const reason = `delivery.mode is ${wanted}, which the XMPP server does not offer for ${domain}`;
+      return { kind: 'mode-unavailable', domain, reason };
+    }
+    modes.set(domain, { form, report: describeForm(form, features.returnsBounces) });
+  }
+  return modes;
 }
 
 interface Expected {

@@ -17,7 +17,7 @@ export interface ComponentServer {
 }
 
 /** What a stanza is to a gateway's server. */
-export type StanzaKind = 'probe' | 'ping' | 'barrier' | 'message' | 'other';
+export type StanzaKind = 'probe' | 'ping' | 'barrier' | 'message' | 'feature' | 'other';
 
 /** Answers that an honest server gives: probes loop back, pings have results. */
 export function answerHonestly({ xml, root }: Stanza, kind: StanzaKind, peer: ComponentPeer): void {
@@ -30,6 +30,7 @@ export function answerHonestly({ xml, root }: Stanza, kind: StanzaKind, peer: Co
 
 function kindOf({ root }: Stanza): StanzaKind {
   const id = root.attributes['id'] ?? '';
+  if (id.startsWith('bounce-') || id.startsWith('module-')) return 'feature';
   if (root.name === 'message') return id.startsWith('probe-') ? 'probe' : 'message';
   if (find(root, 'ping') === undefined) return 'other';
   return id.startsWith('barrier-') ? 'barrier' : 'ping';

@@ -107,7 +107,7 @@ permissions: {xmppgateway: [Bot@Example.org, "*@XN--BCHER-KVA.example"]}
     const config = await load(`${minimal}
 c2s: {host: localhost, port: 5223, security: plaintext}
 http: {host: 0.0.0.0, port: 80, insecure: true, trusted_proxies: [192.0.2.1, 10.0.0.0/8, "::1", "2001:db8::/32"]}
-delivery: {confirm_timeout_ms: 1, silence_timeout_ms: 2, max_in_flight: 3, max_in_flight_bytes: 300000}
+delivery: {confirm_timeout_ms: 1, silence_timeout_ms: 2, max_in_flight: 3, max_in_flight_bytes: 300000, mode: plain, remote_confirm_ms: 4}
 auth: {cache_ms: 0, timeout_ms: 5, throttle: {per_address: 6, per_user: 7, window_ms: 8}}
 limits: {body_bytes: 9, stanza_bytes: 10, depth: 11, attributes: 12}
 log: {level: debug}
@@ -125,6 +125,8 @@ log: {level: debug}
         silenceTimeoutMs: 2,
         maxInFlight: 3,
         maxInFlightBytes: 300_000,
+        mode: 'plain',
+        remoteConfirmMs: 4,
       },
       auth: { cacheMs: 0, timeoutMs: 5, throttle: { perAddress: 6, perUser: 7, windowMs: 8 } },
       limits: { bodyBytes: 9, stanzaBytes: 10, depth: 11, attributes: 12 },
@@ -295,8 +297,6 @@ c2s:
     'http: {metrics: {port: 1}}',
     'http: {docs: true}',
     'permissions: {state_file: x}',
-    'delivery: {mode: auto}',
-    'delivery: {remote_confirm_ms: 0}',
     'rooms: {}',
     'store: memory',
   ])('%s is no key yet', async (text) => {
@@ -398,5 +398,5 @@ test('configKeys names every key with its default', async () => {
   expect(find('auth.throttle.window_ms')).toMatchObject({ isRequired: false, default: 60_000 });
   expect(find('api_accounts[].senders')?.default).toEqual(['*']);
   expect(find('http.tls.key_file')?.isRequired).toBe(true);
-  expect(new Set(keys.map(({ path }) => path)).size).toBe(36);
+  expect(new Set(keys.map(({ path }) => path)).size).toBe(38);
 });

@@ -7,7 +7,7 @@ const down = () => ({ ready: false, reason: 'The XMPP server refuses the secret.
 describe.each([
   { path: '/livez', overrides: {}, status: 200, body: { status: 'alive' } },
   { path: '/livez', overrides: { readiness: down }, status: 200, body: { status: 'alive' } },
-  { path: '/readyz', overrides: {}, status: 200, body: { status: 'ready' } },
+  { path: '/readyz', overrides: {}, status: 200, body: { status: 'ready', domains: {} } },
   {
     path: '/readyz',
     overrides: { readiness: down },

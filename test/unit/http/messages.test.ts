@@ -5,6 +5,7 @@ import { createSignal } from './signal.ts';
 import {
   apiPath,
   basic,
+  buildReceipt,
   goodHeaders,
   startTestGateway,
   type TestGateway,
@@ -54,6 +55,8 @@ describe('a good message', () => {
       id: '1234',
       from,
       to: 'user@host.example',
+      mode: 'plain',
+      confirmed: 'server',
     });
     const [stanza] = gateway.delivered;
     expect(gateway.delivered).toHaveLength(1);
@@ -70,7 +73,9 @@ describe('a good message', () => {
 
   it('is answered only when it was delivered', async () => {
     const confirmed = createSignal();
-    const { port } = await startTestGateway({ deliver: () => confirmed.told });
+    const { port } = await startTestGateway({
+      deliver: (message) => confirmed.told.then(() => buildReceipt(message)),
+    });
     let isAnswered = false;
     const answer = send(port, good).then((received) => {
       isAnswered = true;

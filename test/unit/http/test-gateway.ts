@@ -5,7 +5,12 @@ import type { PresentedCredentials } from '../../../src/auth/basic-credentials.t
 import type { Users } from '../../../src/auth/users.ts';
 import { GatewayError } from '../../../src/core/errors.ts';
 import { createJid } from '../../../src/core/jid.ts';
-import type { Stanza } from '../../../src/core/message.ts';
+import {
+  type Message,
+  type Receipt,
+  type Stanza,
+  serializeMessage,
+} from '../../../src/core/message.ts';
 import { type AppPorts, createApp } from '../../../src/http/app.ts';
 import { createListener } from '../../../src/http/listener.ts';
 
@@ -28,6 +33,12 @@ export function basic(username: string, password = 'pw'): string {
 /** Headers that are good for both URLs: `bot` is a user with the permission and an API account. */
 export const goodHeaders = { Authorization: basic('bot'), 'Content-Type': 'application/json' };
 
+const limits = { bodyBytes: 10_000, stanzaBytes: 5_000, depth: 8, attributes: 8 };
+
+export function buildReceipt({ id, from, to }: Message): Receipt {
+  return { id, from, to, mode: 'plain', confirmed: 'server' };
+}
+
 export async function startTestGateway(overrides: Partial<AppPorts> = {}): Promise<TestGateway> {
   const delivered: Stanza[] = [];
   const addresses: string[] = [];
@@ -35,13 +46,17 @@ export async function startTestGateway(overrides: Partial<AppPorts> = {}): Promi
   const app = createApp({
     domains: ['example.org', 'bücher.example'],
     componentDomain: 'gateway.example.org',
-    limits: { bodyBytes: 10_000, stanzaBytes: 5_000, depth: 8, attributes: 8 },
+    limits,
     trustedProxies: [],
     log: pino({ level: 'debug' }, { write: (line) => void logLines.push(JSON.parse(line)) }),
     users: createUsers(addresses),
     apiAccounts: createApiAccounts(addresses),
-    deliver: async (stanza) => void delivered.push(stanza),
-    readiness: () => ({ ready: true }),
+    buildStanza: (message) => serializeMessage(message, limits),
+    deliver: async (message) => {
+      delivered.push(serializeMessage(message, limits));
+      return buildReceipt(message);
+    },
+    readiness: () => ({ ready: true, domains: {} }),
     ...overrides,
   });
   const listener = createListener(app, { host: '127.0.0.1', port: 0, tls: undefined });

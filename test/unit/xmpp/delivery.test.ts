@@ -38,7 +38,7 @@ async function connect(script: Script, overrides: Partial<DeliveryOptions> = {})
       domain: 'gateway.example.org',
       secret: new Secret('secret'),
     },
-    domains: ['example.org'],
+    served: { domains: ['example.org'], mode: 'auto' },
     log: pino({ enabled: false }),
     events: {
       onReady: delivery.attach,

@@ -1,0 +1,80 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type GatewaySite, startGatewaySite } from '../support/gateway-site.ts';
+import { request } from '../support/http.ts';
+import { modeSetups } from '../support/mode-setups.ts';
+import { openSessionOn, type Session } from '../support/session.ts';
+import { find } from '../support/stanza.ts';
+
+const reports = {
+  prosody: {
+    client: { archive: true, carbons: true, bounces: { local: true, remote: true } },
+    privileged: { archive: true, carbons: true, bounces: { local: false, remote: false } },
+    plain: { archive: false, carbons: false, bounces: { local: true, remote: false } },
+  },
+  ejabberd: {
+    client: undefined,
+    privileged: { archive: null, carbons: null, bounces: { local: false, remote: false } },
+    plain: { archive: false, carbons: false, bounces: { local: false, remote: false } },
+  },
+};
+
+describe.each(modeSetups)('mode $mode on $kind', ({ kind, mode, options, start }) => {
+  let site: GatewaySite;
+  let alice: Session;
+
+  beforeAll(async () => {
+    site = await startGatewaySite(start, options);
+    await site.server.register('alice', 'alice-secret');
+    alice = await openSessionOn(site.server, 'alice', 'alice-secret');
+    await alice.query("<iq type='set'><enable xmlns='urn:xmpp:carbons:2'/></iq>");
+  });
+  afterAll(async () => {
+    alice?.destroy();
+    await site?.stop();
+  });
+
+  test('is found and told', async () => {
+    const report = { mode, ...reports[kind][mode] };
+    const ready = await request(`${site.gateway.url}/readyz`);
+    expect(ready.json()).toEqual({ status: 'ready', domains: { 'example.org': report } });
+    const line = site.gateway.logLines().find(({ msg }) => msg === 'component stream ready');
+    expect(line).toMatchObject({ domains: { 'example.org': report } });
+  });
+
+  test('brings the message to the recipient, from what the answer says', async () => {
+    const answer = await site.postAs(
+      'alice',
+      JSON.stringify({ to: 'bob@example.org', body: 'hi' }),
+    );
+    expect(answer.status).toBe(200);
+    const { id, from, ...rest } = answer.json() as Record<string, string>;
+    expect(rest).toMatchObject({ mode, confirmed: 'server' });
+    expect(from).toMatch(
+      mode === 'client' ? /^alice@example\.org\/http-[\w-]{12}$/ : /^alice@example\.org$/,
+    );
+    const { root } = await site.bob.waitForMessage(String(id));
+    expect(root.attributes).toMatchObject({ from, type: 'chat' });
+    expect(find(root, 'body')?.children).toEqual(['hi']);
+    expect(find(root, 'body')?.namespace).toBe('jabber:client');
+  });
+
+  test('copies it to the other devices of the sender, or not', async () => {
+    const answer = await site.postAs(
+      'alice',
+      JSON.stringify({ to: 'bob@example.org', body: 'copy' }),
+    );
+    const { id } = answer.json() as { id: string };
+    await site.bob.waitForMessage(id);
+    await alice.settle();
+    const copies = alice.received.filter(({ xml }) => xml.includes(id));
+    expect(copies).toHaveLength(reports[kind][mode]?.carbons === true ? 1 : 0);
+  });
+
+  test('returns a bounce, or not', async () => {
+    const answer = await site.postAs(
+      'alice',
+      JSON.stringify({ to: 'nobody@example.org', body: 'x' }),
+    );
+    expect(answer.status).toBe(reports[kind][mode]?.bounces.local === true ? 404 : 200);
+  });
+});
