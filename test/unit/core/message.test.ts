@@ -38,3 +38,20 @@ test('the last byte allowed and the first refused', () => {
   const refusal = refusalOf(() => serializeMessage(message, { ...limits, stanzaBytes: bytes - 1 }));
   expect(refusal).toMatchObject({ code: 'too-large', pointers: [] });
 });
+
+test('a privileged message is wrapped, and its own namespace is that of clients', () => {
+  const json = { to: 'a@b.example', message_attributes: { id: `"'` }, body: 'hi' };
+  const message = readMessageFromJson(json, context);
+  const form = {
+    mode: 'privileged',
+    namespace: 'urn:xmpp:privilege:2',
+    component: 'gateway.example.org',
+    domain: 'example.org',
+  } as const;
+  const { xml, bytes, from } = serializeMessage(message, limits, form);
+  expect(xml).toBe(
+    `<message from='gateway.example.org' to='example.org' id='&quot;&apos;'><privilege xmlns='urn:xmpp:privilege:2'><forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client' to="a@b.example" from="myuser@example.org" id="&quot;&apos;" type="chat"><body>hi</body></message></forwarded></privilege></message>`,
+  );
+  expect(bytes).toBe(Buffer.byteLength(xml));
+  expect(from.toString()).toBe('myuser@example.org');
+});

@@ -1,0 +1,241 @@
+import { pino } from 'pino';
+import { afterEach, describe, expect, test } from 'vitest';
+import { parseJid } from '../../../src/core/jid.ts';
+import type { Message } from '../../../src/core/message.ts';
+import { Secret } from '../../../src/core/secret.ts';
+import { createComponentStream } from '../../../src/xmpp/component-stream.ts';
+import { createDelivery } from '../../../src/xmpp/delivery.ts';
+import { createDispatch } from '../../../src/xmpp/dispatch.ts';
+import { createRemoteConfirmation } from '../../../src/xmpp/remote-confirmation.ts';
+import type { Served } from '../../../src/xmpp/trusted-stream.ts';
+import {
+  answerHonestly,
+  type ComponentPeer,
+  startComponentServer,
+} from '../../support/component-server.ts';
+import { find, type Stanza } from '../../support/stanza.ts';
+import { waitUntil } from '../../support/wait.ts';
+
+type Script = Parameters<typeof startComponentServer>[0];
+
+const cleanUps: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0).toReversed()) await cleanUp();
+});
+
+/** All that sends, towards a server that follows a script; the module is there unless it says no. */
+async function connect(
+  script: Script,
+  { mode = 'auto' as Served['mode'], remoteConfirmMs = 5000, hasModule = true } = {},
+) {
+  const server = await startComponentServer((stanza, kind, peer) => {
+    if (hasModule && kind === 'feature') announce(stanza, peer);
+    script(stanza, kind, peer);
+  });
+  const logLines: Readonly<Record<string, unknown>>[] = [];
+  const log = pino({}, { write: (line) => void logLines.push(JSON.parse(line)) });
+  const delivery = createDelivery({
+    componentDomain: 'gateway.example.org',
+    barrierDomain: 'example.org',
+    confirmTimeoutMs: 5000,
+    silenceTimeoutMs: 5000,
+    maxInFlight: 10,
+    maxInFlightBytes: 100_000,
+  });
+  const remote = createRemoteConfirmation({ timeoutMs: remoteConfirmMs, log });
+  const secret = new Secret('secret');
+  const stream = createComponentStream({
+    address: { host: '127.0.0.1', port: server.port, domain: 'gateway.example.org', secret },
+    served: { domains: ['example.org'], mode },
+    log,
+    events: {
+      onReady: (connection) => {
+        delivery.attach(connection);
+        remote.attach(connection);
+      },
+      onStanza: (stanza) => {
+        if (!delivery.handleStanza(stanza)) remote.handleStanza(stanza);
+      },
+      onDrain: delivery.handleDrain,
+      onClose: (failure) => {
+        delivery.detach(failure);
+        remote.detach();
+      },
+    },
+  });
+  stream.start();
+  cleanUps.push(server.stop, stream.stop);
+  const limits = { stanzaBytes: 10_000, depth: 8, attributes: 8 };
+  const { formOf } = stream;
+  const dispatch = createDispatch({ domains: ['example.org'], limits, formOf, delivery, remote });
+  return { stream, dispatch, logLines };
+}
+
+async function connectReady(script: Script, options: Parameters<typeof connect>[1] = {}) {
+  const connected = await connect(script, options);
+  await waitUntil(() => connected.stream.readiness().ready, { label: 'a ready stream' });
+  return connected;
+}
+
+function announce({ root }: Stanza, peer: ComponentPeer): void {
+  const { id, from, to } = root.attributes;
+  if (root.name !== 'iq') return;
+  peer.send(
+    `<iq type='result' id='${id}' from='${to}' to='${from}'><gateway xmlns='urn:xmpp-message-gateway:0' version='1'/></iq>`,
+  );
+}
+
+function refuse({ root }: Stanza, peer: ComponentPeer, error: string): void {
+  const { id, from, to } = root.attributes;
+  peer.send(`<message type='error' id='${id}' from='${to}' to='${from}'>${error}</message>`);
+}
+
+function message(to: string, id = 'm1'): Message {
+  return {
+    id,
+    from: parseJid('alice@example.org'),
+    to: parseJid(to),
+    type: 'chat',
+    attributes: [],
+    children: [],
+  };
+}
+
+const notFound = `<error type='cancel'><remote-server-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>`;
+
+describe('delivery.mode', () => {
+  test.each(['client', 'privileged'] as const)('%s where it is not offered', async (mode) => {
+    const { stream, logLines } = await connect(answerHonestly, { mode, hasModule: false });
+    await waitUntil(() => logLines.length > 0, { label: 'a line in the log' });
+    const reason = `delivery.mode is ${mode}, which the XMPP server does not offer for example.org`;
+    expect(stream.readiness()).toEqual({ ready: false, reason });
+    expect(logLines[0]).toMatchObject({
+      reason,
+      advice: expect.stringContaining('modules_enabled = { "message_gateway" }'),
+    });
+  });
+
+  test('plain where more is offered', async () => {
+    const { dispatch } = await connectReady(answerHonestly, { mode: 'plain' });
+    const receipt = await dispatch.deliver(message('bob@example.org'));
+    expect(receipt).toMatchObject({ mode: 'plain', confirmed: 'server' });
+    expect(receipt.from.toString()).toBe('alice@example.org');
+  });
+});
+
+describe('in client mode', () => {
+  test('a message is sent from a resource, one for all messages of a stream', async () => {
+    const seen: (string | undefined)[] = [];
+    const { dispatch } = await connectReady((stanza, kind, peer) => {
+      if (kind === 'message') seen.push(stanza.root.attributes['from']);
+      answerHonestly(stanza, kind, peer);
+    });
+    const receipt = await dispatch.deliver(message('bob@example.org'));
+    await dispatch.deliver(message('bob@example.org'));
+    expect(receipt.from.toString()).toMatch(/^alice@example\.org\/http-[\w-]{12}$/);
+    expect(seen).toEqual([receipt.from.toString(), receipt.from.toString()]);
+  });
+
+  test('a refusal of the sender is none of the recipient', async () => {
+    const { dispatch } = await connectReady((stanza, kind, peer) => {
+      if (kind === 'message') {
+        refuse(
+          stanza,
+          peer,
+          `<error type='auth'><forbidden xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/><text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>never the admins</text><sender-refused xmlns='urn:xmpp-message-gateway:0'/></error>`,
+        );
+      }
+      answerHonestly(stanza, kind, peer);
+    });
+    await expect(dispatch.deliver(message('bob@example.org'))).rejects.toMatchObject({
+      code: 'sender-refused',
+      message: expect.stringContaining('never the admins'),
+    });
+  });
+});
+
+describe('a message for another server', () => {
+  /** Answers the ping to the other server as told, everything else honestly. */
+  const scriptOf =
+    (answer: (stanza: Stanza, peer: ComponentPeer) => void): Script =>
+    (stanza, kind, peer) => {
+      if (stanza.root.attributes['id']?.startsWith('remote-')) answer(stanza, peer);
+      else answerHonestly(stanza, kind, peer);
+    };
+  const answerPing = ({ root }: Stanza, peer: ComponentPeer, type = 'result', from?: string) => {
+    const { id, from: asker, to } = root.attributes;
+    peer.send(
+      `<iq type='${type}' id='${id}' from='${from ?? to}' to='${asker}'>${type === 'error' ? notFound : ''}</iq>`,
+    );
+  };
+
+  test('is confirmed by that server, asked as the sender', async () => {
+    const pings: Stanza[] = [];
+    const script = scriptOf((stanza, peer) => {
+      pings.push(stanza);
+      answerPing(stanza, peer);
+    });
+    const { dispatch } = await connectReady(script);
+    const receipt = await dispatch.deliver(message('carol@remote.example/phone'));
+    expect(receipt.confirmed).toBe('remote');
+    expect(pings.map(({ root }) => [root.attributes['from'], root.attributes['to']])).toEqual([
+      [receipt.from.toString(), 'remote.example'],
+    ]);
+    expect(find(pings[0]!.root, 'ping')).toBeDefined();
+  });
+
+  test.each([
+    ['nothing', () => {}],
+    [
+      'another address',
+      (s: Stanza, p: ComponentPeer) => answerPing(s, p, 'result', 'evil.example'),
+    ],
+    ['our own server, in its place', (s: Stanza, p: ComponentPeer) => answerPing(s, p, 'error')],
+  ])('is confirmed by our server only when %s answers in time', async (_, answer) => {
+    const { dispatch } = await connectReady(scriptOf(answer), { remoteConfirmMs: 50 });
+    const receipt = await dispatch.deliver(message('carol@remote.example'));
+    expect(receipt.confirmed).toBe('server');
+  });
+
+  test('that bounces meanwhile is refused', async () => {
+    const sent: Stanza[] = [];
+    const { dispatch } = await connectReady((stanza, kind, peer) => {
+      if (kind === 'message') sent.push(stanza);
+      if (stanza.root.attributes['id']?.startsWith('remote-')) refuse(sent[0]!, peer, notFound);
+      else answerHonestly(stanza, kind, peer);
+    });
+    await expect(dispatch.deliver(message('carol@remote.example'))).rejects.toMatchObject({
+      code: 'bounced',
+      options: { stanzaError: { condition: 'remote-server-not-found' } },
+    });
+  });
+
+  test('that bounces after the answer is logged, once', async () => {
+    const sent: [Stanza, ComponentPeer][] = [];
+    const script: Script = (stanza, kind, peer) => {
+      if (kind === 'message') sent.push([stanza, peer]);
+      answerHonestly(stanza, kind, peer);
+    };
+    const { dispatch, logLines } = await connectReady(script, { remoteConfirmMs: 0 });
+    const { from } = await dispatch.deliver(message('carol@remote.example', 'late'));
+    const [stanza, peer] = sent[0]!;
+    refuse(stanza, peer, notFound);
+    refuse(stanza, peer, notFound);
+    await dispatch.deliver(message('bob@example.org'));
+    const told = logLines.filter(({ msg }) => msg === 'bounced after the answer');
+    expect(told).toMatchObject([
+      {
+        id: 'late',
+        sender: from.toString(),
+        recipientDomain: 'remote.example',
+        condition: 'remote-server-not-found',
+      },
+    ]);
+  });
+
+  test('waits no longer when the stream is lost', async () => {
+    const { dispatch } = await connectReady(scriptOf((_, peer) => peer.reset()));
+    const receipt = await dispatch.deliver(message('carol@remote.example'));
+    expect(receipt.confirmed).toBe('server');
+  });
+});
