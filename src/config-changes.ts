@@ -10,7 +10,7 @@ const fileKeys = new Map([
 
 /**
  * The YAML paths (such as `http.port`) that differ between two configurations and that only a
- * restart takes over: all but those of accounts and permissions.
+ * restart takes over: all but the accounts and who has permissions.
  */
 export function changesThatNeedRestart(before: Config, after: Config): string[] {
   const old = flatten(withoutReloadable(before));
@@ -20,8 +20,8 @@ export function changesThatNeedRestart(before: Config, after: Config): string[] 
 }
 
 function withoutReloadable(config: Config): object {
-  const { apiAccounts: _accounts, permissions: _permissions, ...others } = config;
-  return others;
+  const { apiAccounts: _accounts, permissions, ...others } = config;
+  return { ...others, permissions: { stateFile: permissions.stateFile } };
 }
 
 function flatten(

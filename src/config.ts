@@ -1,4 +1,4 @@
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import type { ApiAccountOptions } from './auth/api-accounts.ts';
 import { ConfigError, type ConfigFault } from './config/faults.ts';
 import { type ConfigFiles, readConfigFiles, readText, reasonOf } from './config/files.ts';
@@ -41,6 +41,8 @@ export interface Config {
   readonly permissions: {
     /** Bare JIDs and `*@domain`. */
     readonly xmppgateway: readonly string[];
+    /** Absolute path of the file that keeps what is granted besides. */
+    readonly stateFile: string | undefined;
   };
   readonly delivery: {
     readonly confirmTimeoutMs: number;
@@ -75,10 +77,11 @@ export async function loadConfig(path: string): Promise<Config> {
   const parsed = configSchema.safeParse(source.value);
   const parts = findUsableParts(source.value) ?? {};
   const found = [...(parsed.error?.issues ?? []).flatMap(readIssue), ...findRuleFaults(parts)];
-  const files = await readConfigFiles(parts, dirname(path), found);
+  const folder = dirname(path);
+  const files = await readConfigFiles(parts, folder, found);
   const faults = [...source.faults, ...found.map((fault) => locate(fault, source))];
   if (!parsed.success || faults.length > 0) throw new ConfigError(path, sortByLine(faults));
-  return freeze(buildConfig(parsed.data, files));
+  return freeze(buildConfig(parsed.data, files, folder));
 }
 
 async function readConfigText(path: string): Promise<string> {
@@ -94,7 +97,7 @@ function sortByLine(faults: readonly ConfigFault[]): ConfigFault[] {
   return faults.toSorted((a, b) => (a.line ?? 0) - (b.line ?? 0));
 }
 
-function buildConfig(values: ConfigValues, files: ConfigFiles): Config {
+function buildConfig(values: ConfigValues, files: ConfigFiles, folder: string): Config {
   const { component, domains, c2s, http, permissions, delivery, auth, limits, log } = values;
   return {
     component: {
@@ -122,8 +125,12 @@ function buildConfig(values: ConfigValues, files: ConfigFiles): Config {
       passwordHash: new Secret(account.password_hash),
       domains: account.domains,
       senders: account.senders,
+      manage: account.manage,
     })),
-    permissions: { xmppgateway: permissions.xmppgateway.map(({ pattern }) => pattern) },
+    permissions: {
+      xmppgateway: permissions.xmppgateway.map(({ pattern }) => pattern),
+      stateFile: permissions.state_file && resolve(folder, permissions.state_file),
+    },
     delivery: {
       confirmTimeoutMs: delivery.confirm_timeout_ms,
       silenceTimeoutMs: delivery.silence_timeout_ms,

@@ -1,5 +1,7 @@
 import type { Logger } from 'pino';
 import { createApiAccounts } from './auth/api-accounts.ts';
+import type { Grants } from './auth/grants.ts';
+import { createPermissions } from './auth/permissions.ts';
 import { createThrottle } from './auth/throttle.ts';
 import { createUsers } from './auth/users.ts';
 import type { Config } from './config.ts';
@@ -26,8 +28,8 @@ export interface Gateway {
 /** Most passwords that are checked at once: each takes a connection to the XMPP server. */
 const maxPasswordChecks = 16;
 
-/** Composes the parts; the one place where they meet. */
-export function createGateway(config: Config, log: Logger): Gateway {
+/** Composes the parts; the one place where they meet. `grants` are those of the state file. */
+export function createGateway(config: Config, log: Logger, grants: Grants | undefined): Gateway {
   const { component, domains, delivery: deliveryConfig, limits } = config;
   const [barrierDomain = component.domain] = domains;
   const delivery = createDelivery({
@@ -61,9 +63,10 @@ export function createGateway(config: Config, log: Logger): Gateway {
     throttle: createThrottle(config.auth.throttle),
     onFailure: (failure: object) => log.warn(failure, 'login failed'),
   };
+  const permissions = createPermissions(config.permissions.xmppgateway, grants);
   const users = createUsers({
     ...login,
-    permissions: config.permissions.xmppgateway,
+    permissions,
     passwordCheck: createPasswordCheck({
       ...config.c2s,
       timeoutMs: config.auth.timeoutMs,
@@ -79,6 +82,7 @@ export function createGateway(config: Config, log: Logger): Gateway {
     log,
     users,
     apiAccounts,
+    permissions,
     buildStanza: dispatch.buildStanza,
     deliver: dispatch.deliver,
     readiness: stream.readiness,
@@ -89,15 +93,17 @@ export function createGateway(config: Config, log: Logger): Gateway {
     start: async () => {
       const port = await listener.start();
       stream.start();
+      grants?.watch((error) => log.error({ err: error }, 'grants not read: the old ones stay'));
       return port;
     },
     stop: async () => {
+      grants?.stop();
       await listener.stop(deliveryConfig.confirmTimeoutMs);
       await stream.stop();
     },
     reload: (next) => {
       apiAccounts.update(next.apiAccounts);
-      users.update(next.permissions.xmppgateway);
+      permissions.update(next.permissions.xmppgateway);
     },
     readiness: stream.readiness,
   };

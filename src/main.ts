@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { runCheck } from './commands/check.ts';
 import { runHashPassword } from './commands/hash-password.ts';
+import { runGrant, runPermissions } from './commands/permissions.ts';
 import { runServe } from './commands/serve.ts';
 import { ConfigError } from './config.ts';
 
@@ -10,6 +11,9 @@ const usage = `Usage:
   xmpp-message-gateway [serve] --config FILE   run the gateway
   xmpp-message-gateway check --config FILE     say what is wrong and how to mend it
   xmpp-message-gateway hash-password           make a password_hash from a password
+  xmpp-message-gateway permissions --config FILE   list who has the xmppgateway permission
+  xmpp-message-gateway grant JID --config FILE     grant it to a user, or to *@domain
+  xmpp-message-gateway revoke JID --config FILE    revoke such a grant
   xmpp-message-gateway --help | --version
 
 Exit codes: 0 all right, 1 failed, 64 wrong usage, 78 faulty configuration.
@@ -37,6 +41,7 @@ async function main(): Promise<number> {
     return 0;
   }
   const [command = 'serve', ...rest] = positionals;
+  const operand = command === 'grant' || command === 'revoke' ? rest.shift() : undefined;
   if (rest.length > 0) {
     throw new UsageError(`unexpected argument ${JSON.stringify(rest[0])}`);
   }
@@ -47,6 +52,17 @@ async function main(): Promise<number> {
       return await runCheck(requireConfig(values.config), process.stdout);
     case 'hash-password':
       return await runHashPassword(process);
+    case 'permissions':
+      return await runPermissions(requireConfig(values.config), process.stdout);
+    case 'grant':
+    case 'revoke':
+      if (operand === undefined) throw new UsageError('expected a JID or *@domain');
+      return await runGrant(
+        requireConfig(values.config),
+        operand,
+        command === 'grant',
+        process.stdout,
+      );
     default:
       throw new UsageError(`unknown command ${JSON.stringify(command)}`);
   }

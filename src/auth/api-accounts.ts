@@ -16,6 +16,8 @@ export interface ApiAccountOptions {
   readonly domains: readonly string[];
   /** The localparts that it may send as, normalised; `*` stands for any characters. */
   readonly senders: readonly string[];
+  /** May it change permissions? */
+  readonly manage: boolean;
 }
 
 /** An account that speaks as anybody within its scope. */
@@ -24,6 +26,7 @@ export interface ApiAccount {
   readonly domains: ReadonlySet<string>;
   /** May it send as this localpart (normalised)? */
   readonly isSender: (localpart: string) => boolean;
+  readonly mayManage: boolean;
 }
 
 /** The configured API accounts. */
@@ -43,6 +46,8 @@ export interface ApiAccounts {
    * `localpart` of `domain`, both normalised.
    */
   authorize(account: ApiAccount, domain: string, localpart: string): void;
+  /** Throws GatewayError `management-not-allowed` unless it may, and as `authorize` does. */
+  authorizeManagement(account: ApiAccount, domain: string, localpart: string): void;
   /** Replaces the accounts; a password whose hash changed has to be right anew. */
   update(accounts: readonly ApiAccountOptions[]): void;
 }
@@ -70,6 +75,20 @@ interface AccountSubject extends Subject {
 export function createApiAccounts({ accounts, ...options }: ApiAccountsOptions): ApiAccounts {
   const login = createLogin(options);
   let current = load(accounts);
+  const authorize: ApiAccounts['authorize'] = (
+    { username, domains, isSender },
+    domain,
+    localpart,
+  ) => {
+    if (!domains.has(domain)) {
+      const detail = `The API account ${quote(username)} may not send for ${domain}.`;
+      throw new GatewayError('domain-not-allowed', detail);
+    }
+    if (!isSender(localpart)) {
+      const detail = `The API account ${quote(username)} may not send as ${quote(localpart)}.`;
+      throw new GatewayError('sender-not-allowed', detail);
+    }
+  };
   return {
     async authenticate(presented, realm, address) {
       const { account } = await login.authenticate({ presented, realm, address }, (username) =>
@@ -77,15 +96,13 @@ export function createApiAccounts({ accounts, ...options }: ApiAccountsOptions):
       );
       return account;
     },
-    authorize({ username, domains, isSender }, domain, localpart) {
-      if (!domains.has(domain)) {
-        const detail = `The API account ${quote(username)} may not send for ${domain}.`;
-        throw new GatewayError('domain-not-allowed', detail);
+    authorize,
+    authorizeManagement(account, domain, localpart) {
+      if (!account.mayManage) {
+        const detail = `The API account ${quote(account.username)} lacks manage: true.`;
+        throw new GatewayError('management-not-allowed', detail);
       }
-      if (!isSender(localpart)) {
-        const detail = `The API account ${quote(username)} may not send as ${quote(localpart)}.`;
-        throw new GatewayError('sender-not-allowed', detail);
-      }
+      authorize(account, domain, localpart);
     },
     update(next) {
       current = load(next);
@@ -111,16 +128,24 @@ function load(accounts: readonly ApiAccountOptions[]): Accounts {
       username: '',
       domains: new Set(),
       isSender: () => false,
+      mayManage: false,
       hash: createUnmatchableHash(accounts[0]?.passwordHash.reveal()),
     },
   };
 }
 
-function store({ username, passwordHash, domains, senders }: ApiAccountOptions): StoredAccount {
+function store({
+  username,
+  passwordHash,
+  domains,
+  senders,
+  manage,
+}: ApiAccountOptions): StoredAccount {
   return {
     username,
     domains: new Set(domains),
     isSender: createSenderTest(senders),
+    mayManage: manage,
     hash: passwordHash.reveal(),
   };
 }

@@ -1,4 +1,7 @@
+import { GatewayError } from '../core/errors.ts';
 import { type Jid, JidError, parseDomain, parseJid } from '../core/jid.ts';
+import { quote } from '../core/quote.ts';
+import type { Grants } from './grants.ts';
 
 const everybody = '*@';
 
@@ -22,7 +25,55 @@ export function parsePermission(text: string): {
   return { pattern: jid.toString(), domain: jid.domain };
 }
 
-/** Is the bare JID among the normalised patterns, by itself or as one of its domain? */
-export function isPermitted(user: Jid, patterns: ReadonlySet<string>): boolean {
-  return patterns.has(user.toString()) || patterns.has(everybody + user.domain);
+/** Who has the xmppgateway permission: by the configuration, or granted besides. */
+export interface Permissions {
+  has(user: Jid): boolean;
+  /** Grants or revokes; rejects with GatewayError `granted-in-configuration`, and as Grants do. */
+  set(user: Jid, isGranted: boolean): Promise<void>;
+  /** Replaces those of the configuration. */
+  update(configured: readonly string[]): void;
+}
+
+/** Creates the permissions of a configuration (bare JIDs and `*@domain`, normalised) and grants. */
+export function createPermissions(
+  configured: readonly string[],
+  grants: Pick<Grants, 'current' | 'set'> | undefined,
+): Permissions {
+  let fixed = new Set(configured);
+  return {
+    has: (user) =>
+      findPattern(user, fixed) !== undefined ||
+      (grants !== undefined && findPattern(user, grants.current) !== undefined),
+    set: async (user, isGranted) => {
+      if (grants === undefined) {
+        throw new GatewayError(
+          'management-not-allowed',
+          'This gateway keeps no grants: its configuration has no permissions.state_file.',
+        );
+      }
+      const name = user.toString();
+      if (!isGranted) {
+        refuseFixed(name, findPattern(user, fixed), 'permissions.xmppgateway of the configuration');
+        const wider = grants.current.has(name) ? undefined : findPattern(user, grants.current);
+        refuseFixed(name, wider, 'permissions.state_file');
+      }
+      await grants.set(name, isGranted);
+    },
+    update: (next) => {
+      fixed = new Set(next);
+    },
+  };
+}
+
+function refuseFixed(name: string, pattern: string | undefined, place: string): void {
+  if (pattern === undefined) return;
+  throw new GatewayError(
+    'granted-in-configuration',
+    `${name} has the permission by ${quote(pattern)} in ${place}, and it has to be revoked there.`,
+  );
+}
+
+/** What permits the bare JID: itself, or everybody of its domain. */
+function findPattern(user: Jid, patterns: ReadonlySet<string>): string | undefined {
+  return [user.toString(), everybody + user.domain].find((pattern) => patterns.has(pattern));
 }

@@ -3,7 +3,7 @@ import { createJid, type Jid, JidError, parseJid } from '../core/jid.ts';
 import type { PasswordCheck } from '../core/password-check.ts';
 import type { PresentedCredentials } from './basic-credentials.ts';
 import { createLogin, type LoginOptions, type Subject } from './login.ts';
-import { isPermitted } from './permissions.ts';
+import type { Permissions } from './permissions.ts';
 
 /** The XMPP users, who send as themselves. */
 export interface Users {
@@ -15,15 +15,12 @@ export interface Users {
   authenticate(credentials: PresentedCredentials, domain: string, address: string): Promise<Jid>;
   /** Throws GatewayError `permission-missing` unless the user has the xmppgateway permission. */
   authorize(user: Jid): void;
-  /** Replaces the permissions: bare JIDs and `*@domain`, normalised. */
-  update(permissions: readonly string[]): void;
 }
 
 /** What the users need. */
 export interface UsersOptions extends LoginOptions {
   readonly passwordCheck: PasswordCheck;
-  /** Who has the xmppgateway permission: bare JIDs and `*@domain`, normalised. */
-  readonly permissions: readonly string[];
+  readonly permissions: Pick<Permissions, 'has'>;
 }
 
 interface UserSubject extends Subject {
@@ -33,7 +30,6 @@ interface UserSubject extends Subject {
 /** Creates the users of the XMPP server that `passwordCheck` asks. */
 export function createUsers({ passwordCheck, permissions, ...options }: UsersOptions): Users {
   const login = createLogin(options);
-  let permitted = new Set(permissions);
   return {
     async authenticate(presented, domain, address) {
       const { jid } = await login.authenticate(
@@ -46,14 +42,11 @@ export function createUsers({ passwordCheck, permissions, ...options }: UsersOpt
       return jid;
     },
     authorize(user) {
-      if (isPermitted(user, permitted)) return;
+      if (permissions.has(user)) return;
       throw new GatewayError(
         'permission-missing',
         `${user.toString()} needs the xmppgateway permission: an operator can grant it.`,
       );
-    },
-    update(next) {
-      permitted = new Set(next);
     },
   };
 }

@@ -1,4 +1,5 @@
 import { pino } from 'pino';
+import { openGrants } from '../auth/grants.ts';
 import { ConfigError, loadConfig } from '../config.ts';
 import { changesThatNeedRestart } from '../config-changes.ts';
 import { createGateway } from '../gateway.ts';
@@ -10,7 +11,9 @@ import { createGateway } from '../gateway.ts';
 export async function runServe(path: string): Promise<number> {
   const config = await loadConfig(path);
   const log = pino({ level: config.log.level, base: null });
-  const gateway = createGateway(config, log);
+  const { stateFile } = config.permissions;
+  const grants = stateFile === undefined ? undefined : await openGrants(stateFile);
+  const gateway = createGateway(config, log, grants);
   const port = await gateway.start();
   log.info({ host: config.http.host, port }, 'listening for HTTP');
 

@@ -100,6 +100,7 @@ const apiAccount = mapping({
   )
     .min(1, 'at least one sender')
     .default(['*']),
+  manage: z.boolean({ error: 'true or false' }).default(false),
 });
 
 /** The configuration file: every key, its type, its bounds and its default. */
@@ -133,6 +134,7 @@ export const configSchema = mapping({
   api_accounts: list(apiAccount, 'a list of API accounts').default([]),
   permissions: mapping({
     xmppgateway: list(permission, 'a list of bare JIDs and *@domain').default([]),
+    state_file: file.optional(),
   }).prefault({}),
   delivery: mapping({
     confirm_timeout_ms: milliseconds(1, 3_600_000).default(30_000),

@@ -40,6 +40,11 @@ export const problems = {
     title: 'The XMPP server does not let the gateway send as this user.',
     retry: 'No: an operator of the XMPP server has to allow it first.',
   },
+  'management-not-allowed': {
+    status: 403,
+    title: 'Permissions may not be changed this way.',
+    retry: 'No: an operator has to allow it first.',
+  },
   'unknown-domain': {
     status: 404,
     title: 'This gateway does not serve the domain.',
@@ -59,6 +64,11 @@ export const problems = {
     status: 409,
     title: 'A request with this Idempotency-Key is being answered.',
     retry: 'Yes, with the same key: it gets the answer of the first one.',
+  },
+  'granted-in-configuration': {
+    status: 409,
+    title: 'The permission was not granted over HTTP, and cannot be revoked there.',
+    retry: 'No: an operator has to revoke it where it stands.',
   },
   'too-large': {
     status: 413,

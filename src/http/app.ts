@@ -2,6 +2,7 @@ import { Router } from '@koa/router';
 import Koa, { type Context, type Middleware } from 'koa';
 import type { Logger } from 'pino';
 import type { Readiness } from '../core/readiness.ts';
+import { type AclPorts, createAnswerAcl } from './acl.ts';
 import { RequestAborted } from './body.ts';
 import { createFindClientAddress } from './client-address.ts';
 import { answerLivez, answerReadyz } from './health.ts';
@@ -13,7 +14,8 @@ import { createRequestRecord, logRequest, type RequestRecord } from './request-r
 import { notFound, parseOriginForm } from './target.ts';
 
 /** All that the HTTP side needs from the rest of the gateway. */
-export interface AppPorts extends MessagePorts {
+export interface AppPorts extends MessagePorts, AclPorts {
+  readonly limits: MessagePorts['limits'];
   /** Addresses and CIDR networks whose X-Forwarded-For is believed. */
   readonly trustedProxies: readonly string[];
   readonly log: Logger;
@@ -24,6 +26,7 @@ interface State {
   record: RequestRecord;
 }
 
+const aclPath = /^\/api\/1\.0\/xmppdomains\/([^/]+)\/users\/([^/]+)\/acl$/;
 const messagesPath = /^\/api\/1\.0\/xmppdomains\/([^/]+)\/gateway\/messages(?:\/([^/]+))?$/;
 
 /** Creates the HTTP application: every request gets one answer and one line in the log. */
@@ -82,11 +85,18 @@ function refuse(
 function createRouter(ports: AppPorts): Router<State> {
   const router = new Router<State>();
   const postMessage = createPostMessage(ports);
+  const answerAcl = createAnswerAcl(ports);
   router.all(messagesPath, (ctx) => {
     const [fqdn = '', username] = ctx.captures ?? [];
     const { record } = ctx.state;
     record.route = username === undefined ? 'user' : 'api';
     return postMessage(ctx, record, fqdn, username);
+  });
+  router.all(aclPath, (ctx) => {
+    const [fqdn = '', username = ''] = ctx.captures ?? [];
+    const { record } = ctx.state;
+    record.route = 'acl';
+    return answerAcl(ctx, record, fqdn, username);
   });
   router.all(/^\/livez$/, (ctx) => {
     ctx.state.record.route = 'health';

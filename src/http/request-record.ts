@@ -7,8 +7,8 @@ export interface RequestRecord {
   /** Address of the client. */
   readonly address: string;
   readonly startedMs: number;
-  route: 'user' | 'api' | 'health' | 'problems' | 'none';
-  /** The bare JID of the sender, normalised. */
+  route: 'user' | 'api' | 'acl' | 'health' | 'problems' | 'none';
+  /** The bare JID of the user who sends, or whose permissions are asked for; normalised. */
   sender?: string;
   recipientDomain?: string;
 }

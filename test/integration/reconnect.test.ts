@@ -70,10 +70,9 @@ describe.each(servers)('the gateway and an outage of $kind', ({ kind, start }) =
 
   test('the gateway comes up before the server, and is ready soon after it', async () => {
     gateway = await startGatewayProcess({ config: gatewayConfig(server), ready: false });
-    const refused = await waitUntil(
-      () => request(`${gateway.url}/readyz`).catch(() => undefined),
-      { label: 'an answer' },
-    );
+    const refused = await waitUntil(() => request(`${gateway.url}/readyz`).catch(() => undefined), {
+      label: 'an answer',
+    });
     expect(refused.status).toBe(503);
     expect((await request(`${gateway.url}/livez`)).status).toBe(200);
     const answer = await post(
@@ -122,14 +121,21 @@ describe.each(servers)('the gateway and an outage of $kind', ({ kind, start }) =
   async function judge(load: Load, before: readonly string[], maxLost = 0): Promise<void> {
     const bob = await openSessionOn(server, 'bob', 'bob-secret');
     const confirmed = idsWith(load.outcomes, 200);
-    await waitUntil(() => idsOf(bob).includes(confirmed.at(-1) ?? ''), { label: 'the last message' });
+    await waitUntil(() => idsOf(bob).includes(confirmed.at(-1) ?? ''), {
+      label: 'the last message',
+    });
     await bob.settle();
     bob.destroy();
     const arrived = [...before, ...idsOf(bob)];
     const lost = confirmed.filter((id) => !arrived.includes(id));
     const twice = arrived.filter((id, index) => arrived.indexOf(id) !== index);
     const refused = idsWith(load.outcomes, 503).filter((id) => arrived.includes(id));
-    console.log(kind, { lost, n: load.outcomes.length, confirmed: confirmed.length, arrived: arrived.length });
+    console.log(kind, {
+      lost,
+      n: load.outcomes.length,
+      confirmed: confirmed.length,
+      arrived: arrived.length,
+    });
     expect({ twice, refused }).toEqual({ twice: [], refused: [] });
     expect(lost.length, `lost: ${lost.join(' ')}`).toBeLessThanOrEqual(maxLost);
     const statuses = new Set(load.outcomes.map(({ answer }) => answer?.status));

@@ -260,7 +260,7 @@ c2s:
     ['http: {trusted_proxies: [10.0.0.0/8/8]}', 'got "10.0.0.0/8/8"'],
     [
       'api_accounts: [hunter2]',
-      'api_accounts[0]: expected a mapping with the keys username, password_hash, domains, senders, got text',
+      'api_accounts[0]: expected a mapping with the keys username, password_hash, domains, senders, manage, got text',
     ],
     [
       'permissions: {xmppgateway: ["*@example.net"]}',
@@ -296,7 +296,6 @@ c2s:
   test.each([
     'http: {metrics: {port: 1}}',
     'http: {docs: true}',
-    'permissions: {state_file: x}',
     'rooms: {}',
     'store: memory',
   ])('%s is no key yet', async (text) => {
@@ -315,7 +314,7 @@ c2s:
     ['senders: ["a@example.org"]', 'a localpart in which * stands for any characters'],
     ['senders: [""]', 'a localpart in which'],
     ['senders: "*"', 'expected a list of localparts'],
-    ['manage: true', 'api_accounts[0].manage: expected'],
+    ['manage: yes', 'api_accounts[0].manage: expected true or false, got "yes"'],
   ])('of an account: %s', async (line, expected) => {
     const keys = [`username: x`, `password_hash: "${hash}"`, 'domains: [example.org]'];
     const name = line.split(':')[0] ?? '';
@@ -398,5 +397,5 @@ test('configKeys names every key with its default', async () => {
   expect(find('auth.throttle.window_ms')).toMatchObject({ isRequired: false, default: 60_000 });
   expect(find('api_accounts[].senders')?.default).toEqual(['*']);
   expect(find('http.tls.key_file')?.isRequired).toBe(true);
-  expect(new Set(keys.map(({ path }) => path)).size).toBe(38);
+  expect(new Set(keys.map(({ path }) => path)).size).toBe(40);
 });

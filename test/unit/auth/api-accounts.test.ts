@@ -13,11 +13,16 @@ import { Secret } from '../../../src/core/secret.ts';
 
 const here = '192.0.2.1';
 
-function account(username: string, password: string, more: Partial<ApiAccountOptions> = {}) {
+function account(
+  username: string,
+  password: string,
+  more: Partial<ApiAccountOptions> = {},
+): ApiAccountOptions {
   const bytes = scryptSync(password, 'saltsalt', 32, { N: 1024, r: 1, p: 1 });
   const hash = bytes.toString('base64').replace('=', '');
   const passwordHash = new Secret(`$scrypt$ln=10,r=1,p=1$c2FsdHNhbHQ$${hash}`);
-  return { username, passwordHash, domains: ['example.org'], senders: ['*'], ...more };
+  const domains = ['example.org'];
+  return { username, passwordHash, domains, senders: ['*'], manage: false, ...more };
 }
 
 function setUp(accounts: readonly ApiAccountOptions[]) {
@@ -144,5 +149,25 @@ describe('update', () => {
     apiAccounts.update([account('alerts', 'b')]);
     expect((await refusal(login(apiAccounts, 'alerts', 'a'))).code).toBe('unauthenticated');
     expect((await login(apiAccounts, 'alerts', 'b')).username).toBe('alerts');
+  });
+});
+
+describe('authorizeManagement', () => {
+  test.each([
+    [{ manage: false }, 'management-not-allowed'],
+    [{ manage: true, domains: ['other.example'] }, 'domain-not-allowed'],
+    [{ manage: true, senders: ['alice'] }, 'sender-not-allowed'],
+  ])('%j: %s', async (scope, code) => {
+    const { apiAccounts } = setUp([account('admin', 'x', scope)]);
+    const found = await login(apiAccounts, 'admin', 'x');
+    expect(() => apiAccounts.authorizeManagement(found, 'example.org', 'bob')).toThrow(
+      expect.objectContaining({ code }),
+    );
+  });
+
+  test('is for those who may manage, within their scope', async () => {
+    const { apiAccounts } = setUp([account('admin', 'x', { manage: true, senders: ['b*'] })]);
+    const found = await login(apiAccounts, 'admin', 'x');
+    expect(() => apiAccounts.authorizeManagement(found, 'example.org', 'bob')).not.toThrow();
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { isPermitted, parsePermission } from '../../../src/auth/permissions.ts';
+import { createPermissions, parsePermission } from '../../../src/auth/permissions.ts';
 import { JidError, parseJid } from '../../../src/core/jid.ts';
 
 describe('parsePermission', () => {
@@ -30,8 +30,8 @@ describe('parsePermission', () => {
   });
 });
 
-describe('isPermitted', () => {
-  const patterns = new Set(['bot@example.org', '*@bots.example.org']);
+describe('createPermissions', () => {
+  const patterns = ['bot@example.org', '*@bots.example.org'];
 
   test.each([
     ['bot@example.org', true],
@@ -43,10 +43,56 @@ describe('isPermitted', () => {
     ['bot@bots.example.org.evil.example', false],
     ['bot@sub.bots.example.org', false],
   ])('%s: %s', (jid, expected) => {
-    expect(isPermitted(parseJid(jid), patterns)).toBe(expected);
+    expect(createPermissions(patterns, undefined).has(parseJid(jid))).toBe(expected);
   });
 
   test('nobody is, without patterns', () => {
-    expect(isPermitted(parseJid('bot@example.org'), new Set())).toBe(false);
+    expect(createPermissions([], undefined).has(parseJid('bot@example.org'))).toBe(false);
+  });
+
+  /** Grants in memory. */
+  const grantsOf = (...granted: string[]) => {
+    const current = new Set(granted);
+    const set = async (pattern: string, isGranted: boolean) => {
+      if (isGranted) current.add(pattern);
+      else current.delete(pattern);
+      return true;
+    };
+    return { current, set };
+  };
+  const alice = parseJid('alice@example.org');
+
+  test('grants add to those of the configuration', async () => {
+    const permissions = createPermissions(patterns, grantsOf());
+    await permissions.set(alice, true);
+    expect(permissions.has(alice)).toBe(true);
+    await permissions.set(alice, false);
+    expect(permissions.has(alice)).toBe(false);
+  });
+
+  test.each([
+    ['bot@example.org', grantsOf('bot@example.org'), 'configuration'],
+    ['anybody@bots.example.org', grantsOf(), 'configuration'],
+    ['alice@example.org', grantsOf('*@example.org'), 'permissions.state_file'],
+  ])('what stands elsewhere is not revoked: %s', async (jid, grants, place) => {
+    const permissions = createPermissions(patterns, grants);
+    await expect(permissions.set(parseJid(jid), false)).rejects.toMatchObject({
+      code: 'granted-in-configuration',
+      message: expect.stringContaining(place),
+    });
+    expect(permissions.has(parseJid(jid))).toBe(true);
+  });
+
+  test('without a state file nothing is granted', async () => {
+    await expect(createPermissions([], undefined).set(alice, true)).rejects.toMatchObject({
+      code: 'management-not-allowed',
+    });
+  });
+
+  test('a new configuration replaces the old one, and no grant', () => {
+    const permissions = createPermissions(patterns, grantsOf('alice@example.org'));
+    permissions.update([]);
+    expect(permissions.has(parseJid('bot@example.org'))).toBe(false);
+    expect(permissions.has(alice)).toBe(true);
   });
 });

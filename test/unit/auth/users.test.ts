@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { LoginFailure } from '../../../src/auth/login.ts';
+import { createPermissions } from '../../../src/auth/permissions.ts';
 import { createThrottle } from '../../../src/auth/throttle.ts';
 import { createUsers, type Users } from '../../../src/auth/users.ts';
 import { GatewayError } from '../../../src/core/errors.ts';
@@ -28,14 +29,15 @@ function setUp(passwords: Record<string, string> = { 'alice@example.org': 'secre
     return server.passwords[user.toString()] === password;
   });
   const onFailure = vi.fn<(failure: LoginFailure) => void>();
+  const permissions = createPermissions(['alice@example.org', '*@bots.example.org'], undefined);
   const users = createUsers({
     passwordCheck,
     onFailure,
     cacheMs: 60_000,
-    permissions: ['alice@example.org', '*@bots.example.org'],
+    permissions,
     throttle: createThrottle({ perAddress: 6, perUser: 3, windowMs: 60_000 }),
   });
-  return { users, server, passwordCheck, onFailure };
+  return { users, permissions, server, passwordCheck, onFailure };
 }
 
 function login(users: Users, username: string, password: string, address = here) {
@@ -249,9 +251,9 @@ describe('permission', () => {
   });
 
   test('follows an update at once', async () => {
-    const { users } = setUp();
+    const { users, permissions } = setUp();
     const jid = await login(users, 'alice', 'secret');
-    users.update(['bob@example.org']);
+    permissions.update(['bob@example.org']);
     expect(() => users.authorize(jid)).toThrow(GatewayError);
     expect(() => users.authorize(parseJid('bob@example.org'))).not.toThrow();
   });

@@ -2,6 +2,7 @@ import { pino } from 'pino';
 import { onTestFinished } from 'vitest';
 import type { ApiAccounts } from '../../../src/auth/api-accounts.ts';
 import type { PresentedCredentials } from '../../../src/auth/basic-credentials.ts';
+import { createPermissions } from '../../../src/auth/permissions.ts';
 import type { Users } from '../../../src/auth/users.ts';
 import { GatewayError } from '../../../src/core/errors.ts';
 import { createJid } from '../../../src/core/jid.ts';
@@ -51,6 +52,7 @@ export async function startTestGateway(overrides: Partial<AppPorts> = {}): Promi
     log: pino({ level: 'debug' }, { write: (line) => void logLines.push(JSON.parse(line)) }),
     users: createUsers(addresses),
     apiAccounts: createApiAccounts(addresses),
+    permissions: createPermissions([], undefined),
     buildStanza: (message) => serializeMessage(message, limits),
     deliver: async (message) => {
       delivered.push(serializeMessage(message, limits));
@@ -75,7 +77,6 @@ function createUsers(addresses: string[]): Users {
     authorize: ({ local }) => {
       if (local === 'stranger') throw new GatewayError('permission-missing', 'No permission.');
     },
-    update: () => {},
   };
 }
 
@@ -85,11 +86,19 @@ function createApiAccounts(addresses: string[]): ApiAccounts {
     authenticate: async (presented, realm, address) => {
       addresses.push(address);
       const username = logIn(presented, realm);
-      return { username, domains: new Set(['example.org']), isSender: (user) => user !== 'romeo' };
+      return {
+        username,
+        domains: new Set(['example.org']),
+        isSender: (user) => user !== 'romeo',
+        mayManage: username === 'manager',
+      };
     },
     authorize: ({ domains, isSender }, domain, localpart) => {
       if (!domains.has(domain)) throw new GatewayError('domain-not-allowed', 'Not there.');
       if (!isSender(localpart)) throw new GatewayError('sender-not-allowed', 'Not as romeo.');
+    },
+    authorizeManagement: ({ mayManage }) => {
+      if (!mayManage) throw new GatewayError('management-not-allowed', 'Not you.');
     },
     update: () => {},
   };

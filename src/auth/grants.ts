@@ -1,0 +1,128 @@
+import { unwatchFile, watchFile } from 'node:fs';
+import { open, readFile, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { z } from 'zod';
+import { JidError } from '../core/jid.ts';
+import { lockFile } from './lock-file.ts';
+import { parsePermission } from './permissions.ts';
+
+/** The xmppgateway permissions that were granted besides the configuration, in their state file. */
+export interface Grants {
+  /** Bare JIDs and `*@domain`, normalised, as last read. */
+  readonly current: ReadonlySet<string>;
+  /**
+   * Grants or revokes, on the disk when it resolves; true when that changed something. Rejects with
+   * an Error when the file cannot be read or written.
+   */
+  set(pattern: string, isGranted: boolean): Promise<boolean>;
+  /** Begins to notice what others write; `onError` is told of a file that cannot be read. */
+  watch(onError: (error: unknown) => void): void;
+  stop(): void;
+}
+
+/** How soon in milliseconds what another process wrote is noticed. */
+const pollMs = 500;
+
+const schema = z.strictObject({ xmppgateway: z.array(z.string()) });
+
+/** Reads the state file, which need not exist yet; rejects with an Error that names it. */
+export async function openGrants(path: string): Promise<Grants> {
+  let current = await readGrants(path);
+  let writing: Promise<unknown> = Promise.resolve();
+
+  const change = async (pattern: string, isGranted: boolean): Promise<boolean> => {
+    const unlock = await lockFile(`${path}.lock`);
+    try {
+      current = await readGrants(path);
+      if (current.has(pattern) === isGranted) return false;
+      const next = new Set(current);
+      if (isGranted) next.add(pattern);
+      else next.delete(pattern);
+      await writeGrants(path, next);
+      current = next;
+      return true;
+    } finally {
+      await unlock();
+    }
+  };
+
+  return {
+    get current() {
+      return current;
+    },
+    set: (pattern, isGranted) => {
+      const done = writing.then(() => change(pattern, isGranted));
+      writing = done.catch(() => {});
+      return done;
+    },
+    watch: (onError) => {
+      watchFile(path, { interval: pollMs, persistent: false }, () => {
+        readGrants(path).then((read) => {
+          current = read;
+        }, onError);
+      });
+    },
+    stop: () => unwatchFile(path),
+  };
+}
+
+async function readGrants(path: string): Promise<ReadonlySet<string>> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if (isMissing(error)) return new Set();
+    throw describe(path, error);
+  }
+  try {
+    const { xmppgateway } = schema.parse(JSON.parse(text));
+    return new Set(xmppgateway.map((entry) => parsePermission(entry).pattern));
+  } catch (error) {
+    if (error instanceof SyntaxError || error instanceof z.ZodError || error instanceof JidError) {
+      throw new Error(
+        `permissions.state_file ${path}: expected {"xmppgateway": [bare JIDs and *@domain]}; correct it, or remove it to begin without grants`,
+        { cause: error },
+      );
+    }
+    throw error;
+  }
+}
+
+/** Whatever moment the process ends at, the file is the old or the new one, whole. */
+async function writeGrants(path: string, grants: ReadonlySet<string>): Promise<void> {
+  const temporary = `${path}.tmp`;
+  const text = `${JSON.stringify({ xmppgateway: [...grants].toSorted() }, null, 1)}\n`;
+  try {
+    const file = await open(temporary, 'w', 0o600);
+    try {
+      await file.writeFile(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+    await syncFolder(dirname(path));
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw describe(path, error);
+  }
+}
+
+/** Until then the rename itself may be lost with the power. */
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+}
+
+function describe(path: string, error: unknown): Error {
+  const reason = error instanceof Error ? error.message : String(error);
+  return new Error(`permissions.state_file ${path}: ${reason}`, { cause: error });
+}

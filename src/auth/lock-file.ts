@@ -1,0 +1,68 @@
+import { randomBytes } from 'node:crypto';
+import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+
+const retryMs = 10;
+const timeoutMs = 5000;
+
+/** The locks of this process: a restarted container has the process id of the one that was killed. */
+const held = new Set<string>();
+
+/**
+ * Waits until no other process holds the lock, takes it, and resolves with what gives it back. A
+ * lock whose process has ended is taken over. Rejects with an Error after 5 seconds.
+ */
+export async function lockFile(path: string): Promise<() => Promise<void>> {
+  const deadline = performance.now() + timeoutMs;
+  while (held.has(path) || !(await take(path))) {
+    if (performance.now() > deadline) {
+      throw new Error(`${path} is held by another process; if there is none, remove it`);
+    }
+    await delay(retryMs);
+  }
+  return async () => {
+    held.delete(path);
+    await rm(path, { force: true });
+  };
+}
+
+/** Linked, not written: the lock says from its first moment whose it is. */
+async function take(path: string): Promise<boolean> {
+  const own = `${path}.${randomBytes(6).toString('hex')}`;
+  await writeFile(own, String(process.pid), { flag: 'wx', mode: 0o600 });
+  try {
+    await link(own, path);
+    held.add(path);
+    return true;
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+    await removeAbandoned(path, own);
+    return false;
+  } finally {
+    await rm(own, { force: true });
+  }
+}
+
+/** Removes the lock of a process that has ended, and no lock that was taken meanwhile. */
+async function removeAbandoned(path: string, aside: string): Promise<void> {
+  const holder = await readHolder(path);
+  if (holder === undefined || isRunning(holder)) return;
+  await rename(path, aside).catch(() => {});
+  const moved = await readHolder(aside);
+  if (moved !== process.pid && moved !== holder) await rename(aside, path).catch(() => {});
+}
+
+async function readHolder(path: string): Promise<number | undefined> {
+  const text = await readFile(path, 'utf8').catch(() => '');
+  return text === '' ? undefined : Number(text);
+}
+
+function isRunning(pid: number): boolean {
+  if (pid === process.pid) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+  }
+}

@@ -1,0 +1,64 @@
+import type { Writable } from 'node:stream';
+import { type Grants, openGrants } from '../auth/grants.ts';
+import { parsePermission } from '../auth/permissions.ts';
+import { type Config, loadConfig } from '../config.ts';
+import { JidError } from '../core/jid.ts';
+import { quote } from '../core/quote.ts';
+
+/** Prints who has the xmppgateway permission, and where it is granted. Returns the exit code. */
+export async function runPermissions(path: string, output: Writable): Promise<number> {
+  const { permissions } = await loadConfig(path);
+  const granted = permissions.stateFile === undefined ? [] : await readAll(permissions.stateFile);
+  for (const pattern of permissions.xmppgateway) output.write(`${pattern}\tconfiguration\n`);
+  for (const pattern of granted) output.write(`${pattern}\tstate file\n`);
+  return 0;
+}
+
+/**
+ * Grants the permission to a bare JID or `*@domain`, or revokes it; a running gateway notices by
+ * itself. Returns the exit code, 1 when the permission stands in the configuration.
+ */
+export async function runGrant(
+  path: string,
+  text: string,
+  isGranted: boolean,
+  output: Writable,
+): Promise<number> {
+  const config = await loadConfig(path);
+  const pattern = readPattern(text, config);
+  const isFixed = config.permissions.xmppgateway.includes(pattern);
+  if (isFixed && !isGranted) {
+    throw new Error(
+      `${pattern} is granted in ${path}, under permissions.xmppgateway: revoke it there`,
+    );
+  }
+  const grants = await openStateFile(config);
+  const isChanged = await grants.set(pattern, isGranted);
+  const state = isGranted ? 'has the permission' : 'has no permission of its own';
+  output.write(`${pattern} ${state}${isChanged ? '' : ' already'}\n`);
+  return 0;
+}
+
+function readPattern(text: string, { domains }: Config): string {
+  try {
+    const { pattern, domain } = parsePermission(text);
+    if (domains.includes(domain)) return pattern;
+  } catch (error) {
+    if (!(error instanceof JidError)) throw error;
+  }
+  throw new Error(
+    `expected a bare JID or *@domain in one of the domains (${domains.join(', ')}), got ${quote(text)}`,
+  );
+}
+
+async function openStateFile({ permissions }: Config): Promise<Grants> {
+  if (permissions.stateFile === undefined) {
+    throw new Error('the configuration has no permissions.state_file to keep grants in');
+  }
+  return openGrants(permissions.stateFile);
+}
+
+async function readAll(path: string): Promise<string[]> {
+  const grants = await openGrants(path);
+  return [...grants.current].toSorted();
+}

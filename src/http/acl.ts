@@ -1,0 +1,84 @@
+import type { Context } from 'koa';
+import type { ApiAccounts } from '../auth/api-accounts.ts';
+import { parseBasicCredentials } from '../auth/basic-credentials.ts';
+import type { Permissions } from '../auth/permissions.ts';
+import { GatewayError, invalidMessage } from '../core/errors.ts';
+import { createJid, type Jid } from '../core/jid.ts';
+import { parseJson } from '../core/json.ts';
+import { describeValue, isRecord } from '../core/json-value.ts';
+import { quote } from '../core/quote.ts';
+import { decodeUtf8 } from '../core/utf8.ts';
+import { createReadBody } from './body.ts';
+import { parseMediaType } from './media-type.ts';
+import { createFindDomain, parseUsername } from './message-url.ts';
+import type { RequestRecord } from './request-record.ts';
+import { decodeSegment, notFound, requireMethod } from './target.ts';
+
+/** What the URL of a user's permissions needs from the rest of the gateway. */
+export interface AclPorts {
+  readonly domains: readonly string[];
+  readonly limits: { readonly bodyBytes: number };
+  readonly apiAccounts: ApiAccounts;
+  readonly permissions: Permissions;
+}
+
+const label = 'Send messages using the HTTP API';
+
+/** Creates the handler of `/api/1.0/xmppdomains/<fqdn>/users/<username>/acl`. */
+export function createAnswerAcl(ports: AclPorts) {
+  const { apiAccounts, permissions } = ports;
+  const readBody = createReadBody(ports.limits.bodyBytes);
+  const findDomain = createFindDomain(ports.domains);
+  return async (
+    ctx: Context,
+    record: RequestRecord,
+    fqdn: string,
+    username: string,
+  ): Promise<void> => {
+    const localpart = parseUsername(username);
+    // `*@domain` is everybody there, not the user with that name.
+    if (localpart.includes('*')) throw notFound();
+    const domainText = decodeSegment(fqdn);
+    requireMethod(ctx.method, ['GET', 'PUT']);
+    const domain = findDomain(domainText);
+    const credentials = parseBasicCredentials(ctx.req.headers.authorization);
+    const account = await apiAccounts.authenticate(credentials, domain, record.address);
+    apiAccounts.authorizeManagement(account, domain, localpart);
+    const user = createJid(localpart, domain);
+    record.sender = user.toString();
+    if (ctx.method === 'PUT') {
+      if (parseMediaType(ctx.req.headers) !== 'json') {
+        throw new GatewayError('unsupported-media-type', 'Expected application/json.');
+      }
+      await permissions.set(user, readAcl(decodeUtf8(await readBody(ctx))));
+    }
+    ctx.set({ 'Content-Type': 'application/json', 'Cache-Control': 'no-store' });
+    ctx.body = buildAnswer(user, permissions);
+  };
+}
+
+function buildAnswer(user: Jid, permissions: Permissions): string {
+  return JSON.stringify({
+    username: user.local,
+    xmppDomain: user.domain,
+    jid: user.toString(),
+    acl: { xmppgateway: permissions.has(user) },
+    aclLabels: { xmppgateway: label },
+  });
+}
+
+/** The one permission in `{"acl": {"xmppgateway": true}}`; throws GatewayError `invalid-message`. */
+function readAcl(text: string): boolean {
+  const acl = readMember(parseJson(text), '', 'acl');
+  const value = readMember(acl, '/acl', 'xmppgateway');
+  if (typeof value === 'boolean') return value;
+  throw invalidMessage('/acl/xmppgateway', `Expected true or false, got ${describeValue(value)}.`);
+}
+
+function readMember(value: unknown, pointer: string, name: string): unknown {
+  const expected = `Expected an object with the field ${quote(name)} only`;
+  if (!isRecord(value)) throw invalidMessage(pointer, `${expected}, got ${describeValue(value)}.`);
+  const names = Object.keys(value);
+  if (names.length === 1 && names[0] === name) return value[name];
+  throw invalidMessage(pointer, `${expected}, got the fields ${names.map(quote).join(', ')}.`);
+}

@@ -1,0 +1,162 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import {
+  apiAccount,
+  apiPasswordHash,
+  type GatewayProcess,
+  gatewayConfig,
+  runCommand,
+  startGatewayProcess,
+} from '../support/gateway.ts';
+import { type HttpAnswer, post, request } from '../support/http.ts';
+import { createDirectory, removeDirectory } from '../support/processes.ts';
+import { servers } from '../support/servers.ts';
+import { waitUntil } from '../support/wait.ts';
+import type { XmppServer } from '../support/xmpp-server.ts';
+
+const admin: readonly [string, string] = ['admin', apiAccount.password];
+
+describe.each(servers)('permissions over HTTP on $kind', ({ start }) => {
+  const directory = createDirectory('permissions');
+  const stateFile = join(directory, 'grants.json');
+  let server: XmppServer;
+  let gateway: GatewayProcess;
+  let config: Parameters<typeof startGatewayProcess>[0]['config'];
+
+  beforeAll(async () => {
+    server = await start();
+    await server.register('bot', 'bot-secret');
+    await server.register('alice', 'alice-secret');
+    config = gatewayConfig(server, {
+      api_accounts: [apiAccount.username, 'admin'].map((username) => ({
+        username,
+        password_hash: apiPasswordHash,
+        domains: ['example.org'],
+        manage: username === 'admin',
+      })),
+      permissions: { state_file: stateFile },
+    });
+    gateway = await startGatewayProcess({ config });
+  });
+  afterAll(async () => {
+    await gateway?.stop();
+    await server?.stop();
+    removeDirectory(directory);
+  });
+
+  const aclUrl = (user: string): string =>
+    `${gateway.url}/api/1.0/xmppdomains/example.org/users/${user}/acl`;
+  const put = (user: string, isGranted: unknown, auth = admin): Promise<HttpAnswer> =>
+    request(aclUrl(user), {
+      method: 'PUT',
+      auth,
+      type: 'application/json',
+      body: JSON.stringify({ acl: { xmppgateway: isGranted } }),
+    });
+  const sendAs = async (user: string): Promise<number> => {
+    const { status } = await post(
+      `${gateway.url}/api/1.0/xmppdomains/example.org/gateway/messages`,
+      { auth: [user, `${user}-secret`], body: JSON.stringify({ to: 'bot@example.org' }) },
+    );
+    return status;
+  };
+  const aclOf = (user: string, isGranted: boolean): object => ({
+    username: user,
+    xmppDomain: 'example.org',
+    jid: `${user}@example.org`,
+    acl: { xmppgateway: isGranted },
+    aclLabels: { xmppgateway: 'Send messages using the HTTP API' },
+  });
+
+  test('are granted and revoked at once', async () => {
+    expect(await sendAs('alice')).toBe(403);
+    const granted = await put('ALICE', true);
+    expect([granted.status, granted.json()]).toEqual([200, aclOf('alice', true)]);
+    expect(await sendAs('alice')).toBe(200);
+    const revoked = await put('alice', false);
+    expect([revoked.status, revoked.json()]).toEqual([200, aclOf('alice', false)]);
+    expect(await sendAs('alice')).toBe(403);
+    const read = await request(aclUrl('alice'), { auth: admin });
+    expect([read.status, read.json()]).toEqual([200, aclOf('alice', false)]);
+  });
+
+  test('of the configuration are shown, and not revoked', async () => {
+    expect((await request(aclUrl('bot'), { auth: admin })).json()).toEqual(aclOf('bot', true));
+    const answer = await put('bot', false);
+    expect([answer.status, answer.json()['code']]).toEqual([409, 'granted-in-configuration']);
+    expect(answer.json()['detail']).toContain('permissions.xmppgateway');
+    expect(await sendAs('bot')).toBe(200);
+  });
+
+  test.each([
+    [
+      'an account without manage',
+      () => put('alice', true, [apiAccount.username, apiAccount.password]),
+      403,
+      'management-not-allowed',
+    ],
+    ['a wrong password', () => put('alice', true, ['admin', 'wrong']), 401, 'unauthenticated'],
+    ['everybody as a user name', () => put('*', true), 404, 'not-found'],
+    ['a value that is none', () => put('alice', 'yes'), 422, 'invalid-message'],
+    [
+      'another method',
+      () => request(aclUrl('alice'), { method: 'POST', auth: admin }),
+      405,
+      'method-not-allowed',
+    ],
+    [
+      'XML',
+      () =>
+        request(aclUrl('alice'), {
+          method: 'PUT',
+          auth: admin,
+          type: 'application/xml',
+          body: '<x/>',
+        }),
+      415,
+      'unsupported-media-type',
+    ],
+  ] as const)('are not changed by %s', async (_, attempt, status, code) => {
+    const answer = await attempt();
+    expect([answer.status, answer.json()['code']]).toEqual([status, code]);
+    expect(await sendAs('alice')).toBe(403);
+  });
+
+  test('granted by a command are noticed without a signal', async () => {
+    const command = (...args: string[]) => runCommand([...args, '--config', gateway.configFile]);
+    expect(await command('grant', 'Alice@example.org')).toMatchObject({
+      code: 0,
+      stdout: 'alice@example.org has the permission\n',
+    });
+    await waitUntil(async () => (await sendAs('alice')) === 200, { label: 'the permission' });
+    expect((await command('permissions')).stdout).toBe(
+      'bot@example.org\tconfiguration\nalice@example.org\tstate file\n',
+    );
+    expect((await command('revoke', 'alice@example.org')).code).toBe(0);
+    await waitUntil(async () => (await sendAs('alice')) === 403, { label: 'the revocation' });
+    const refused = await command('revoke', 'bot@example.org');
+    expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining('revoke it there')]);
+    expect((await command('grant', 'alice@elsewhere.example')).code).toBe(1);
+    expect((await command('grant')).code).toBe(64);
+  });
+
+  test('that were answered survive kill -9 at any moment', async () => {
+    const wanted = new Set<string>();
+    for (let round = 0; round < 4; round += 1) {
+      const users = Array.from({ length: 50 }, (_, index) => `u${round}-${index}`);
+      const puts = users.map(async (user) => {
+        const answer = await put(user, true).catch(() => undefined);
+        if (answer?.status === 200) wanted.add(`${user}@example.org`);
+        if (wanted.size >= 10 * (round + 1)) gateway.signal('SIGKILL');
+      });
+      await Promise.all(puts);
+      await gateway.exited;
+      const { xmppgateway } = JSON.parse(readFileSync(stateFile, 'utf8'));
+      expect(xmppgateway).toEqual(expect.arrayContaining([...wanted]));
+      await gateway.stop();
+      gateway = await startGatewayProcess({ config });
+    }
+    expect((await put('last', true)).status).toBe(200);
+  });
+});

@@ -1,0 +1,75 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { openGrants } from '../../../src/auth/grants.ts';
+import { waitUntil } from '../../support/wait.ts';
+
+let folder: string;
+let file: string;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'xmg-grants-'));
+  file = join(folder, 'grants.json');
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+test('a file that is not there yet has no grants, and is made by the first', async () => {
+  const grants = await openGrants(file);
+  expect(grants.current.size).toBe(0);
+  expect(await grants.set('bot@example.org', true)).toBe(true);
+  expect(await grants.set('bot@example.org', true)).toBe(false);
+  expect(await grants.set('alice@example.org', false)).toBe(false);
+  expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual({ xmppgateway: ['bot@example.org'] });
+  expect((await openGrants(file)).current).toEqual(new Set(['bot@example.org']));
+  expect(readdirSync(folder)).toEqual(['grants.json']);
+});
+
+test('what a human wrote is normalised', async () => {
+  writeFileSync(file, '{"xmppgateway": ["BOT@Example.org", "*@B\\u00dccher.example"]}');
+  expect((await openGrants(file)).current).toEqual(
+    new Set(['bot@example.org', '*@bücher.example']),
+  );
+});
+
+test.each(['', '[]', '{}', '{"xmppgateway": [1]}', '{"xmppgateway": ["example.org"]}', '{"xmppg'])(
+  'a file that holds %j is refused by name, and stays',
+  async (text) => {
+    writeFileSync(file, text);
+    await expect(openGrants(file)).rejects.toThrow(`permissions.state_file ${file}: expected`);
+    expect(readFileSync(file, 'utf8')).toBe(text);
+  },
+);
+
+test('of many changes at once by several owners none is lost', async () => {
+  const owners = await Promise.all([1, 2, 3].map(() => openGrants(file)));
+  const patterns = Array.from({ length: 30 }, (_, index) => `bot${index}@example.org`);
+  await Promise.all(patterns.map((pattern, index) => owners[index % 3]?.set(pattern, true)));
+  expect((await openGrants(file)).current).toEqual(new Set(patterns));
+});
+
+test.each(['the same process id, as in a container', 'a process that has ended'])(
+  'the lock of %s is taken over',
+  async (whose) => {
+    const grants = await openGrants(file);
+    writeFileSync(`${file}.lock`, whose.startsWith('the same') ? String(process.pid) : '4194304');
+    await grants.set('bot@example.org', true);
+    expect(readdirSync(folder)).toEqual(['grants.json']);
+  },
+);
+
+test('what another process writes is noticed; what cannot be read changes nothing', async () => {
+  const grants = await openGrants(file);
+  const errors: unknown[] = [];
+  grants.watch((error) => void errors.push(error));
+  try {
+    await (await openGrants(file)).set('bot@example.org', true);
+    await waitUntil(() => grants.current.has('bot@example.org'), { label: 'the grant' });
+    writeFileSync(file, '{');
+    await waitUntil(() => errors.length > 0, { label: 'an error' });
+    expect(grants.current.has('bot@example.org')).toBe(true);
+    await expect(grants.set('alice@example.org', true)).rejects.toThrow('state_file');
+  } finally {
+    grants.stop();
+  }
+});
