@@ -75,20 +75,6 @@ interface AccountSubject extends Subject {
 export function createApiAccounts({ accounts, ...options }: ApiAccountsOptions): ApiAccounts {
   const login = createLogin(options);
   let current = load(accounts);
-  const authorize: ApiAccounts['authorize'] = (
-    { username, domains, isSender },
-    domain,
-    localpart,
-  ) => {
-    if (!domains.has(domain)) {
-      const detail = `The API account ${quote(username)} may not send for ${domain}.`;
-      throw new GatewayError('domain-not-allowed', detail);
-    }
-    if (!isSender(localpart)) {
-      const detail = `The API account ${quote(username)} may not send as ${quote(localpart)}.`;
-      throw new GatewayError('sender-not-allowed', detail);
-    }
-  };
   return {
     async authenticate(presented, realm, address) {
       const { account } = await login.authenticate({ presented, realm, address }, (username) =>
@@ -108,6 +94,22 @@ export function createApiAccounts({ accounts, ...options }: ApiAccountsOptions):
       current = load(next);
     },
   };
+}
+
+/** Refuses what is outside the scope of the account. */
+function authorize(
+  { username, domains, isSender }: ApiAccount,
+  domain: string,
+  localpart: string,
+): void {
+  if (!domains.has(domain)) {
+    const detail = `The API account ${quote(username)} may not send for ${domain}.`;
+    throw new GatewayError('domain-not-allowed', detail);
+  }
+  if (!isSender(localpart)) {
+    const detail = `The API account ${quote(username)} may not send as ${quote(localpart)}.`;
+    throw new GatewayError('sender-not-allowed', detail);
+  }
 }
 
 function createSubject(username: string, { byName, nobody }: Accounts): AccountSubject {

@@ -46,6 +46,10 @@ export async function openGrants(path: string): Promise<Grants> {
     }
   };
 
+  const reload = async (): Promise<void> => {
+    current = await readGrants(path);
+  };
+
   return {
     get current() {
       return current;
@@ -57,9 +61,7 @@ export async function openGrants(path: string): Promise<Grants> {
     },
     watch: (onError) => {
       watchFile(path, { interval: pollMs, persistent: false }, () => {
-        readGrants(path).then((read) => {
-          current = read;
-        }, onError);
+        reload().catch(onError);
       });
     },
     stop: () => unwatchFile(path),

@@ -293,14 +293,14 @@ c2s:
     expect(faults[0]).toMatch(/^gateway\.yaml:4: /);
   });
 
-  test.each([
-    'http: {metrics: {port: 1}}',
-    'http: {docs: true}',
-    'rooms: {}',
-    'store: memory',
-  ])('%s is no key yet', async (text) => {
-    expect(await faultsOf(minimal + text)).toEqual([expect.stringContaining('got an unknown one')]);
-  });
+  test.each(['http: {metrics: {port: 1}}', 'http: {docs: true}', 'rooms: {}', 'store: memory'])(
+    '%s is no key yet',
+    async (text) => {
+      expect(await faultsOf(minimal + text)).toEqual([
+        expect.stringContaining('got an unknown one'),
+      ]);
+    },
+  );
 
   test.each([
     ['username: "a:b"', 'without colons and control characters'],

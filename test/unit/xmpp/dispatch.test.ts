@@ -23,10 +23,16 @@ afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).toReversed()) await cleanUp();
 });
 
+interface ConnectOptions {
+  readonly mode?: Served['mode'];
+  readonly remoteConfirmMs?: number;
+  readonly hasModule?: boolean;
+}
+
 /** All that sends, towards a server that follows a script; the module is there unless it says no. */
 async function connect(
   script: Script,
-  { mode = 'auto' as Served['mode'], remoteConfirmMs = 5000, hasModule = true } = {},
+  { mode = 'auto', remoteConfirmMs = 5000, hasModule = true }: ConnectOptions = {},
 ) {
   const server = await startComponentServer((stanza, kind, peer) => {
     if (hasModule && kind === 'feature') announce(stanza, peer);
@@ -71,7 +77,7 @@ async function connect(
   return { stream, dispatch, logLines };
 }
 
-async function connectReady(script: Script, options: Parameters<typeof connect>[1] = {}) {
+async function connectReady(script: Script, options: ConnectOptions = {}) {
   const connected = await connect(script, options);
   await waitUntil(() => connected.stream.readiness().ready, { label: 'a ready stream' });
   return connected;
