@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import type { Element } from 'ltx';
-import { GatewayError } from '../core/errors.ts';
 import { isSameAddress } from '../core/jid.ts';
 import type { Stanza } from '../core/message.ts';
 import { readBounce } from './bounce.ts';
 import type { ComponentConnection } from './component-connection.ts';
+import { overloaded, unavailable, unknown } from './delivery-refusals.ts';
 import { createInFlight, type Entry } from './in-flight.ts';
 import { buildPing } from './iq.ts';
 import { type StreamFailure, unreachable } from './stream-failure.ts';
@@ -44,6 +44,12 @@ const maxBarriers = 4;
 /** A batch is written early when it holds this many messages: the server gets to work meanwhile. */
 const maxBatch = 16;
 
+/** A write holds no more bytes, unless a single stanza does: its barrier comes the sooner. */
+const maxBatchBytes = 64 * 1024;
+
+/** With so many bytes unanswered nothing more is written: a busy server must not look silent. */
+const maxUnansweredBytes = 256 * 1024;
+
 /**
  * Sends stanzas in joined writes, each followed by a barrier: a ping (XEP-0199) from the component
  * to a served domain. A server processes a component's stanzas in order, so a bounce that comes
@@ -51,6 +57,7 @@ const maxBatch = 16;
  */
 export function createDelivery(options: DeliveryOptions): Delivery {
   const { componentDomain, barrierDomain, confirmTimeoutMs, silenceTimeoutMs } = options;
+  const checkMs = Math.min(1000, confirmTimeoutMs / 4, silenceTimeoutMs / 4);
   const inFlight = createInFlight();
   const barriers = new Map<string, Barrier>();
   let waiting: Entry[] = [];
@@ -61,6 +68,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
   let barrierCount = 0;
   let covered = 0;
   let lastHeard = 0;
+  let lastChecked = 0;
   let watch: NodeJS.Timeout | undefined;
 
   const deliver = (stanza: Stanza): Promise<void> =>
@@ -78,6 +86,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
         deadline: performance.now() + confirmTimeoutMs,
         settle: (error) => (error === undefined ? resolve() : reject(error)),
         isSettled: false,
+        isBounced: false,
       };
       waiting.push(entry);
       waitingBytes += stanza.bytes;
@@ -101,17 +110,28 @@ export function createDelivery(options: DeliveryOptions): Delivery {
   };
 
   const flush = (): void => {
-    if (connection === undefined || waiting.length === 0 || connection.isBlocked()) {
-      return;
+    while (waiting.length > 0 && connection?.isBlocked() === false && !isServerBusy()) {
+      const xml = takeBatch();
+      connection.write(barriers.size < maxBarriers ? xml + raiseBarrier() : xml);
     }
+  };
+
+  const isServerBusy = (): boolean => inFlight.bytes >= maxUnansweredBytes;
+
+  const takeBatch = (): string => {
     let xml = '';
+    let bytes = 0;
+    let taken = 0;
     for (const entry of waiting) {
+      if (taken > 0 && bytes + entry.stanza.bytes > maxBatchBytes) break;
       inFlight.add(entry);
       xml += entry.stanza.xml;
+      bytes += entry.stanza.bytes;
+      taken += 1;
     }
-    waiting = [];
-    waitingBytes = 0;
-    connection.write(barriers.size < maxBarriers ? xml + raiseBarrier() : xml);
+    waiting.splice(0, taken);
+    waitingBytes -= bytes;
+    return xml;
   };
 
   const raiseBarrier = (): string => {
@@ -160,12 +180,16 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     if (entry === undefined) {
       return false;
     }
+    entry.isBounced = true;
     settle(entry, readBounce(stanza));
     return true;
   };
 
   const check = (): void => {
     const now = performance.now();
+    // While this process did not run, it could not hear.
+    if (now - lastChecked > 2 * checkMs) lastHeard = now;
+    lastChecked = now;
     expire(now);
     const [oldest] = barriers.values();
     if (oldest === undefined) {
@@ -197,7 +221,8 @@ export function createDelivery(options: DeliveryOptions): Delivery {
       connection = next;
       nonce = `barrier-${randomBytes(16).toString('hex')}-`;
       lastHeard = performance.now();
-      watch = setInterval(check, Math.min(1000, confirmTimeoutMs / 4, silenceTimeoutMs / 4));
+      lastChecked = lastHeard;
+      watch = setInterval(check, checkMs);
     },
     detach: (failure) => {
       connection = undefined;
@@ -222,27 +247,4 @@ function settle(entry: Entry, error?: Error): void {
     entry.isSettled = true;
     entry.settle(error);
   }
-}
-
-function unavailable(reason: string): GatewayError {
-  return new GatewayError(
-    'xmpp-unavailable',
-    `Nothing was sent: ${reason}. Send the message again later.`,
-    { retryAfterSeconds: 2 },
-  );
-}
-
-function overloaded(): GatewayError {
-  return new GatewayError(
-    'overloaded',
-    'Nothing was sent: too many messages are in flight. Send the message again later.',
-    { retryAfterSeconds: 1 },
-  );
-}
-
-function unknown(reason: string): GatewayError {
-  return new GatewayError(
-    'delivery-unknown',
-    `The message was written, but its fate is unknown: ${reason}. It may have arrived.`,
-  );
 }

@@ -7,6 +7,7 @@ export interface Entry {
   readonly deadline: number;
   readonly settle: (error?: Error) => void;
   isSettled: boolean;
+  isBounced: boolean;
 }
 
 /** Messages in the order of writing, also found by their ids. */
@@ -16,7 +17,7 @@ export interface InFlight {
   /** Number of all messages added so far: a barrier written now covers those up to it. */
   readonly lastAdded: number;
   add(entry: Entry): void;
-  /** The unsettled messages with the id, oldest first. */
+  /** The messages with the id that have not bounced, oldest first; whoever waits for them or not. */
   find(id: string): readonly Entry[];
   /** All messages, oldest first. */
   entries(): Iterable<Entry>;
@@ -61,7 +62,7 @@ export function createInFlight(): InFlight {
         same.push(entry);
       }
     },
-    find: (id) => (byId.get(id) ?? []).filter((entry) => !entry.isSettled),
+    find: (id) => (byId.get(id) ?? []).filter((entry) => !entry.isBounced),
     entries: () => entries.values(),
     takeUpTo: (last) => {
       const taken: Entry[] = [];

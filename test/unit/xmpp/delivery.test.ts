@@ -192,6 +192,17 @@ describe('a bounce', () => {
     expect(await Promise.all(outcomes)).toEqual(['bounced', 'confirmed', 'confirmed']);
   });
 
+  test('that comes after its caller was told 504 is not the fate of the next equal one', async () => {
+    const server = holdBarriers();
+    const { delivery } = await connect(server.script, { confirmTimeoutMs: 200 });
+    expect(await outcome(delivery.deliver(stanza('same')))).toBe('delivery-unknown');
+    const second = outcome(delivery.deliver(stanza('same')));
+    await waitUntil(() => server.messages.length === 2, { label: 'two messages' });
+    server.peer().send(bounceOf(server.messages[0]!));
+    server.release();
+    expect(await second).toBe('confirmed');
+  });
+
   test('is matched as servers prepare addresses', async () => {
     const { delivery } = await connect((received, kind, peer) => {
       if (kind === 'message') peer.send(bounceOf(received).replace('ＲＥＳ', 'RES'));
@@ -242,6 +253,28 @@ describe('when the stream', () => {
     server.release();
     const next = outcome(delivery.deliver(stanza('2')));
     await waitUntil(() => server.held.length === 1, { label: 'the next barrier' });
+    server.release();
+    expect(await next).toBe('confirmed');
+  });
+
+  test('is busy with much, no more is written', async () => {
+    const server = holdBarriers();
+    const options = { maxInFlightBytes: 10_000_000, confirmTimeoutMs: 300 };
+    const { delivery } = await connect(server.script, options);
+    const deliverLarge = (id: string): Promise<string> => {
+      const small = stanza(id);
+      const xml = small.xml.replace('hi', 'x'.repeat(60_000));
+      return outcome(delivery.deliver({ ...small, xml, bytes: xml.length }));
+    };
+    const outcomes = await Promise.all(
+      Array.from({ length: 12 }, (_, id) => deliverLarge(`${id}`)),
+    );
+    expect(outcomes.filter((it) => it === 'delivery-unknown')).toHaveLength(5);
+    expect(outcomes.filter((it) => it === 'xmpp-unavailable')).toHaveLength(7);
+    expect(server.messages).toHaveLength(5);
+    server.release();
+    const next = deliverLarge('next');
+    await waitUntil(() => server.messages.length === 6, { label: 'the next message' });
     server.release();
     expect(await next).toBe('confirmed');
   });
