@@ -36,6 +36,8 @@ export interface Config {
     readonly insecure: boolean;
     /** IP addresses and CIDR networks. */
     readonly trustedProxies: readonly string[];
+    /** Where Prometheus may read; undefined for nowhere. */
+    readonly metrics: { readonly host: string; readonly port: number } | undefined;
   };
   readonly apiAccounts: readonly ApiAccountOptions[];
   readonly permissions: {
@@ -119,6 +121,7 @@ function buildConfig(values: ConfigValues, files: ConfigFiles, folder: string): 
       tls: buildTls(files),
       insecure: http.insecure,
       trustedProxies: http.trusted_proxies,
+      metrics: http.metrics,
     },
     apiAccounts: values.api_accounts.map((account) => ({
       username: account.username,

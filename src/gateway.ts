@@ -8,6 +8,8 @@ import type { Config } from './config.ts';
 import type { Readiness } from './core/readiness.ts';
 import { createApp } from './http/app.ts';
 import { createListener } from './http/listener.ts';
+import { createMetricsListener } from './http/metrics-listener.ts';
+import { createMetrics } from './metrics.ts';
 import { createComponentStream } from './xmpp/component-stream.ts';
 import { createDelivery } from './xmpp/delivery.ts';
 import { createDispatch } from './xmpp/dispatch.ts';
@@ -32,12 +34,19 @@ const maxPasswordChecks = 16;
 export function createGateway(config: Config, log: Logger, grants: Grants | undefined): Gateway {
   const { component, domains, delivery: deliveryConfig, limits } = config;
   const [barrierDomain = component.domain] = domains;
+  const metrics = createMetrics();
   const delivery = createDelivery({
     ...deliveryConfig,
+    onBarrier: metrics.observeBarrier,
     componentDomain: component.domain,
     barrierDomain,
   });
-  const remote = createRemoteConfirmation({ timeoutMs: deliveryConfig.remoteConfirmMs, log });
+  const remote = createRemoteConfirmation({
+    timeoutMs: deliveryConfig.remoteConfirmMs,
+    log,
+    onLateBounce: metrics.observeLateBounce,
+  });
+  metrics.watchInFlight(delivery.inFlight);
   const stream = createComponentStream({
     address: component,
     served: { domains, mode: deliveryConfig.mode },
@@ -46,6 +55,7 @@ export function createGateway(config: Config, log: Logger, grants: Grants | unde
       onReady: (connection) => {
         delivery.attach(connection);
         remote.attach(connection);
+        metrics.observeStream(true);
       },
       onStanza: (stanza) => {
         if (!delivery.handleStanza(stanza)) remote.handleStanza(stanza);
@@ -54,6 +64,7 @@ export function createGateway(config: Config, log: Logger, grants: Grants | unde
       onClose: (failure) => {
         delivery.detach(failure);
         remote.detach();
+        metrics.observeStream(false);
       },
     },
   });
@@ -62,16 +73,19 @@ export function createGateway(config: Config, log: Logger, grants: Grants | unde
     cacheMs: config.auth.cacheMs,
     throttle: createThrottle(config.auth.throttle),
     onFailure: (failure: object) => log.warn(failure, 'login failed'),
+    onResult: metrics.observeLogin,
   };
   const permissions = createPermissions(config.permissions.xmppgateway, grants);
   const users = createUsers({
     ...login,
     permissions,
-    passwordCheck: createPasswordCheck({
-      ...config.c2s,
-      timeoutMs: config.auth.timeoutMs,
-      maxConcurrent: maxPasswordChecks,
-    }),
+    passwordCheck: metrics.measurePasswordCheck(
+      createPasswordCheck({
+        ...config.c2s,
+        timeoutMs: config.auth.timeoutMs,
+        maxConcurrent: maxPasswordChecks,
+      }),
+    ),
   });
   const apiAccounts = createApiAccounts({ ...login, accounts: config.apiAccounts });
   const app = createApp({
@@ -84,13 +98,17 @@ export function createGateway(config: Config, log: Logger, grants: Grants | unde
     apiAccounts,
     permissions,
     buildStanza: dispatch.buildStanza,
-    deliver: dispatch.deliver,
+    deliver: metrics.measureDelivery(dispatch.deliver),
     readiness: stream.readiness,
+    observeRequest: metrics.observeRequest,
   });
   const listener = createListener(app, config.http);
+  const metricsListener =
+    config.http.metrics && createMetricsListener({ ...config.http.metrics, read: metrics.read });
 
   return {
     start: async () => {
+      await metricsListener?.start();
       const port = await listener.start();
       stream.start();
       grants?.watch((error) => log.error({ err: error }, 'grants not read: the old ones stay'));
@@ -100,6 +118,7 @@ export function createGateway(config: Config, log: Logger, grants: Grants | unde
       grants?.stop();
       await listener.stop(deliveryConfig.confirmTimeoutMs);
       await stream.stop();
+      await metricsListener?.stop();
     },
     reload: (next) => {
       apiAccounts.update(next.apiAccounts);

@@ -17,7 +17,12 @@ export interface LoginOptions {
   readonly throttle: Throttle;
   /** Told of each failed login, for the log. */
   readonly onFailure: (failure: LoginFailure) => void;
+  /** Told how each attempt with credentials went. */
+  readonly onResult?: (result: LoginResult) => void;
 }
+
+/** Known from the cache, checked and right, wrong or malformed, throttled, or not checkable. */
+export type LoginResult = 'cached' | 'checked' | 'refused' | 'throttled' | 'unavailable';
 
 /** Who wants to log in, and where. */
 export interface Attempt {

@@ -10,7 +10,12 @@ import { createPostMessage, type MessagePorts } from './messages.ts';
 import { buildProblem } from './problem.ts';
 import { answerProblemPage } from './problem-pages.ts';
 import { sendRefusal } from './refusal.ts';
-import { createRequestRecord, logRequest, type RequestRecord } from './request-record.ts';
+import {
+  createRequestRecord,
+  logRequest,
+  type RequestOutcome,
+  type RequestRecord,
+} from './request-record.ts';
 import { notFound, parseOriginForm } from './target.ts';
 
 /** All that the HTTP side needs from the rest of the gateway. */
@@ -20,6 +25,8 @@ export interface AppPorts extends MessagePorts, AclPorts {
   readonly trustedProxies: readonly string[];
   readonly log: Logger;
   readonly readiness: () => Readiness;
+  /** Told of each answer; `seconds` since the request's headers. */
+  readonly observeRequest: (endpoint: string, code: string, seconds: number) => void;
 }
 
 interface State {
@@ -45,8 +52,8 @@ export function createApp(ports: AppPorts): Koa<State> {
 }
 
 /** The one error contract: whatever is thrown further in becomes a problem here, and nowhere else. */
-function createAnswerErrors({ trustedProxies, log }: AppPorts): Middleware<State> {
-  const findClientAddress = createFindClientAddress(trustedProxies);
+function createAnswerErrors(ports: AppPorts): Middleware<State> {
+  const findClientAddress = createFindClientAddress(ports.trustedProxies);
   return async (ctx, next) => {
     const { req } = ctx;
     const forwardedFor = req.headers['x-forwarded-for'];
@@ -57,10 +64,10 @@ function createAnswerErrors({ trustedProxies, log }: AppPorts): Middleware<State
     try {
       req.url = parseOriginForm(ctx.url, req.headers.host);
       await next();
-      logRequest(log, record, { method: ctx.method, status: ctx.status, code: 'ok' });
+      finish(ports, record, { method: ctx.method, status: ctx.status, code: 'ok' });
     } catch (error) {
       ctx.respond = false;
-      refuse(ctx, record, error, log);
+      refuse(ctx, record, error, ports);
     }
   };
 }
@@ -69,17 +76,26 @@ function refuse(
   { req, res, method }: Context,
   record: RequestRecord,
   error: unknown,
-  log: Logger,
+  ports: AppPorts,
 ): void {
   if (error instanceof RequestAborted) {
-    logRequest(log, record, { method, status: 0, code: 'aborted' });
+    finish(ports, record, { method, status: 0, code: 'aborted' });
     return;
   }
   const { status, code, headers, body } = buildProblem(error, record.id);
-  if (code === 'internal') log.error({ err: error, request: record.id }, 'internal error');
+  if (code === 'internal') ports.log.error({ err: error, request: record.id }, 'internal error');
   const reason = status >= 500 && error instanceof Error ? error.message : undefined;
-  logRequest(log, record, { method, status, code, reason });
+  finish(ports, record, { method, status, code, reason });
   sendRefusal(req, res, status, headers, body);
+}
+
+function finish(
+  { log, observeRequest }: AppPorts,
+  record: RequestRecord,
+  outcome: RequestOutcome,
+): void {
+  logRequest(log, record, outcome);
+  observeRequest(record.route, outcome.code, (performance.now() - record.startedMs) / 1000);
 }
 
 function createRouter(ports: AppPorts): Router<State> {

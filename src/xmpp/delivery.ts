@@ -19,6 +19,8 @@ export interface Delivery {
   /** True when it was the bounce of a message in flight. */
   handleStanza(stanza: Element): boolean;
   handleDrain(): void;
+  /** What was written and is not confirmed, and what waits to be written. */
+  inFlight(): { readonly count: number; readonly bytes: number };
 }
 
 /** Times in milliseconds; sizes are caps on what waits and is in flight together. */
@@ -30,6 +32,8 @@ export interface DeliveryOptions {
   readonly silenceTimeoutMs: number;
   readonly maxInFlight: number;
   readonly maxInFlightBytes: number;
+  /** Told how long the answer to a barrier took. */
+  readonly onBarrier?: (seconds: number) => void;
 }
 
 /** A ping whose answer proves that the server has processed all that was written before it. */
@@ -143,6 +147,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
   };
 
   const passBarrier = (id: string, barrier: Barrier): void => {
+    options.onBarrier?.((performance.now() - barrier.sentAt) / 1000);
     for (const older of barriers.keys()) {
       barriers.delete(older);
       if (older === id) {
@@ -239,6 +244,10 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     },
     handleStanza,
     handleDrain: flush,
+    inFlight: () => ({
+      count: inFlight.count + waiting.length,
+      bytes: inFlight.bytes + waitingBytes,
+    }),
   };
 }
 

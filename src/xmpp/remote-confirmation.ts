@@ -43,6 +43,7 @@ export function createRemoteConfirmation(options: {
   /** 0: nobody waits, but bounces are still logged. */
   readonly timeoutMs: number;
   readonly log: Logger;
+  readonly onLateBounce?: () => void;
 }): RemoteConfirmation {
   const { timeoutMs, log } = options;
   const watched = new LRUCache<string, Watched>({ max: maxWatched, ttl: watchedMs });
@@ -58,6 +59,7 @@ export function createRemoteConfirmation(options: {
     message.bounce = error;
     message.settle?.(error);
     if (!message.isAnswered) return;
+    options.onLateBounce?.();
     const { condition, type } = error.options.stanzaError ?? {};
     const recipientDomain = message.stanza.to.domain;
     log.warn({ id, sender: to, recipientDomain, condition, type }, 'bounced after the answer');

@@ -59,6 +59,7 @@ export async function startTestGateway(overrides: Partial<AppPorts> = {}): Promi
       return buildReceipt(message);
     },
     readiness: () => ({ ready: true, domains: {} }),
+    observeRequest: () => {},
     ...overrides,
   });
   const listener = createListener(app, { host: '127.0.0.1', port: 0, tls: undefined });

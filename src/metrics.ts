@@ -1,0 +1,123 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { LoginResult } from './auth/login.ts';
+import { GatewayError } from './core/errors.ts';
+import type { Deliver } from './core/message.ts';
+import type { PasswordCheck } from './core/password-check.ts';
+
+/** What the gateway measures of itself, for Prometheus. */
+export interface Metrics {
+  /** All of it in the text format of Prometheus. */
+  read(): Promise<{ readonly contentType: string; readonly text: string }>;
+  observeRequest(endpoint: string, code: string, seconds: number): void;
+  observeLogin(result: LoginResult): void;
+  observeBarrier(seconds: number): void;
+  observeStream(isReady: boolean): void;
+  observeLateBounce(): void;
+  measureDelivery(deliver: Deliver): Deliver;
+  measurePasswordCheck(check: PasswordCheck): PasswordCheck;
+  /** Tells where to read what is in flight. */
+  watchInFlight(read: () => { readonly count: number; readonly bytes: number }): void;
+}
+
+const prefix = 'xmpp_message_gateway_';
+const fast = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+
+/** Creates metrics that have counted nothing yet, Node's own among them. */
+export function createMetrics(): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  const counter = <T extends string>(name: string, help: string, labelNames: T[]): Counter<T> =>
+    new Counter({ name: `${prefix}${name}`, help, labelNames, registers });
+  const histogram = <T extends string>(name: string, help: string, labelNames: T[]): Histogram<T> =>
+    new Histogram({ name: `${prefix}${name}`, help, labelNames, buckets: fast, registers });
+  const gauge = (name: string, help: string): Gauge =>
+    new Gauge({ name: `${prefix}${name}`, help, registers });
+
+  const requests = counter('requests_total', 'Requests by endpoint and code.', [
+    'endpoint',
+    'code',
+  ]);
+  const requestSeconds = histogram('request_duration_seconds', 'Time to the answer.', ['endpoint']);
+  const deliveries = counter('deliveries_total', 'Messages by outcome.', ['outcome']);
+  const deliverySeconds = histogram('delivery_duration_seconds', 'Time to the receipt.', []);
+  const barrierSeconds = histogram(
+    'barrier_duration_seconds',
+    'Time to the answer to a barrier.',
+    [],
+  );
+  const streamReady = gauge('stream_ready', '1 while messages can be sent.');
+  const streamConnects = counter(
+    'stream_connects_total',
+    'Times that the stream became ready.',
+    [],
+  );
+  const lateBounces = counter(
+    'late_bounces_total',
+    'Messages that bounced after their answer.',
+    [],
+  );
+  const logins = counter('logins_total', 'Logins by result.', ['result']);
+  const checks = counter('password_checks_total', 'Checks at the XMPP server, by result.', [
+    'result',
+  ]);
+  const checkSeconds = histogram('password_check_duration_seconds', 'Time of such a check.', []);
+  const messagesInFlight = gauge('in_flight_messages', 'Messages whose fate is not known yet.');
+  const bytesInFlight = gauge('in_flight_bytes', 'Bytes of those messages.');
+  let readInFlight = (): { readonly count: number; readonly bytes: number } => ({
+    count: 0,
+    bytes: 0,
+  });
+  collectDefaultMetrics({ register: registry });
+
+  return {
+    read: async () => {
+      const { count, bytes } = readInFlight();
+      messagesInFlight.set(count);
+      bytesInFlight.set(bytes);
+      return { contentType: registry.contentType, text: await registry.metrics() };
+    },
+    observeRequest: (endpoint, code, seconds) => {
+      requests.inc({ endpoint, code });
+      requestSeconds.observe({ endpoint }, seconds);
+    },
+    observeLogin: (result) => logins.inc({ result }),
+    observeBarrier: (seconds) => barrierSeconds.observe(seconds),
+    observeStream: (isReady) => {
+      streamReady.set(isReady ? 1 : 0);
+      if (isReady) streamConnects.inc();
+    },
+    observeLateBounce: () => lateBounces.inc(),
+    measureDelivery: (deliver) => async (message) => {
+      const startedMs = performance.now();
+      let outcome: string = 'confirmed';
+      try {
+        return await deliver(message);
+      } catch (error) {
+        outcome = codeOf(error);
+        throw error;
+      } finally {
+        deliveries.inc({ outcome });
+        deliverySeconds.observe((performance.now() - startedMs) / 1000);
+      }
+    },
+    measurePasswordCheck: (check) => async (user, password) => {
+      const stop = checkSeconds.startTimer();
+      let result = 'unavailable';
+      try {
+        const isRight = await check(user, password);
+        result = isRight ? 'right' : 'wrong';
+        return isRight;
+      } finally {
+        checks.inc({ result });
+        stop();
+      }
+    },
+    watchInFlight: (read) => {
+      readInFlight = read;
+    },
+  };
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof GatewayError ? error.code : 'internal';
+}
