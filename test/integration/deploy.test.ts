@@ -1,0 +1,111 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type GatewayProcess, gatewayConfig, startGatewayProcess } from '../support/gateway.ts';
+import { post, request } from '../support/http.ts';
+import { freePort } from '../support/ports.ts';
+import { createDirectory, removeDirectory, runChild } from '../support/processes.ts';
+import { servers } from '../support/servers.ts';
+import type { XmppServer } from '../support/xmpp-server.ts';
+
+const deploy = (name: string): string =>
+  fileURLToPath(new URL(`../../deploy/${name}`, import.meta.url));
+
+describe.each(servers)('what deploy/ has for the gateway on $kind', ({ start }) => {
+  let server: XmppServer;
+  let gateway: GatewayProcess;
+  let metricsUrl: string;
+
+  beforeAll(async () => {
+    server = await start();
+    await server.register('bot', 'bot-secret');
+    const port = await freePort();
+    metricsUrl = `http://127.0.0.1:${port}/metrics`;
+    gateway = await startGatewayProcess({
+      config: gatewayConfig(server, { http: { metrics: { port } } }),
+    });
+  });
+  afterAll(async () => {
+    await gateway?.stop();
+    await server?.stop();
+  });
+
+  const send = async (password: string): Promise<number> => {
+    const url = `${gateway.url}/api/1.0/xmppdomains/example.org/gateway/messages`;
+    const body = JSON.stringify({ to: 'bot@example.org', body: 'hi' });
+    return (await post(url, { auth: ['bot', password], body })).status;
+  };
+  const readMetrics = async (): Promise<string> => (await request(metricsUrl)).body;
+
+  test('counts what is sent, and who logs in how', async () => {
+    expect([await send('bot-secret'), await send('bot-secret'), await send('wrong')]).toEqual([
+      200, 200, 401,
+    ]);
+    const lines = (await readMetrics()).split('\n');
+    for (const line of [
+      'requests_total{endpoint="user",code="ok"} 2',
+      'requests_total{endpoint="user",code="unauthenticated"} 1',
+      'request_duration_seconds_count{endpoint="user"} 3',
+      'deliveries_total{outcome="confirmed"} 2',
+      'delivery_duration_seconds_count 2',
+      'logins_total{result="checked"} 1',
+      'logins_total{result="cached"} 1',
+      'logins_total{result="refused"} 1',
+      'password_checks_total{result="right"} 1',
+      'password_checks_total{result="wrong"} 1',
+      'password_check_duration_seconds_count 2',
+      'stream_ready 1',
+      'stream_connects_total 1',
+      'late_bounces_total 0',
+      'in_flight_messages 0',
+      'in_flight_bytes 0',
+    ]) {
+      expect(lines).toContain(`xmpp_message_gateway_${line}`);
+    }
+    expect(lines.some((line) => /^process_resident_memory_bytes \d/.test(line))).toBe(true);
+    expect(lines.some((line) => /barrier_duration_seconds_count [1-9]/.test(line))).toBe(true);
+  });
+
+  test('reads only metrics that there are', async () => {
+    const known = await readMetrics();
+    for (const name of ['alerts.yml', 'grafana-dashboard.json']) {
+      const used = readFileSync(deploy(name), 'utf8').match(
+        /\b(?:xmpp_message_gateway|nodejs|process)_\w+/g,
+      );
+      const missing = (used ?? []).filter(
+        (metric) => !new RegExp(`^${metric}[{ ]`, 'm').test(known),
+      );
+      expect([name, missing]).toEqual([name, []]);
+    }
+  });
+
+  test('has nothing but metrics there', async () => {
+    const url = metricsUrl.replace('/metrics', '/readyz');
+    expect((await request(url)).status).toBe(404);
+    expect((await request(`${gateway.url}/metrics`)).status).toBe(404);
+  });
+
+  test('finds failed logins with fail2ban', async () => {
+    await send('wrong again');
+    const directory = createDirectory('fail2ban');
+    const log = join(directory, 'gateway.log');
+    const failures = gateway.logLines().filter(({ msg }) => msg === 'login failed');
+    writeFileSync(log, gateway.output());
+    const { code, stdout } = await runChild({
+      file: 'fail2ban-regex',
+      args: [log, deploy('fail2ban.conf')],
+    });
+    removeDirectory(directory);
+    expect([code, failures.length > 0]).toEqual([0, true]);
+    expect(stdout).toMatch(new RegExp(`^Failregex: ${failures.length} total`, 'm'));
+  });
+});
+
+test.each([
+  ['promtool', ['check', 'rules', deploy('alerts.yml')]],
+  ['systemd-analyze', ['verify', deploy('xmpp-message-gateway.service')]],
+])('%s finds nothing wrong', async (file, args) => {
+  const { code, stdout, stderr } = await runChild({ file, args });
+  expect([code, stdout, stderr].join('\n')).toMatch(/^0\n/);
+});
