@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import type { Logger } from 'pino';
 import { createApiAccounts } from './auth/api-accounts.ts';
 import { createThrottle } from './auth/throttle.ts';
@@ -16,13 +17,19 @@ export interface Gateway {
   start(): Promise<number>;
   /** Stops accepting, finishes what is in flight, closes the stream. */
   stop(): Promise<void>;
-  /** Takes over the API accounts and permissions of another configuration. */
-  reload(config: Pick<Config, 'apiAccounts' | 'permissions'>): void;
+  /** Takes over the API accounts, the permissions and the certificate of another configuration. */
+  reload(config: Pick<Config, 'apiAccounts' | 'permissions' | 'http'>): void;
   readonly readiness: () => Readiness;
 }
 
 /** Most passwords that are checked at once: each takes a connection to the XMPP server. */
 const maxPasswordChecks = 16;
+
+/** More than a check of a password takes on a machine that is not overloaded. */
+const refusalStepMs = 100;
+
+/** Deadlines are looked at every second: a 504 may come so late, and must not be cut off. */
+const settleMs = 1500;
 
 /** Composes the parts; the one place where they meet. */
 export function createGateway(config: Config, log: Logger): Gateway {
@@ -47,6 +54,7 @@ export function createGateway(config: Config, log: Logger): Gateway {
   const login = {
     cacheMs: config.auth.cacheMs,
     throttle: createThrottle(config.auth.throttle),
+    refusalStepMs,
     onFailure: (failure: object) => log.warn(failure, 'login failed'),
   };
   const users = createUsers({
@@ -79,12 +87,16 @@ export function createGateway(config: Config, log: Logger): Gateway {
       return port;
     },
     stop: async () => {
-      await listener.stop(deliveryConfig.confirmTimeoutMs);
+      await listener.stop(deliveryConfig.confirmTimeoutMs + settleMs);
       await stream.stop();
     },
     reload: (next) => {
       apiAccounts.update(next.apiAccounts);
       users.update(next.permissions.xmppgateway);
+      const { tls } = next.http;
+      if (tls === undefined || config.http.tls === undefined) return;
+      listener.renewCertificate(tls);
+      log.info({ validTo: new X509Certificate(tls.cert).validTo }, 'certificate reloaded');
     },
     readiness: stream.readiness,
   };

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { GatewayError } from '../core/errors.ts';
 import type { Credentials, PresentedCredentials } from './basic-credentials.ts';
 import { createCredentialCache } from './credential-cache.ts';
@@ -15,6 +16,11 @@ export interface LoginOptions {
   readonly cacheMs: number;
   /** Shared by all kinds of login, so that an address cannot guess twice as often. */
   readonly throttle: Throttle;
+  /**
+   * Wrong credentials are refused a whole multiple of this after their check began, whatever it
+   * took: else it would show whether there is such a user.
+   */
+  readonly refusalStepMs: number;
   /** Told of each failed login, for the log. */
   readonly onFailure: (failure: LoginFailure) => void;
 }
@@ -52,7 +58,8 @@ export interface Login {
 const maxLoggedLength = 100;
 
 /** Creates a login with a cache of its own. */
-export function createLogin({ cacheMs, throttle, onFailure }: LoginOptions): Login {
+export function createLogin(options: LoginOptions): Login {
+  const { cacheMs, throttle, refusalStepMs, onFailure } = options;
   const cache = createCredentialCache(cacheMs);
 
   const refuse = ({ address, realm }: Attempt, username?: string): GatewayError => {
@@ -84,7 +91,11 @@ export function createLogin({ cacheMs, throttle, onFailure }: LoginOptions): Log
       const { username, password }: Credentials = presented;
       const subject = find(username);
       if (subject === undefined) throw refuseUnchecked(attempt, username);
-      if (!(await isRight(address, subject, password))) throw refuse(attempt, username);
+      const startedMs = performance.now();
+      if (!(await isRight(address, subject, password))) {
+        await delay(refusalStepMs - ((performance.now() - startedMs) % refusalStepMs));
+        throw refuse(attempt, username);
+      }
       return subject;
     },
   };

@@ -14,7 +14,7 @@ export interface ComponentStream {
 }
 
 /** Waits in milliseconds before the n-th attempt in a row; the last one goes on for ever. */
-const backOffMs = [0, 100, 200, 400, 800, 1500];
+const backOffMs = [0, 100, 200, 400, 800, 1000];
 
 /** A stream that lasted so long, in milliseconds, is reopened at once. */
 const stableMs = 10_000;
@@ -91,8 +91,8 @@ export function createComponentStream(options: {
 }
 
 function backOff(failure: StreamFailure, attempts: number): number {
-  if (failure.kind !== 'unreachable' && failure.kind !== 'unanswered') {
-    return misconfiguredBackOffMs;
-  }
-  return backOffMs[Math.min(attempts, backOffMs.length - 1)] ?? 0;
+  const mayPass = ['unreachable', 'unanswered', 'probe-lost'].includes(failure.kind);
+  return mayPass
+    ? (backOffMs[Math.min(attempts, backOffMs.length - 1)] ?? 0)
+    : misconfiguredBackOffMs;
 }

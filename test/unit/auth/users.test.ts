@@ -32,6 +32,7 @@ function setUp(passwords: Record<string, string> = { 'alice@example.org': 'secre
     passwordCheck,
     onFailure,
     cacheMs: 60_000,
+    refusalStepMs: 1,
     permissions: ['alice@example.org', '*@bots.example.org'],
     throttle: createThrottle({ perAddress: 6, perUser: 3, windowMs: 60_000 }),
   });
