@@ -10,18 +10,24 @@ const fileKeys = new Map([
 
 /**
  * The YAML paths (such as `http.port`) that differ between two configurations and that only a
- * restart takes over: all but the accounts and who has permissions.
+ * restart takes over: all but the accounts, who has permissions, and the texts of certificate and
+ * key where there are both before and after.
  */
 export function changesThatNeedRestart(before: Config, after: Config): string[] {
-  const old = flatten(withoutReloadable(before));
-  const next = flatten(withoutReloadable(after));
+  const hasTls = before.http.tls !== undefined && after.http.tls !== undefined;
+  const old = flatten(withoutReloadable(before, hasTls));
+  const next = flatten(withoutReloadable(after, hasTls));
   const keys = new Set([...old.keys(), ...next.keys()]);
   return [...keys].filter((key) => old.get(key) !== next.get(key));
 }
 
-function withoutReloadable(config: Config): object {
-  const { apiAccounts: _accounts, permissions, ...others } = config;
-  return { ...others, permissions: { stateFile: permissions.stateFile } };
+function withoutReloadable(config: Config, hasTls: boolean): object {
+  const { apiAccounts: _accounts, permissions, http, ...others } = config;
+  return {
+    ...others,
+    permissions: { stateFile: permissions.stateFile },
+    http: hasTls ? { ...http, tls: undefined } : http,
+  };
 }
 
 function flatten(

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import type { Logger } from 'pino';
 import { createApiAccounts } from './auth/api-accounts.ts';
 import type { Grants } from './auth/grants.ts';
@@ -22,13 +23,19 @@ export interface Gateway {
   start(): Promise<number>;
   /** Stops accepting, finishes what is in flight, closes the stream. */
   stop(): Promise<void>;
-  /** Takes over the API accounts and permissions of another configuration. */
-  reload(config: Pick<Config, 'apiAccounts' | 'permissions'>): void;
+  /** Takes over the API accounts, the permissions and the certificate of another configuration. */
+  reload(config: Pick<Config, 'apiAccounts' | 'permissions' | 'http'>): void;
   readonly readiness: () => Readiness;
 }
 
 /** Most passwords that are checked at once: each takes a connection to the XMPP server. */
 const maxPasswordChecks = 16;
+
+/** More than a check of a password takes on a machine that is not overloaded. */
+const refusalStepMs = 100;
+
+/** Deadlines are looked at every second: a 504 may come so late, and must not be cut off. */
+const settleMs = 1500;
 
 /** Composes the parts; the one place where they meet. `grants` are those of the state file. */
 export function createGateway(config: Config, log: Logger, grants: Grants | undefined): Gateway {
@@ -72,6 +79,7 @@ export function createGateway(config: Config, log: Logger, grants: Grants | unde
   const login = {
     cacheMs: config.auth.cacheMs,
     throttle: createThrottle(config.auth.throttle),
+    refusalStepMs,
     onFailure: (failure: object) => log.warn(failure, 'login failed'),
     onResult: metrics.observeLogin,
   };
@@ -116,13 +124,17 @@ export function createGateway(config: Config, log: Logger, grants: Grants | unde
     },
     stop: async () => {
       grants?.stop();
-      await listener.stop(deliveryConfig.confirmTimeoutMs);
+      await listener.stop(deliveryConfig.confirmTimeoutMs + settleMs);
       await stream.stop();
       await metricsListener?.stop();
     },
     reload: (next) => {
       apiAccounts.update(next.apiAccounts);
       permissions.update(next.permissions.xmppgateway);
+      const { tls } = next.http;
+      if (tls === undefined || config.http.tls === undefined) return;
+      listener.renewCertificate(tls);
+      log.info({ validTo: new X509Certificate(tls.cert).validTo }, 'certificate reloaded');
     },
     readiness: stream.readiness,
   };

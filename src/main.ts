@@ -90,13 +90,18 @@ function explain(error: unknown): number {
     return exitConfig;
   }
   if (error instanceof UsageError || isParseArgsError(error)) {
-    process.stderr.write(`xmpp-message-gateway: ${error.message}\n\n${usage}`);
+    process.stderr.write(`xmpp-message-gateway: ${firstSentence(error.message)}\n\n${usage}`);
     return exitUsage;
   }
   process.stderr.write(
     `xmpp-message-gateway: ${error instanceof Error ? error.message : String(error)}\n`,
   );
   return 1;
+}
+
+/** Behind it Node.js explains how to pass what begins with a hyphen, which nobody means here. */
+function firstSentence(message: string): string {
+  return message.replace(/\. .*/s, '');
 }
 
 function isParseArgsError(error: unknown): error is Error {

@@ -1,18 +1,23 @@
 import { LRUCache } from 'lru-cache';
 import { GatewayError } from '../core/errors.ts';
+import { createReservedAttempts } from './reserved-attempts.ts';
 
 /** Most keys counted at once; those that failed longest ago give way. */
 const maxKeys = 50_000;
 
+/** Most of a key's failures that are kept for those who were refused before. */
+const maxReserved = 100;
+
 /** Counts failures by key, and the attempts under way, each of which may become one. */
 export interface FailureGate {
   /**
-   * Is there room for one more attempt? Throws GatewayError `too-many-requests` when the failures
-   * alone have reached the limit.
+   * Is there room for one more attempt, made from the place `from`? Throws GatewayError
+   * `too-many-requests` when the failures alone have reached the limit; in the next window one
+   * attempt is then kept for `from`, so that nobody can use up all of them for ever.
    */
-  hasRoom(key: string): boolean;
+  hasRoom(key: string, from: string): boolean;
   /** Begins an attempt. */
-  enter(key: string): void;
+  enter(key: string, from: string): void;
   /** Ends an attempt; a failure has to be counted before. */
   leave(key: string): void;
   /** Resolves when an attempt ends. */
@@ -33,6 +38,7 @@ export function createFailureGate(limit: number, windowMs: number, whose: string
     perf: performance,
   });
   const attempts = new Map<string, Attempts>();
+  const reserved = createReservedAttempts(Math.min(limit - 1, maxReserved), windowMs);
   const refuse = (key: string): GatewayError => {
     const seconds = Math.max(1, Math.ceil(failures.getRemainingTTL(key) / 1000));
     const detail = `Too many failed logins ${whose}: try again in ${seconds} s.`;
@@ -40,12 +46,17 @@ export function createFailureGate(limit: number, windowMs: number, whose: string
   };
 
   return {
-    hasRoom(key) {
+    hasRoom(key, from) {
       const failed = failures.get(key)?.count ?? 0;
-      if (failed >= limit) throw refuse(key);
-      return failed + (attempts.get(key)?.count ?? 0) < limit;
+      const allowed = limit - reserved.countForOthers(key, from);
+      if (failed >= allowed) {
+        reserved.reserve(key, from, failures.getRemainingTTL(key));
+        throw refuse(key);
+      }
+      return failed + (attempts.get(key)?.count ?? 0) < allowed;
     },
-    enter(key) {
+    enter(key, from) {
+      reserved.take(key, from);
       const here = attempts.get(key);
       if (here === undefined) attempts.set(key, { count: 1, waiting: [] });
       else here.count += 1;

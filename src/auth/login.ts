@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { GatewayError } from '../core/errors.ts';
 import type { Credentials, PresentedCredentials } from './basic-credentials.ts';
 import { createCredentialCache } from './credential-cache.ts';
@@ -15,6 +16,11 @@ export interface LoginOptions {
   readonly cacheMs: number;
   /** Shared by all kinds of login, so that an address cannot guess twice as often. */
   readonly throttle: Throttle;
+  /**
+   * Wrong credentials are refused a whole multiple of this after their check began, whatever it
+   * took: else it would show whether there is such a user.
+   */
+  readonly refusalStepMs: number;
   /** Told of each failed login, for the log. */
   readonly onFailure: (failure: LoginFailure) => void;
   /** Told how each attempt with credentials went. */
@@ -57,7 +63,8 @@ export interface Login {
 const maxLoggedLength = 100;
 
 /** Creates a login with a cache of its own. */
-export function createLogin({ cacheMs, throttle, onFailure }: LoginOptions): Login {
+export function createLogin(options: LoginOptions): Login {
+  const { cacheMs, throttle, refusalStepMs, onFailure, onResult } = options;
   const cache = createCredentialCache(cacheMs);
 
   const refuse = ({ address, realm }: Attempt, username?: string): GatewayError => {
@@ -66,19 +73,32 @@ export function createLogin({ cacheMs, throttle, onFailure }: LoginOptions): Log
   };
   const refuseUnchecked = (attempt: Attempt, username?: string): GatewayError => {
     throttle.fail(attempt.address);
+    onResult?.('refused');
     return refuse(attempt, username);
   };
-  const isRight = (
+  const isRight = async (
     address: string,
     { name, identity, check }: Subject,
     password: string,
-  ): true | Promise<boolean> => {
+  ): Promise<boolean> => {
     const key = cache.keyOf([...identity, password]);
-    // Only a fresh check is throttled; whoever waited for one may find it done by another.
-    return (
-      cache.known(key) ??
-      throttle.attempt(address, name, async () => cache.resolve(key, () => check(password)))
-    );
+    const known = cache.known(key);
+    if (known !== undefined) {
+      const answer = await known;
+      onResult?.(answer ? 'cached' : 'refused');
+      return answer;
+    }
+    try {
+      // Only a fresh check is throttled; whoever waited for one may find it done by another.
+      const answer = await throttle.attempt(address, name, async () =>
+        cache.resolve(key, () => check(password)),
+      );
+      onResult?.(answer ? 'checked' : 'refused');
+      return answer;
+    } catch (error) {
+      onResult?.(isThrottled(error) ? 'throttled' : 'unavailable');
+      throw error;
+    }
   };
 
   return {
@@ -89,10 +109,18 @@ export function createLogin({ cacheMs, throttle, onFailure }: LoginOptions): Log
       const { username, password }: Credentials = presented;
       const subject = find(username);
       if (subject === undefined) throw refuseUnchecked(attempt, username);
-      if (!(await isRight(address, subject, password))) throw refuse(attempt, username);
+      const startedMs = performance.now();
+      if (!(await isRight(address, subject, password))) {
+        await delay(refusalStepMs - ((performance.now() - startedMs) % refusalStepMs));
+        throw refuse(attempt, username);
+      }
       return subject;
     },
   };
+}
+
+function isThrottled(error: unknown): boolean {
+  return error instanceof GatewayError && error.code === 'too-many-requests';
 }
 
 /** The one answer to no, bad and unknown credentials. */

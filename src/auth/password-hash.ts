@@ -1,4 +1,5 @@
 import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
+import { availableParallelism } from 'node:os';
 import { GatewayError } from '../core/errors.ts';
 
 interface ScryptCost {
@@ -18,8 +19,11 @@ const saltBytes = 16;
 const hashBytes = 32;
 /** Most memory of one run; scrypt fills 128 · N · r bytes (RFC 7914 §2). */
 const maxMemoryBytes = 256 * 1024 * 1024;
-/** Runs at once: half of libuv's four threads, so that look-ups and SASL checks go on beside. */
-const maxRuns = 2;
+/**
+ * Runs at once: no more than half of libuv's four threads, so that look-ups and SASL checks go on
+ * beside, and not the last processor, which the event loop needs.
+ */
+const maxRuns = Math.max(1, Math.min(2, availableParallelism() - 1));
 const maxWaiting = 256;
 
 /** The PHC string format: https://github.com/P-H-C/phc-string-format, base64 without padding. */

@@ -16,8 +16,8 @@ export interface Throttle {
   /**
    * Resolves with what `check` says, and counts a `false`. Rejects with GatewayError
    * `too-many-requests`, without checking, when the failures have reached a limit. Attempts under
-   * way may become failures: those that could exceed a limit wait, at most some 10 s, and are then
-   * rejected as `authentication-unavailable`.
+   * way may become failures: those that could exceed a limit wait, at most some 10 s and at most 1000
+   * at once; the others are rejected as `authentication-unavailable`.
    */
   attempt(address: string, user: string, check: () => Promise<boolean>): Promise<boolean>;
   /** Counts a failure that needed no check. */
@@ -25,11 +25,14 @@ export interface Throttle {
 }
 
 const maxWaitMs = 10_000;
+const maxWaiting = 1000;
 const maxProvenPairs = 10_000;
 
 interface Slot {
   readonly gate: FailureGate;
   readonly key: string;
+  /** The client address that the attempt comes from. */
+  readonly from: string;
 }
 
 /** Creates a throttle that has counted nothing yet. */
@@ -38,13 +41,15 @@ export function createThrottle({ perAddress, perUser, windowMs }: ThrottleOption
   const byUser = createFailureGate(perUser, windowMs, 'of this user');
   // Where a user has logged in before, failures from elsewhere must not lock that user out.
   const proven = new LRUCache<string, true>({ max: maxProvenPairs });
+  const attemptIn = createAttemptIn();
 
   return {
     async attempt(address, user, check) {
-      const place: Slot = { gate: byAddress, key: addressKey(address) };
+      const from = addressKey(address);
+      const place: Slot = { gate: byAddress, key: from, from };
       // A digest, because a name that was only tried may be as long as a header.
-      const name: Slot = { gate: byUser, key: hash('sha256', user, 'base64') };
-      const pair = `${name.key} ${place.key}`;
+      const name: Slot = { gate: byUser, key: hash('sha256', user, 'base64'), from };
+      const pair = `${name.key} ${from}`;
       const isRight = await attemptIn(proven.has(pair) ? [place] : [place, name], async () => {
         const answer = await check();
         if (answer) proven.set(pair, true);
@@ -57,23 +62,36 @@ export function createThrottle({ perAddress, perUser, windowMs }: ThrottleOption
   };
 }
 
-async function attemptIn(slots: readonly Slot[], check: () => Promise<boolean>): Promise<boolean> {
-  const deadline = performance.now() + maxWaitMs;
-  // Nothing is awaited between the last look and entering, so no other attempt comes between.
-  for (let full = findFull(slots); full !== undefined; full = findFull(slots)) {
-    if (performance.now() > deadline) throw tooSlow();
-    await full.gate.nextLeave(full.key);
-  }
-  for (const { gate, key } of slots) gate.enter(key);
-  try {
-    return await check();
-  } finally {
-    for (const { gate, key } of slots) gate.leave(key);
-  }
+/** Makes attempts as soon as all their slots have room; the others wait, within bounds. */
+function createAttemptIn(): (
+  slots: readonly Slot[],
+  check: () => Promise<boolean>,
+) => Promise<boolean> {
+  let waiting = 0;
+
+  const enter = async (slots: readonly Slot[]): Promise<void> => {
+    const deadline = performance.now() + maxWaitMs;
+    for (let full = findFull(slots); full !== undefined; full = findFull(slots)) {
+      if (waiting >= maxWaiting || performance.now() > deadline) throw tooSlow();
+      waiting += 1;
+      await full.gate.nextLeave(full.key);
+      waiting -= 1;
+    }
+    // Nothing is awaited between the last look and entering, so no other attempt comes between.
+    for (const { gate, key, from } of slots) gate.enter(key, from);
+  };
+  return async (slots, check) => {
+    await enter(slots);
+    try {
+      return await check();
+    } finally {
+      for (const { gate, key } of slots) gate.leave(key);
+    }
+  };
 }
 
 function findFull(slots: readonly Slot[]): Slot | undefined {
-  return slots.find(({ gate, key }) => !gate.hasRoom(key));
+  return slots.find(({ gate, key, from }) => !gate.hasRoom(key, from));
 }
 
 function tooSlow(): GatewayError {

@@ -1,14 +1,15 @@
 import { randomBytes } from 'node:crypto';
-import { createServer } from 'node:net';
 import type { Writable } from 'node:stream';
 import { type Config, loadConfig } from '../config.ts';
+import { describeError, describeWithCause } from '../core/describe-error.ts';
 import { GatewayError } from '../core/errors.ts';
 import { createJid } from '../core/jid.ts';
 import type { PasswordCheck } from '../core/password-check.ts';
 import { createPasswordCheck } from '../xmpp/sasl.ts';
 import { adviceFor } from '../xmpp/server-advice.ts';
-import { describeError, type StreamFailure } from '../xmpp/stream-failure.ts';
+import type { StreamFailure } from '../xmpp/stream-failure.ts';
 import { openTrustedStream } from '../xmpp/trusted-stream.ts';
+import { isTaken, listenAdvice, tryListening } from './listening.ts';
 
 /** What was tried and how it went; `advice` says how to mend what failed. */
 interface Finding {
@@ -41,28 +42,19 @@ export async function runCheck(path: string, output: Writable): Promise<number> 
       ...domains.map((domain) => checkLogin(passwordCheck, c2s, domain)),
     ])),
   ];
-  for (const finding of findings) {
-    output.write(format(finding));
-  }
+  findings.forEach((finding, index) => {
+    // Domains often fail alike: one advice is enough.
+    const isRepeated = findings[index + 1]?.advice === finding.advice;
+    output.write(format(finding, isRepeated ? undefined : finding.advice));
+  });
   return findings.every(({ isGood }) => isGood) ? 0 : 1;
 }
 
-function format({ isGood, text, advice }: Finding): string {
-  const more = advice === undefined ? '' : `\n${advice.replace(/^(?=.)/gm, '       ')}\n\n`;
+function format({ isGood, text }: Finding, advice: string | undefined): string {
+  const lines = advice === undefined ? '' : `${advice.replace(/^(?=.)/gm, '       ')}\n`;
+  // Lines to copy stand apart, a sentence does not.
+  const more = lines.trimEnd().includes('\n') ? `\n${lines}\n` : lines;
   return `${isGood ? 'ok    ' : 'FAILED'} ${text}\n${more}`;
-}
-
-/** Listens for a moment where the gateway will; resolves with what went wrong. */
-function tryListening({ host, port }: Config['http']): Promise<Error | undefined> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', resolve);
-    server.listen({ host, port }, () => server.close(resolve));
-  });
-}
-
-function isTaken(error: Error | undefined): boolean {
-  return error !== undefined && 'code' in error && error.code === 'EADDRINUSE';
 }
 
 function describeListening({ host, port }: Config['http'], error: Error | undefined): Finding {
@@ -70,10 +62,7 @@ function describeListening({ host, port }: Config['http'], error: Error | undefi
   if (error === undefined) {
     return { isGood: true, text: `${what}: free to listen` };
   }
-  const advice = isTaken(error)
-    ? 'If it is the gateway that listens there, ask its /readyz, or stop it first. Else correct http.port.'
-    : 'Correct http.host and http.port, or run as a user who may listen there.';
-  return { isGood: false, text: `${what}: ${describeError(error)}`, advice };
+  return { isGood: false, text: `${what}: ${describeError(error)}`, advice: listenAdvice(error) };
 }
 
 async function checkStream(config: Config, isGatewayRunning: boolean): Promise<Finding> {
@@ -131,19 +120,28 @@ async function checkLogin(
     if (!(error instanceof GatewayError)) {
       throw error;
     }
-    return { isGood: false, text: `${text}: ${withCause(error)}`, advice: c2sAdvice };
+    return {
+      isGood: false,
+      text: `${text}: ${describeWithCause(error)}`,
+      advice: c2sAdvice(error),
+    };
   }
 }
 
-const c2sAdvice = `Compare with the server's listener for clients:
+function c2sAdvice({ message }: GatewayError): string {
+  return message.includes('policy-violation') ? banAdvice : listenerAdvice;
+}
+
+const banAdvice = `If it is ejabberd with mod_fail2ban, it has banned the gateway's address for wrong passwords of its
+users. Let it spare that address (trusted_network is Debian's rule for loopback), then restart it:
+
+  modules:
+    mod_fail2ban:
+      access: trusted_network`;
+
+const listenerAdvice = `Compare with the server's listener for clients:
 
   c2s.host, c2s.port  where it listens
   c2s.security        starttls, tls or plaintext (plaintext on loopback only)
   c2s.ca_file         the CA of its certificate, unless the system knows it
   domains             the certificate has to be one for each`;
-
-function withCause(error: GatewayError): string {
-  return error.cause === undefined
-    ? error.message
-    : `${error.message} (${describeError(error.cause)})`;
-}

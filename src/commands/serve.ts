@@ -1,12 +1,15 @@
 import { pino } from 'pino';
 import { openGrants } from '../auth/grants.ts';
+import { isLoopback } from '../config/rules.ts';
 import { ConfigError, loadConfig } from '../config.ts';
 import { changesThatNeedRestart } from '../config-changes.ts';
+import { describeError } from '../core/describe-error.ts';
 import { createGateway } from '../gateway.ts';
+import { listenAdvice } from './listening.ts';
 
 /**
- * Runs the gateway until SIGTERM or SIGINT; SIGHUP reads the accounts and permissions again. A
- * second SIGTERM or SIGINT ends the process at once. Returns the exit code.
+ * Runs the gateway until SIGTERM or SIGINT; SIGHUP reads the accounts, the permissions and
+ * the certificate again. A second SIGTERM or SIGINT ends the process at once. Returns the exit code.
  */
 export async function runServe(path: string): Promise<number> {
   const config = await loadConfig(path);
@@ -14,8 +17,16 @@ export async function runServe(path: string): Promise<number> {
   const { stateFile } = config.permissions;
   const grants = stateFile === undefined ? undefined : await openGrants(stateFile);
   const gateway = createGateway(config, log, grants);
-  const port = await gateway.start();
-  log.info({ host: config.http.host, port }, 'listening for HTTP');
+  const port = await gateway.start().catch((error: unknown) => {
+    const { host, port: wanted } = config.http;
+    const message = `HTTP at ${host}:${wanted}: ${describeError(error)}\n${listenAdvice(error)}`;
+    throw new Error(message, { cause: error });
+  });
+  const { host, tls } = config.http;
+  log.info({ host, port }, 'listening for HTTP');
+  if (tls === undefined && !isLoopback(host)) {
+    log.warn({ host }, 'http.insecure: passwords cross the network in the clear');
+  }
 
   const reload = async (): Promise<void> => {
     try {

@@ -158,7 +158,8 @@ const loopback = new BlockList();
 loopback.addSubnet('127.0.0.0', 8, 'ipv4');
 loopback.addAddress('::1', 'ipv6');
 
-function isLoopback(name: string): boolean {
+/** Whether an address or name stands for this machine alone, as far as the name itself tells. */
+export function isLoopback(name: string): boolean {
   const family = isIP(name);
   if (family === 0) return name.toLowerCase() === 'localhost';
   return loopback.check(name, family === 4 ? 'ipv4' : 'ipv6');

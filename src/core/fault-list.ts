@@ -7,8 +7,11 @@ const longestPointer = 512;
 
 /** Gathers what is wrong with a body, so that all of it is reported at once. */
 export interface FaultList {
-  /** Notes a fault: `pointer` as in `Fault`, `detail` a sentence for the caller. */
-  add(pointer: string, detail: string): void;
+  /**
+   * Notes a fault: `pointer` as in `Fault`, or what makes it, called only if the fault will be told;
+   * `detail` a sentence for the caller.
+   */
+  add(pointer: string | (() => string), detail: string): void;
   isEmpty(): boolean;
   /** GatewayError `invalid-message` with what was noted, the first ones of very many. */
   toError(): GatewayError;
@@ -22,7 +25,8 @@ export function createFaultList(): FaultList {
     add(pointer, detail) {
       count += 1;
       if (told.length >= mostToldFaults) return;
-      told.push({ pointer: abbreviate(pointer, longestPointer), detail });
+      const text = typeof pointer === 'string' ? pointer : pointer();
+      told.push({ pointer: abbreviate(text, longestPointer), detail });
     },
     isEmpty: () => count === 0,
     toError: () => {

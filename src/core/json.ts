@@ -53,9 +53,12 @@ function refuseDuplicates(json: string): void {
         const end = findStringEnd(json, index);
         if (frame?.expectsName) {
           noteName(frame, readName(json, index, end), () => {
-            const pointer = open.map(({ key }) => `/${escapePointer(String(key))}`).join('');
             const name = quote(String(open.at(-1)?.key));
-            faults.add(pointer, `The name ${name} stands more than once in one object.`);
+            // The pointer is as long as the nesting is deep: made for each fault, it takes minutes.
+            faults.add(
+              () => pointerTo(open),
+              `The name ${name} stands more than once in one object.`,
+            );
           });
         }
         index = end;
@@ -79,6 +82,10 @@ function refuseDuplicates(json: string): void {
     }
   }
   if (!faults.isEmpty()) throw faults.toError();
+}
+
+function pointerTo(open: readonly Frame[]): string {
+  return open.map(({ key }) => `/${escapePointer(String(key))}`).join('');
 }
 
 function noteName(frame: Frame, name: string, onDuplicate: () => void): void {

@@ -50,7 +50,7 @@ export function readRecipient(
     faults.add(pointer, `Nobody can be reached at ${quote(componentDomain)}, the gateway itself.`);
   } catch (error) {
     if (!(error instanceof JidError)) throw error;
-    faults.add(pointer, `The recipient is not an address: ${error.message}.`);
+    faults.add(pointer, `The recipient is not an address: ${error.message}`);
   }
   return undefined;
 }

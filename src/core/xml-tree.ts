@@ -69,7 +69,8 @@ export function createXmlTree(
     },
     addText(text) {
       const siblings = openElements.at(-1)?.children ?? (fragment ? nodes : undefined);
-      if (siblings === undefined) return;
+      // An empty CDATA section is nothing to a reader.
+      if (siblings === undefined || text === '') return;
       const last = siblings.at(-1);
       if (typeof last === 'string') siblings[siblings.length - 1] = last + text;
       else siblings.push(text);

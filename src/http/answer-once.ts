@@ -24,9 +24,9 @@ export async function answerOnce(
     kept = await send();
     return { ...kept, isReplayed: false };
   } catch (error) {
-    const { status, headers, body } = buildProblem(error, id);
+    const { status, code, headers, body } = buildProblem(error, id);
     if (status < 500 && status !== 429) {
-      kept = { status, contentType: headers['Content-Type'] ?? '', body };
+      kept = { status, code, contentType: headers['Content-Type'] ?? '', body };
     }
     throw error;
   } finally {

@@ -6,6 +6,8 @@ import type { CallerKey } from './idempotency-key.ts';
 /** An answer as it is sent. */
 export interface Answer {
   readonly status: number;
+  /** `ok` or a problem's, for the log. */
+  readonly code: string;
   readonly contentType: string;
   readonly body: string;
 }
@@ -91,6 +93,5 @@ function stillInProgress(): GatewayError {
   return new GatewayError(
     'idempotency-in-progress',
     'A request with this Idempotency-Key is being answered. Send it again to get that answer.',
-    { retryAfterSeconds: 1 },
   );
 }

@@ -1,6 +1,7 @@
 import { Router } from '@koa/router';
 import Koa, { type Context, type Middleware } from 'koa';
 import type { Logger } from 'pino';
+import { describeWithCause } from '../core/describe-error.ts';
 import type { Readiness } from '../core/readiness.ts';
 import { type AclPorts, createAnswerAcl } from './acl.ts';
 import { RequestAborted } from './body.ts';
@@ -84,7 +85,7 @@ function refuse(
   }
   const { status, code, headers, body } = buildProblem(error, record.id);
   if (code === 'internal') ports.log.error({ err: error, request: record.id }, 'internal error');
-  const reason = status >= 500 && error instanceof Error ? error.message : undefined;
+  const reason = status >= 500 && error instanceof Error ? describeWithCause(error) : undefined;
   finish(ports, record, { method, status, code, reason });
   sendRefusal(req, res, status, headers, body);
 }

@@ -73,11 +73,12 @@ export function createPostMessage(ports: MessagePorts): PostMessage {
     const message = key === undefined ? read : withOriginId(read);
     const send = async (): Promise<Answer> => buildAccepted(await deliver(message));
     if (key === undefined) {
-      answer(ctx, await send());
+      answer(ctx, record, await send());
     } else {
       buildStanza(message);
       const payload = [record.sender, notation, bytes];
-      answer(ctx, await answerOnce(answers, { key, payload, id: record.id }, send));
+      const request = { key, payload, id: record.id };
+      answer(ctx, record, await answerOnce(answers, request, send));
     }
   };
 }
@@ -115,11 +116,12 @@ function buildAccepted({ id, from, to, mode, confirmed }: Receipt): Answer {
     mode,
     confirmed,
   });
-  return { status: 200, contentType: 'application/json', body };
+  return { status: 200, code: 'ok', contentType: 'application/json', body };
 }
 
-function answer(ctx: Context, answered: Answer | OnceAnswer): void {
-  const { status, contentType, body } = answered;
+function answer(ctx: Context, record: RequestRecord, answered: Answer | OnceAnswer): void {
+  const { status, code, contentType, body } = answered;
+  record.code = code;
   ctx.status = status;
   ctx.set('Content-Type', contentType);
   ctx.set('Cache-Control', 'no-store');

@@ -1,5 +1,6 @@
-import { type ServerResponse, STATUS_CODES } from 'node:http';
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { sendRefusal } from './refusal.ts';
 
 const statusByCode = new Map([
   ['ERR_HTTP_REQUEST_TIMEOUT', 408],
@@ -20,8 +21,11 @@ export function refuseMalformed(
   if (pending) {
     // garbage behind a good request must neither take its answer away nor come before it
     if (!pending.headersSent) pending.setHeader('Connection', 'close');
-  } else if (responses[0]?.headersSent || !socket.writable || !isHttp(error)) {
+  } else if (!socket.writable || !isHttp(error)) {
     socket.destroy();
+  } else if (responses[0]?.headersSent) {
+    // it was refused at its head: that answer must not be cut off
+    socket.end(() => socket.destroy());
   } else {
     refuseConnection(socket, statusByCode.get(error.code ?? '') ?? 400);
   }
@@ -32,15 +36,25 @@ function isHttp({ code }: NodeJS.ErrnoException): boolean {
   return code === 'ERR_HTTP_REQUEST_TIMEOUT' || code?.startsWith('HPE_') === true;
 }
 
-/** Answers with a bare problem (RFC 9457 §4.2.1) and closes the connection. */
+/** Answers a request with a bare problem, in its turn, and closes the connection behind it. */
+export function refuseRequest(req: IncomingMessage, res: ServerResponse, status: number): void {
+  const headers = { 'Content-Type': 'application/problem+json', Connection: 'close' };
+  sendRefusal(req, res, status, headers, buildBareProblem(status));
+}
+
+/** Answers with a bare problem and closes the connection. */
 export function refuseConnection(socket: Duplex, status: number): void {
-  const title = STATUS_CODES[status] ?? '';
-  const body = JSON.stringify({ type: 'about:blank', title, status });
+  const body = buildBareProblem(status);
   const head = [
-    `HTTP/1.1 ${status} ${title}`,
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
     'Content-Type: application/problem+json',
     `Content-Length: ${body.length}`,
     'Connection: close',
   ];
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy());
+}
+
+/** RFC 9457 §4.2.1 */
+function buildBareProblem(status: number): string {
+  return JSON.stringify({ type: 'about:blank', title: STATUS_CODES[status], status });
 }

@@ -11,6 +11,8 @@ export interface RequestRecord {
   /** The bare JID of the user who sends, or whose permissions are asked for; normalised. */
   sender?: string;
   recipientDomain?: string;
+  /** Of an answer that may be that of an earlier request. */
+  code?: string;
 }
 
 /** Begins the record of a request from a client at `address`. */
@@ -35,7 +37,7 @@ export function logRequest(log: Logger, record: RequestRecord, outcome: RequestO
       method: outcome.method,
       route: record.route,
       status: outcome.status,
-      code: outcome.code,
+      code: record.code ?? outcome.code,
       reason: outcome.reason,
       sender: record.sender,
       recipientDomain: record.recipientDomain,

@@ -2,6 +2,7 @@ import { type Component, component } from '@xmpp/component';
 import type { Element } from 'ltx';
 import { buildServiceUnavailable } from './iq.ts';
 import { readStreamFailure, type StreamFailure, unreachable } from './stream-failure.ts';
+import { withWholeDeclaration } from './whole-declaration.ts';
 
 /** Where the XMPP server awaits the component, and who the component is. */
 export interface ComponentAddress {
@@ -25,7 +26,7 @@ export interface ComponentConnection {
   write(xml: string): void;
   /** Whether written bytes still wait for the socket: `onDrain` follows. */
   isBlocked(): boolean;
-  /** Closes the stream politely (RFC 6120 §4.4), then the socket. */
+  /** Closes the stream politely (RFC 6120 §4.4), if it is open, then the socket. Nothing is written after it. */
   close(): Promise<void>;
   /** Cuts the socket; `failure` is what `onClose` will be told. */
   destroy(failure: StreamFailure): void;
@@ -53,12 +54,14 @@ export function openComponentConnection(
     password: Buffer.from(address.secret.reveal(), 'utf8').toString('latin1'),
   });
   entity.timeout = stepTimeoutMs;
+  entity.Parser = withWholeDeclaration(entity.Parser);
   entity.reconnect.stop();
   entity.removeAllListeners('element');
   entity.socketParameters = () => ({ host: address.host, port: address.port, noDelay: true });
 
   let failure: StreamFailure | undefined;
   let isClosed = false;
+  let isOnline = false;
   let step = 'TCP connect';
 
   const fail = (reason: StreamFailure): void => {
@@ -95,6 +98,7 @@ export function openComponentConnection(
   entity.on('open', () => enter('handshake'));
   entity.on('online', () => {
     clearTimeout(deadline);
+    isOnline = true;
     events.onOnline();
   });
   entity.on('stanza', (stanza: Element) => {
@@ -109,6 +113,9 @@ export function openComponentConnection(
   entity.on('disconnect', close);
 
   const write = (xml: string): void => {
+    if (!isOnline) {
+      return;
+    }
     // A lost connection is told by `onClose`, which also decides what became of the bytes.
     entity.write(xml).catch(() => {});
   };
@@ -121,8 +128,12 @@ export function openComponentConnection(
     write,
     isBlocked,
     close: async () => {
-      entity.timeout = closeTimeoutMs;
-      await entity.stop().catch(() => {});
+      // Before the handshake's answer, `</stream:stream>` would come amidst what opens the stream.
+      if (isOnline) {
+        isOnline = false;
+        entity.timeout = closeTimeoutMs;
+        await entity.stop().catch(() => {});
+      }
       fail(unreachable('the gateway closed the stream'));
     },
     destroy: fail,

@@ -22,7 +22,7 @@ export interface ComponentStream {
 }
 
 /** Waits in milliseconds before the n-th attempt in a row; the last one goes on for ever. */
-const backOffMs = [0, 100, 200, 400, 800, 1500];
+const backOffMs = [0, 100, 200, 400, 800, 1000];
 
 const plain: WireForm = { mode: 'plain' };
 
@@ -107,8 +107,8 @@ export function createComponentStream(options: {
 }
 
 function backOff(failure: StreamFailure, attempts: number): number {
-  if (failure.kind !== 'unreachable' && failure.kind !== 'unanswered') {
-    return misconfiguredBackOffMs;
-  }
-  return backOffMs[Math.min(attempts, backOffMs.length - 1)] ?? 0;
+  const mayPass = ['unreachable', 'unanswered', 'probe-lost'].includes(failure.kind);
+  return mayPass
+    ? (backOffMs[Math.min(attempts, backOffMs.length - 1)] ?? 0)
+    : misconfiguredBackOffMs;
 }

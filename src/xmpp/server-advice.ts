@@ -19,6 +19,8 @@ export function adviceFor(failure: StreamFailure, component: AdviceAddress): str
       return undefined;
     case 'unanswered':
       return `Make sure that the server hosts ${failure.domain} and answers pings there, that nothing else is connected as ${domain}, and that on ejabberd no other component uses the listener.`;
+    case 'probe-lost':
+      return `Make sure that nothing else is connected as ${domain}, and that on ejabberd no other component uses the listener: ejabberd lets both connections stay and hands each stanza to either. Every gateway needs a component domain and, on ejabberd, a listener of its own.`;
     case 'conflict':
       return `Stop the other connection of ${domain}, or give this gateway a component domain (on ejabberd also a listener) of its own. If it was a connection of this gateway that broke, the server will notice in a while.`;
     case 'not-hosted':

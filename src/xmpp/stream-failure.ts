@@ -1,11 +1,14 @@
+import { describeError } from '../core/describe-error.ts';
+
 /**
- * Why a component stream ended or never became usable. `unreachable` and `unanswered` may pass by
- * themselves; all other kinds need an operator.
+ * Why a component stream ended or never became usable. `unreachable`, `unanswered` and
+ * `probe-lost` may pass by themselves; all other kinds need an operator.
  */
 export interface StreamFailure {
   readonly kind:
     | 'unreachable'
     | 'unanswered'
+    | 'probe-lost'
     | 'not-authorized'
     | 'host-unknown'
     | 'conflict'
@@ -14,7 +17,7 @@ export interface StreamFailure {
     | 'mode-unavailable';
   /** What happened, as part of a sentence. */
   readonly reason: string;
-  /** The served domain it is about, for `unanswered`, `not-hosted` and `mode-unavailable`. */
+  /** The served domain it is about: for all kinds that may concern one of several. */
   readonly domain?: string;
 }
 
@@ -51,14 +54,4 @@ export function readStreamFailure(error: unknown): StreamFailure {
 
 function readCondition(error: unknown): unknown {
   return error instanceof Error && 'condition' in error ? error.condition : undefined;
-}
-
-/** The words of a socket error, on one line. */
-export function describeError(error: unknown): string {
-  if (!(error instanceof Error)) {
-    return String(error);
-  }
-  // The errors of a dual-stack connect have their text one level deeper.
-  const inner = error instanceof AggregateError ? error.errors[0] : undefined;
-  return error.message || (inner === undefined ? error.name : describeError(inner));
 }

@@ -152,14 +152,17 @@ function describeMissing(missing: ReadonlyMap<string, Expected>): StreamFailure 
   const all = [...missing.values()];
   const { kind, domain } = all.find((expected) => expected.kind === 'probe') ??
     all[0] ?? { kind: 'ping', domain: '' };
-  const what =
-    kind === 'probe'
-      ? `a probe from ${domain} to the component did not come back within ${proofTimeoutMs} ms: the XMPP server is slow`
-      : `the domain ${domain} did not answer a ping within ${proofTimeoutMs} ms: the XMPP server does not host it, is slow`;
+  if (kind === 'probe') {
+    return {
+      kind: 'probe-lost',
+      domain,
+      reason: `a probe from ${domain} to the component did not come back within ${proofTimeoutMs} ms: another connection gets the component's stanzas, or the XMPP server is slow`,
+    };
+  }
   return {
     kind: 'unanswered',
     domain,
-    reason: `${what}, or another connection gets the component's stanzas`,
+    reason: `the domain ${domain} did not answer a ping within ${proofTimeoutMs} ms: the XMPP server does not host it or is slow, or another connection gets the component's stanzas`,
   };
 }
 

@@ -4,7 +4,12 @@ declare module '@xmpp/component' {
   import type { Socket, TcpNetConnectOpts } from 'node:net';
   import type { Element } from 'ltx';
 
+  /** Of one incoming stream. */
+  export type ParserConstructor = new () => EventEmitter & { write(piece: string): void };
+
   export interface Component extends EventEmitter {
+    /** Makes the parser of the next stream. */
+    Parser: ParserConstructor;
     readonly socket: Socket | null;
     /** Deadline in milliseconds of each step of the handshake and of `stop`. */
     timeout: number;

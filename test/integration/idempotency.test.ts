@@ -6,7 +6,7 @@ import { type HttpAnswer, post } from '../support/http.ts';
 import { createDirectory, removeDirectory, startChild } from '../support/processes.ts';
 import { servers } from '../support/servers.ts';
 import { openSessionOn } from '../support/session.ts';
-import { find } from '../support/stanza.ts';
+import { find, text } from '../support/stanza.ts';
 import { waitUntil } from '../support/wait.ts';
 
 describe.each(servers)('Idempotency-Key on $kind', ({ kind, start }) => {
@@ -30,7 +30,7 @@ describe.each(servers)('Idempotency-Key on $kind', ({ kind, start }) => {
   const bodiesAtBob = (): string[] =>
     site.bob.received.flatMap(({ root }) => {
       const body = find(root, 'body');
-      return body === undefined ? [] : [String(body.children[0])];
+      return body === undefined ? [] : [text(body)];
     });
 
   test.each([false, true])('sends once and answers again (user URL: %s)', async (user) => {

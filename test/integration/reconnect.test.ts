@@ -1,5 +1,4 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { openComponent } from '../support/component.ts';
 import {
   apiAccount,
   type GatewayProcess,
@@ -7,29 +6,14 @@ import {
   startGatewayProcess,
 } from '../support/gateway.ts';
 import { post, request } from '../support/http.ts';
-import { idsWith, type Load, startLoad } from '../support/load.ts';
+import { arrivedIds, idsWith, type Load, startLoad, waitForMore } from '../support/load.ts';
 import { servers } from '../support/servers.ts';
-import { openSessionOn, type Session } from '../support/session.ts';
+import { openSessionOn } from '../support/session.ts';
 import { waitUntil } from '../support/wait.ts';
 import type { XmppServer } from '../support/xmpp-server.ts';
 
 const clients = 4;
 const readyWithinMs = 5000;
-
-/** Ids of the messages that a session got, in order. */
-function idsOf(session: Session): string[] {
-  return session.received
-    .filter(({ root }) => root.name === 'message')
-    .map(({ root }) => root.attributes['id'] ?? '');
-}
-
-async function waitForMore(load: Load, status: number, count: number): Promise<void> {
-  const before = load.outcomes.length;
-  await waitUntil(() => idsWith(load.outcomes.slice(before), status).length >= count, {
-    label: `${count} answers of ${status}`,
-    timeoutMs: 20_000,
-  });
-}
 
 /** Loses its stream and gets it back while clients go on posting. */
 async function outage(load: Load, server: XmppServer, gateway: GatewayProcess, end: () => void) {
@@ -58,8 +42,8 @@ describe.each(servers)('the gateway and an outage of $kind', ({ kind, start }) =
   beforeAll(async () => {
     server = await start();
     await server.register('bob', 'bob-secret');
-    await server.register('carol', 'carol-secret');
-    await server.halt();
+    // A crash soon after its registration costs ejabberd the account; an orderly end saves it.
+    await server.restart();
   });
   afterEach(async () => {
     await gateway?.stop();
@@ -69,6 +53,7 @@ describe.each(servers)('the gateway and an outage of $kind', ({ kind, start }) =
   });
 
   test('the gateway comes up before the server, and is ready soon after it', async () => {
+    await server.halt();
     gateway = await startGatewayProcess({ config: gatewayConfig(server), ready: false });
     const refused = await waitUntil(() => request(`${gateway.url}/readyz`).catch(() => undefined), {
       label: 'an answer',
@@ -114,31 +99,27 @@ describe.each(servers)('the gateway and an outage of $kind', ({ kind, start }) =
     await outage(load, server, gateway, () => server.kill('SIGKILL'));
     // ejabberd answers the ping while its process for Bob's session still holds the message, and
     // that is lost in a crash: of each client at most the one that it waits to see arrive.
-    await judge(load, idsOf(bob), kind === 'ejabberd' ? clients : 0);
+    await judge(load, arrivedIds(bob), kind === 'ejabberd' ? clients : 0);
   });
 
   /** Every 200 arrived, nothing arrived twice, and of what got 503 nothing. */
   async function judge(load: Load, before: readonly string[], maxLost = 0): Promise<void> {
     const bob = await openSessionOn(server, 'bob', 'bob-secret');
     const confirmed = idsWith(load.outcomes, 200);
-    await waitUntil(() => idsOf(bob).includes(confirmed.at(-1) ?? ''), {
+    await waitUntil(() => arrivedIds(bob).includes(confirmed.at(-1) ?? ''), {
       label: 'the last message',
     });
     await bob.settle();
     bob.destroy();
-    const arrived = [...before, ...idsOf(bob)];
+    const arrived = [...before, ...arrivedIds(bob)];
     const lost = confirmed.filter((id) => !arrived.includes(id));
     const twice = arrived.filter((id, index) => arrived.indexOf(id) !== index);
     const refused = idsWith(load.outcomes, 503).filter((id) => arrived.includes(id));
-    console.log(kind, {
-      lost,
-      n: load.outcomes.length,
-      confirmed: confirmed.length,
-      arrived: arrived.length,
-    });
     expect({ twice, refused }).toEqual({ twice: [], refused: [] });
     expect(lost.length, `lost: ${lost.join(' ')}`).toBeLessThanOrEqual(maxLost);
     const statuses = new Set(load.outcomes.map(({ answer }) => answer?.status));
-    expect([...statuses].toSorted()).toEqual([200, 503, 504]);
+    // Whether something was in flight at that moment is chance; stream.test.ts sees to it.
+    statuses.delete(504);
+    expect(statuses).toEqual(new Set([200, 503]));
   }
 });

@@ -1,5 +1,6 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { check } from '../support/check-command.ts';
+import { type Component, openComponent } from '../support/component.ts';
 import {
   apiAccount,
   type GatewayProcess,
@@ -72,6 +73,21 @@ const faults = [
   },
 ] as const;
 
+/** ejabberd lets all connections stay and hands each stanza to any of them: seldom to ours. */
+const taken = {
+  prosody: {
+    count: 1,
+    reason: /^the XMPP server already has a connection for component\.domain$/,
+    advice:
+      /^Stop the other connection of gateway\.example\.org, or give this gateway a component /,
+  },
+  ejabberd: {
+    count: 100,
+    reason: /another connection gets the component's stanzas/,
+    advice: /nothing else is connected as gateway\.example\.org, and that on ejabberd /,
+  },
+};
+
 describe.each(servers)('a component stream that $kind refuses', ({ kind, start }) => {
   let trusting: XmppServer;
   let strict: XmppServer;
@@ -129,6 +145,36 @@ describe.each(servers)('a component stream that $kind refuses', ({ kind, start }
       [];
     expect(sentence).toMatch(reason);
     for (const lines of fault.advice) expect(advice.replaceAll(/^ {7}/gm, '')).toMatch(lines);
+  });
+
+  test('for another connection of its domain is explained', async () => {
+    const { count, reason, advice } = taken[kind];
+    const others: Component[] = [];
+    const closeOthers = (): void => {
+      for (const other of others) other.destroy();
+    };
+    onTestFinished(closeOthers);
+    // One after the other: ejabberd's queue for new connections is short.
+    for (let opened = 0; opened < count; opened += 1) {
+      others.push(await openComponent({ port: trusting.componentPort, ...component }));
+    }
+    const config = gatewayConfig(trusting);
+    const checking = check(config);
+    gateway = await startGatewayProcess({ config, ready: false });
+    await waitForReason(gateway, reason);
+    const down = gateway.logLines().find(({ msg }) => msg === 'component stream down');
+    expect(down).toMatchObject({ level: 40, reason: expect.stringMatching(reason) });
+    expect(down?.['advice']).toMatch(advice);
+
+    const { code, stdout } = await checking;
+    expect(code).toBe(1);
+    const [, sentence, line] =
+      /^FAILED component \S+ at \S+: (.*)\n {7}(\S.*)\nok /m.exec(stdout) ?? [];
+    expect(sentence).toMatch(reason);
+    expect(line).toMatch(advice);
+
+    closeOthers();
+    await gateway.waitUntilReady();
   });
 
   test('becomes ready with the right configuration', async () => {

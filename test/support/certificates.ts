@@ -1,5 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { runToSuccess } from './processes.ts';
 
 /** Paths of PEM files. */
@@ -23,24 +23,35 @@ export async function createCertificates(
   directory: string,
   domains: readonly string[],
 ): Promise<Certificates> {
-  const names = [...domains.map((domain) => `DNS:${domain}`), 'IP:127.0.0.1'].join(',');
   await openssl(
     directory,
     `req -x509 ${newKey} -keyout ca.key -out ca.crt -days 30 -subj /CN=Test-CA -addext keyUsage=critical,keyCertSign,cRLSign`,
   );
+  return await signCertificate(directory, join(directory, 'ca.crt'), domains);
+}
+
+/** Makes a certificate of a CA made before; one that is good for -1 days has expired. */
+export async function signCertificate(
+  directory: string,
+  caFile: string,
+  domains: readonly string[],
+  days = 30,
+): Promise<Certificates> {
+  const names = [...domains.map((domain) => `DNS:${domain}`), 'IP:127.0.0.1'].join(',');
   await openssl(
     directory,
     `req ${newKey} -keyout server.key -out server.csr -subj /CN=Test-server -addext subjectAltName=${names}`,
   );
+  const caKey = join(dirname(caFile), 'ca.key');
   await openssl(
     directory,
-    `x509 -req -in server.csr -CA ca.crt -CAkey ca.key -set_serial ${Date.now()} -days 30 -copy_extensions copy -out server.crt`,
+    `x509 -req -in server.csr -CA ${caFile} -CAkey ${caKey} -set_serial ${Date.now()} -days ${days} -copy_extensions copy -out server.crt`,
   );
   const at = (name: string): string => join(directory, name);
   const parts = [readFileSync(at('server.crt'), 'utf8'), readFileSync(at('server.key'), 'utf8')];
   writeFileSync(at('server.pem'), parts.join(''), { mode: 0o600 });
   return {
-    caFile: at('ca.crt'),
+    caFile,
     certFile: at('server.crt'),
     keyFile: at('server.key'),
     pemFile: at('server.pem'),

@@ -129,6 +129,13 @@ function erlangLibraries(): string {
   return found;
 }
 
+/** Where the installed ejabberd has its program and its SQL schemas. */
+export function ejabberdDirectory(): string {
+  const libraries = erlangLibraries();
+  const names = readdirSync(libraries).filter((name) => /^ejabberd-\d/.test(name));
+  return join(libraries, names[0] ?? '');
+}
+
 async function callApi(site: Site, command: string, body: object): Promise<string> {
   const url = `http://127.0.0.1:${site.adminPort}/api/${command}`;
   const answer = await request(url, {

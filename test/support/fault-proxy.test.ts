@@ -119,6 +119,33 @@ test('swallow: what a client sends is lost, what the server sends arrives', asyn
   expect(peer.text()).toBe('kept');
 });
 
+test('mute: what a client sends arrives, what the server sends is lost', async () => {
+  const client = await dial();
+  const peer = await accepted();
+  await proxy.setMode('mute');
+  peer.socket.write('lost');
+  client.socket.write('hello');
+  await arrival(peer, 'hello');
+  await proxy.setMode('forward');
+  peer.socket.write('kept');
+  await waitUntil(client.text, { label: 'bytes at the client' });
+  expect(client.text()).toBe('kept');
+});
+
+test('onRead: sees what clients send, whatever becomes of it', async () => {
+  let read = '';
+  const watched = await startProxy(serverPort, (bytes) => {
+    read += bytes.toString();
+  });
+  const client = watch(connect(watched.port, '127.0.0.1'));
+  client.socket.write('one ');
+  await arrival(await accepted(), 'one ');
+  await watched.setMode('swallow');
+  client.socket.write('two');
+  await waitUntil(() => read === 'one two', { label: 'both' });
+  await watched.stop();
+});
+
 test('cutAfter: exactly so many bytes arrive, then both sides see a reset, once', async () => {
   const client = await dial();
   proxy.cutAfter(7);

@@ -7,9 +7,9 @@ import { waitUntil } from './wait.ts';
 /**
  * `forward`: as if the proxy were not there. `refuse`: nothing listens; open connections go on.
  * `half-open`: accepts and forwards nothing, either way, until the mode changes.
- * `swallow`: what clients send is read and thrown away.
+ * `swallow`: what clients send is read and thrown away. `mute`: what the server sends is.
  */
-export type FaultMode = 'forward' | 'refuse' | 'half-open' | 'swallow';
+export type FaultMode = 'forward' | 'refuse' | 'half-open' | 'swallow' | 'mute';
 
 /** A TCP proxy on loopback that breaks connections in the ways networks do. */
 export interface FaultProxy {
@@ -85,17 +85,23 @@ async function write(to: Socket, bytes: Buffer): Promise<void> {
   await Promise.race([once(to, 'drain'), once(to, 'close')]).catch(() => undefined);
 }
 
-async function writeSlowly(to: Socket, bytes: Buffer, bytesPerSecond: number): Promise<void> {
-  const size = Math.max(1, Math.ceil(bytesPerSecond / 50));
-  for (let start = 0; start < bytes.length && !to.destroyed; start += size) {
-    const slice = bytes.subarray(start, start + size);
+/** Writes slice by slice, each at the pace that holds by then; 0 = at once. */
+async function writeSlowly(to: Socket, bytes: Buffer, bytesPerSecond: () => number): Promise<void> {
+  let start = 0;
+  while (start < bytes.length && !to.destroyed) {
+    const pace = bytesPerSecond();
+    const slice = bytes.subarray(start, pace > 0 ? start + Math.ceil(pace / 50) : bytes.length);
     await write(to, slice);
-    await delay((slice.length * 1000) / bytesPerSecond);
+    if (pace > 0) await delay((slice.length * 1000) / pace);
+    start += slice.length;
   }
 }
 
-/** Starts a proxy in front of a loopback port. */
-export async function startProxy(targetPort: number): Promise<FaultProxy> {
+/** Starts a proxy in front of a loopback port; `onRead` sees all bytes that it reads from clients. */
+export async function startProxy(
+  targetPort: number,
+  onRead: (bytes: Buffer) => void = () => undefined,
+): Promise<FaultProxy> {
   const port = await freePort();
   const clients = new Set<Socket>();
   const sockets = new Set<Socket>();
@@ -120,8 +126,7 @@ export async function startProxy(targetPort: number): Promise<FaultProxy> {
   };
   const forward = async (to: Socket, bytes: Buffer): Promise<void> => {
     if (state.mode === 'half-open') await untilMoving(to);
-    if (pace.bytesPerSecond > 0) await writeSlowly(to, bytes, pace.bytesPerSecond);
-    else await write(to, bytes);
+    await writeSlowly(to, bytes, () => pace.bytesPerSecond);
   };
   const forwardUp = async (to: Socket, bytes: Buffer): Promise<void> => {
     if (state.mode === 'swallow') return;
@@ -139,6 +144,7 @@ export async function startProxy(targetPort: number): Promise<FaultProxy> {
     if (client.destroyed) return;
     const upstream = connect({ port: state.target, host: '127.0.0.1', allowHalfOpen: true });
     track(upstream);
+    client.on('data', onRead);
     pump(
       client,
       delayMs,
@@ -148,7 +154,9 @@ export async function startProxy(targetPort: number): Promise<FaultProxy> {
     pump(
       upstream,
       delayMs,
-      (bytes) => forward(client, bytes),
+      async (bytes) => {
+        if (state.mode !== 'mute') await forward(client, bytes);
+      },
       () => client.end(),
     );
     // An abrupt end on one side is one on the other.

@@ -85,6 +85,8 @@ export interface GatewayOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** Options for node itself. */
   readonly nodeArgs?: readonly string[];
+  /** Most files that it may have open; default: as many as we may. */
+  readonly maxFiles?: number;
 }
 
 /** The gateway as its users run it: a process of its own. */
@@ -121,8 +123,11 @@ function parseLogLines(output: string): Settings[] {
 
 function gatewayCommand(args: readonly string[], options: Partial<GatewayOptions>): Command {
   if (!existsSync(mainFile)) throw new Error(`expected ${mainFile}, run "npm run build" first`);
-  const { env = {}, nodeArgs = [] } = options;
-  return { file: process.execPath, args: [...nodeArgs, mainFile, ...args], env };
+  const { env = {}, nodeArgs = [], maxFiles } = options;
+  const command = [process.execPath, ...nodeArgs, mainFile, ...args];
+  return maxFiles === undefined
+    ? { file: process.execPath, args: command.slice(1), env }
+    : { file: 'prlimit', args: [`--nofile=${maxFiles}`, ...command], env };
 }
 
 async function isReady(url: string): Promise<boolean> {

@@ -2,6 +2,8 @@ import { Agent } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { apiAccount } from './gateway.ts';
 import { type HttpAnswer, post } from './http.ts';
+import type { Session } from './session.ts';
+import { waitUntil } from './wait.ts';
 
 /** What became of one posted message. */
 export interface Outcome {
@@ -14,6 +16,8 @@ export interface Outcome {
 /** Clients that post one message after the other. */
 export interface Load {
   readonly outcomes: readonly Outcome[];
+  /** The ids of what was posted and not answered yet. */
+  readonly pending: ReadonlySet<string>;
   /** Resolves once each client has its last answer. */
   stop(): Promise<void>;
 }
@@ -38,7 +42,8 @@ export function startLoad(gateway: { readonly url: string }, options: LoadOption
   loads += 1;
   const name = `load-${loads}`;
   const outcomes: Outcome[] = [];
-  let isStopped = false;
+  const pending = new Set<string>();
+  const stopping = new AbortController();
 
   const postOne = async (id: string, agent: Agent): Promise<HttpAnswer | undefined> => {
     const url = `${gateway.url}/api/1.0/xmppdomains/example.org/gateway/messages/alice`;
@@ -48,9 +53,11 @@ export function startLoad(gateway: { readonly url: string }, options: LoadOption
   };
   const run = async (client: number): Promise<void> => {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-    for (let count = 1; !isStopped; count += 1) {
+    for (let count = 1; !stopping.signal.aborted; count += 1) {
       const id = `${name}-${client}-${count}`;
+      pending.add(id);
       const answer = await postOne(id, agent);
+      pending.delete(id);
       outcomes.push({ id, answer });
       await (answer?.status === 200 ? afterSuccess(id) : delay(pauseMs));
     }
@@ -59,8 +66,9 @@ export function startLoad(gateway: { readonly url: string }, options: LoadOption
   const running = Array.from({ length: clients }, (_, client) => run(client));
   return {
     outcomes,
+    pending,
     stop: async () => {
-      isStopped = true;
+      stopping.abort();
       await Promise.all(running);
     },
   };
@@ -69,4 +77,20 @@ export function startLoad(gateway: { readonly url: string }, options: LoadOption
 /** The ids of the outcomes with this status. */
 export function idsWith(outcomes: readonly Outcome[], status: number): string[] {
   return outcomes.filter(({ answer }) => answer?.status === status).map(({ id }) => id);
+}
+
+/** Waits for that many more answers with this status. */
+export async function waitForMore(load: Load, status: number, count: number): Promise<void> {
+  const before = load.outcomes.length;
+  await waitUntil(() => idsWith(load.outcomes.slice(before), status).length >= count, {
+    label: `${count} answers of ${status}`,
+    timeoutMs: 20_000,
+  });
+}
+
+/** The ids of the messages that a session got, in order. */
+export function arrivedIds(session: Session): string[] {
+  return session.received
+    .filter(({ root }) => root.name === 'message')
+    .map(({ root }) => root.attributes['id'] ?? '');
 }

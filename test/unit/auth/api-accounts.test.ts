@@ -28,7 +28,7 @@ function account(
 function setUp(accounts: readonly ApiAccountOptions[]) {
   const onFailure = vi.fn<(failure: LoginFailure) => void>();
   const throttle = createThrottle({ perAddress: 6, perUser: 3, windowMs: 60_000 });
-  const options = { accounts, onFailure, throttle, cacheMs: 60_000 };
+  const options = { accounts, onFailure, throttle, cacheMs: 60_000, refusalStepMs: 1 };
   return { apiAccounts: createApiAccounts(options), onFailure };
 }
 

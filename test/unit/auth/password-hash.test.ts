@@ -58,7 +58,8 @@ describe('verifyPassword', () => {
     const refusals = results.flatMap((result) =>
       result.status === 'rejected' ? [result.reason] : [],
     );
-    expect(refusals).toHaveLength(300 - 258);
+    // 256 wait; one or two are checked, by the number of processors.
+    expect([300 - 257, 300 - 258]).toContain(refusals.length);
     for (const refusal of refusals) expect(refusal).toBeInstanceOf(GatewayError);
     expect(refusals[0]).toMatchObject({ code: 'overloaded', options: { retryAfterSeconds: 1 } });
     expect(await verifyPassword('right', phc)).toBe(true);

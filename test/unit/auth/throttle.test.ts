@@ -109,6 +109,53 @@ describe('failures', () => {
   });
 });
 
+describe('whoever uses up all failures of a user', () => {
+  const attacker = '203.0.113.1';
+  const home = '192.0.2.1';
+  const nextWindow = (): void => void vi.advanceTimersByTime(60_001);
+
+  test('locks the user out elsewhere for one window, and not for another', async () => {
+    const throttle = createThrottle(limits);
+    await failTimes(throttle, 3, attacker, 'alice');
+    expect(await outcome(throttle.attempt(home, 'alice', right))).toBe('too-many-requests 60');
+    nextWindow();
+    await failTimes(throttle, 2, attacker, 'alice');
+    expect(await outcome(throttle.attempt(attacker, 'alice', wrong))).toMatch('too-many');
+    expect(await outcome(throttle.attempt(home, 'alice', right))).toBe('right');
+  });
+
+  test('has no more failures for it in any window', async () => {
+    const throttle = createThrottle(limits);
+    await failTimes(throttle, 3, attacker, 'alice');
+    await outcome(throttle.attempt(home, 'alice', right));
+    nextWindow();
+    const check = vi.fn<() => Promise<boolean>>(wrong);
+    for (const address of [attacker, home, attacker, home, attacker, home, '192.0.2.9']) {
+      await outcome(throttle.attempt(address, 'alice', check));
+    }
+    expect(check).toHaveBeenCalledTimes(3);
+  });
+
+  test('has all of them again when nobody else wants one', async () => {
+    const throttle = createThrottle(limits);
+    for (let round = 0; round < 3; round += 1) {
+      await failTimes(throttle, 3, attacker, 'alice');
+      expect(await outcome(throttle.attempt(attacker, 'alice', wrong))).toMatch('too-many');
+      nextWindow();
+    }
+  });
+
+  test('keeps one of them also when many want one', async () => {
+    const throttle = createThrottle(limits);
+    await failTimes(throttle, 3, attacker, 'alice');
+    for (let index = 0; index < 9; index += 1) {
+      await outcome(throttle.attempt(`192.0.2.${index}`, 'alice', wrong));
+    }
+    nextWindow();
+    await failTimes(throttle, 1, attacker, 'alice');
+  });
+});
+
 describe('concurrent attempts', () => {
   test('gain nothing by racing', async () => {
     const throttle = createThrottle(limits);
@@ -130,6 +177,18 @@ describe('concurrent attempts', () => {
     );
     await Promise.all(attempts);
     expect(check).toHaveBeenCalledTimes(3);
+  });
+
+  test('wait for one another, but not too many of them', async () => {
+    const throttle = createThrottle(limits);
+    const check = vi.fn<() => Promise<boolean>>(slow);
+    const attempts = Array.from({ length: 1010 }, async (_, index) =>
+      outcome(throttle.attempt('192.0.2.1', `u${index}`, check)),
+    );
+    expect(await Promise.all(attempts.slice(-5))).toEqual(
+      Array(5).fill('authentication-unavailable 1'),
+    );
+    expect(check).toHaveBeenCalledTimes(5);
   });
 
   test('that are right all get through, however many', async () => {

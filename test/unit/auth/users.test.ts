@@ -34,6 +34,7 @@ function setUp(passwords: Record<string, string> = { 'alice@example.org': 'secre
     passwordCheck,
     onFailure,
     cacheMs: 60_000,
+    refusalStepMs: 1,
     permissions,
     throttle: createThrottle({ perAddress: 6, perUser: 3, windowMs: 60_000 }),
   });

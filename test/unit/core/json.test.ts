@@ -83,5 +83,8 @@ test('hostile bodies take linear time', () => {
   const started = performance.now();
   for (const body of bodies) parseJson(`{"${body}":"${body}"}`);
   parseJson(`{${Array.from({ length: 100_000 }, (_, index) => `"${index}":0`).join()}}`);
+  const names = '"b":0,'.repeat(20_000);
+  const deep = `${'['.repeat(20_000)}{${names}"b":0}${']'.repeat(20_000)}`;
+  expect(refusalOf(() => parseJson(deep)).detail).toMatch(/^20000 faults; /);
   expect(performance.now() - started).toBeLessThan(2000);
 });

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createAnswerStore } from '../../../src/http/answer-store.ts';
 
 const key = { caller: 'account alerts', key: '1' };
-const answer = { status: 200, contentType: 'application/json', body: '{}' };
+const answer = { status: 200, code: 'ok', contentType: 'application/json', body: '{}' };
 const inProgress = expect.objectContaining({ code: 'idempotency-in-progress' });
 const mismatch = expect.objectContaining({ code: 'idempotency-mismatch' });
 

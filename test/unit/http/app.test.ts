@@ -63,6 +63,20 @@ describe('the log', () => {
     expect(`urn:uuid:${String(logLines[0]?.['request'])}`).toBe(instance);
   });
 
+  it('tells the code of a problem that is given again', async () => {
+    const error = new GatewayError('bounced', 'No such user.', {
+      stanzaError: { condition: 'item-not-found', type: 'cancel', text: undefined },
+    });
+    const { port, logLines } = await startTestGateway({ deliver: () => Promise.reject(error) });
+    const request = { ...good, headers: { ...good.headers, 'Idempotency-Key': 'k' } };
+    for (const isReplayed of [undefined, 'true']) {
+      const answer = await send(port, request);
+      expect(answer.headers['idempotency-replayed']).toBe(isReplayed);
+    }
+    const bounced = expect.objectContaining({ status: 404, code: 'bounced' });
+    expect(logLines).toEqual([bounced, bounced]);
+  });
+
   it('says why a message could not be sent', async () => {
     const error = new GatewayError('xmpp-unavailable', 'No stream.');
     const { port, logLines } = await startTestGateway({ deliver: () => Promise.reject(error) });

@@ -1,12 +1,20 @@
 import { execFileSync } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import https from 'node:https';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type ConnectionOptions, connect as connectOverTls, type TLSSocket } from 'node:tls';
 import Koa from 'koa';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Secret } from '../../../src/core/secret.ts';
-import { createListener, type ListenerOptions } from '../../../src/http/listener.ts';
+import {
+  type ClientLimits,
+  createListener,
+  type ListenerOptions,
+} from '../../../src/http/listener.ts';
 import { sendRefusal } from '../../../src/http/refusal.ts';
 import { connectRaw, type RawConnection, send } from './http-client.ts';
 import { createSignal, type Signal } from './signal.ts';
@@ -27,12 +35,27 @@ function createHeldApp() {
     await released.told;
     ctx.body = ctx.path;
   });
-  return { app, release: released.tell, whenBegun: (requests: number) => nthBegun(requests).told };
+  return {
+    app,
+    release: released.tell,
+    whenBegun: (requests: number) => nthBegun(requests).told,
+    begun: () => count,
+  };
 }
 
-async function startHeld() {
+/** No deadline passes within a test. */
+const patient: ClientLimits = {
+  headersMs: 60_000,
+  requestMs: 60_000,
+  keepAliveMs: 60_000,
+  stalledMs: 60_000,
+  checkMs: 10,
+  connections: 1000,
+};
+
+async function startHeld(limits: Partial<ClientLimits> = {}) {
   const held = createHeldApp();
-  const listener = createListener(held.app, loopback);
+  const listener = createListener(held.app, loopback, { ...patient, ...limits });
   const port = await listener.start();
   onTestFinished(() => listener.stop(0));
   return { ...held, listener, port };
@@ -93,6 +116,170 @@ describe('createListener', () => {
     release();
     const headers = { Connection: 'Upgrade', Upgrade: 'h2c' };
     expect(await send(port, { path: '/x', headers })).toMatchObject({ status: 200, text: '/x' });
+  });
+});
+
+describe('deadlines', () => {
+  it.each([
+    ['headers that never end', { headersMs: 50 }, 'GET / HTTP/1.1\r\nHost: h\r\nX: '],
+    ['silence', { headersMs: 50 }, ''],
+    [
+      'a body that never ends',
+      { headersMs: 50, requestMs: 100 },
+      'POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nx',
+    ],
+  ])('end %s', async (_, limits, request) => {
+    const { port } = await startHeld(limits);
+    const [raw] = await connectAll(port, [request]);
+    expect(await raw!.answer()).toMatchObject({ status: 408, headers: { connection: 'close' } });
+    expect(await raw!.closed).toBe('');
+  });
+
+  it('end a connection between two requests', async () => {
+    const { port, release } = await startHeld({ keepAliveMs: 50 });
+    release();
+    const [raw] = await connectAll(port, [get]);
+    expect(await raw!.answer()).toMatchObject({ status: 200 });
+    expect(await raw!.closed).toBe('');
+  });
+
+  it('end a connection whose answers nobody takes', async () => {
+    const { port, release } = await startHeld({ stalledMs: 100 });
+    release();
+    const socket = connect(port, '127.0.0.1').on('error', () => {});
+    await once(socket, 'connect');
+    socket.pause();
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    // Written on until the other side reads no more, because it cannot write.
+    const flood = `GET /${'x'.repeat(8000)} HTTP/1.1\r\nHost: h\r\n\r\n`;
+    const more = (): void => void socket.write(flood, (error) => error ?? more());
+    more();
+    await closed;
+  });
+
+  it('leave an answer alone that takes its time', async () => {
+    const { port, release, whenBegun } = await startHeld({ stalledMs: 30, keepAliveMs: 30 });
+    const [slow, other] = await connectAll(port, [get, '']);
+    await whenBegun(1);
+    expect(await other!.closed).toBe('');
+    release();
+    expect(await slow!.answer()).toMatchObject({ status: 200 });
+  });
+});
+
+describe('when there are as many connections as may be', () => {
+  it('one more takes the place of the one that has been idle longest', async () => {
+    const { port, release } = await startHeld({ connections: 3 });
+    release();
+    const first = await connectRaw(port);
+    const [used] = await connectAll(port, [get]);
+    await used!.answer();
+    const third = await connectRaw(port);
+    first.write('GET / HTTP/1.1\r\nHost: h\r\nX-Slow: ');
+    const [fourth] = await connectAll(port, [get]);
+    expect(await fourth!.answer()).toMatchObject({ status: 200 });
+    expect(await first.closed).toBe('');
+    expect(used!.isClosed()).toBe(false);
+    expect(third.isClosed()).toBe(false);
+    const [fifth] = await connectAll(port, [get]);
+    expect(await fifth!.answer()).toMatchObject({ status: 200 });
+    expect(await used!.closed).toBe('');
+    expect(third.isClosed()).toBe(false);
+  });
+
+  it('a half-sent body gives way, and a whole request does not', async () => {
+    const { port, release, whenBegun } = await startHeld({ connections: 3 });
+    const half = 'POST /half HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nx';
+    const [whole, slow] = await connectAll(port, [get, half]);
+    await whenBegun(2);
+    const [another] = await connectAll(port, [get]);
+    await whenBegun(3);
+    const [fourth] = await connectAll(port, [get]);
+    expect(await slow!.closed).toBe('');
+    await whenBegun(4);
+    const fifth = await connectRaw(port);
+    expect(await fifth.closed).toBe('');
+    release();
+    for (const raw of [whole, another, fourth]) {
+      expect(await raw!.answer()).toMatchObject({ status: 200 });
+    }
+  });
+
+  it('one whose answer is not taken gives way', async () => {
+    const app = new Koa();
+    app.use((ctx) => {
+      ctx.respond = false;
+      sendRefusal(ctx.req, ctx.res, 401, {}, '');
+    });
+    const listener = createListener(app, loopback, { ...patient, connections: 2 });
+    const port = await listener.start();
+    onTestFinished(() => listener.stop(0));
+    const request = 'POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n';
+    const raws = await connectAll(port, [request, request]);
+    for (const raw of raws) expect(await raw.answer()).toMatchObject({ status: 401 });
+    const [third] = await connectAll(port, [request]);
+    expect(await third!.answer()).toMatchObject({ status: 401 });
+    expect(raws.filter(({ isClosed }) => isClosed())).toHaveLength(1);
+  });
+});
+
+it('reads no more from a connection than it can have under way', async () => {
+  const held = createSignal();
+  const begun: string[] = [];
+  const app = new Koa();
+  app.use(async (ctx) => {
+    begun.push(ctx.path);
+    if (ctx.path === '/') await held.told;
+    ctx.body = 'x';
+  });
+  const listener = createListener(app, loopback, patient);
+  const port = await listener.start();
+  onTestFinished(() => listener.stop(0));
+  const raw = await connectRaw(port);
+  const count = 200;
+  // Each fills a quarter of what is read at once.
+  const request = `GET / HTTP/1.1\r\nHost: h\r\nX: ${'x'.repeat(15_000)}\r\n\r\n`;
+  for (let sent = 0; sent < count; sent += 1) raw.write(request);
+  await vi.waitFor(() => expect(begun.length).toBeGreaterThan(32));
+  for (let turn = 0; turn < 50; turn += 1) await send(port, { path: '/other' });
+  expect(begun.filter((path) => path === '/').length).toBeLessThan(50);
+  held.tell();
+  for (let answered = 0; answered < count; answered += 1) {
+    expect((await raw.answer()).status).toBe(200);
+  }
+});
+
+describe('a request that Node.js lets pass', () => {
+  it.each([
+    [400, 'two hosts', 'POST / HTTP/1.1\r\nHost: a\r\nHost: b\r\nContent-Length: 0'],
+    [501, 'an unknown coding', 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked'],
+    [400, 'chunks in HTTP/1.0', 'POST / HTTP/1.0\r\nTransfer-Encoding: chunked'],
+    [505, 'another version', 'GET / HTTP/2.0\r\nHost: a'],
+    [417, 'an unknown expectation', 'POST / HTTP/1.1\r\nHost: a\r\nExpect: tea'],
+    [431, 'a flood of headers', `GET / HTTP/1.1\r\nHost: a${'\r\na:'.repeat(2500)}`],
+  ])('is refused with %i: %s', async (status, _, head) => {
+    const { port, begun } = await startHeld();
+    const raw = await connectRaw(port);
+    raw.write(`${head}\r\n\r\n`);
+    const answer = await raw.answer();
+    expect(answer).toMatchObject({
+      status,
+      headers: { 'content-type': 'application/problem+json', connection: 'close' },
+    });
+    expect(JSON.parse(answer.text)).toMatchObject({ type: 'about:blank', status });
+    expect(begun()).toBe(0);
+    raw.destroy();
+  });
+
+  it('is refused in its turn', async () => {
+    const { port, release, whenBegun } = await startHeld();
+    const raw = await connectRaw(port);
+    raw.write(`${get}GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n`);
+    await whenBegun(1);
+    release();
+    expect((await raw.answer()).status).toBe(200);
+    expect((await raw.answer()).status).toBe(400);
+    expect(await raw.closed).toBe('');
   });
 });
 
@@ -171,13 +358,30 @@ function createCertificate(): { cert: string; key: Secret } {
   return { cert: readFileSync(cert, 'utf8'), key: new Secret(readFileSync(key, 'utf8')) };
 }
 
-async function startTls() {
+async function startTls(limits: Partial<ClientLimits> = {}) {
   const held = createHeldApp();
   const tls = createCertificate();
-  const listener = createListener(held.app, { ...loopback, tls });
+  const listener = createListener(held.app, { ...loopback, tls }, { ...patient, ...limits });
   const port = await listener.start();
   onTestFinished(() => listener.stop(0));
   return { ...held, listener, port, ca: tls.cert };
+}
+
+async function connectTls(
+  port: number,
+  session?: Buffer,
+  options: ConnectionOptions = {},
+): Promise<TLSSocket> {
+  const socket = connectOverTls({
+    host: '127.0.0.1',
+    port,
+    rejectUnauthorized: false,
+    ...(session === undefined ? {} : { session }),
+    ...options,
+  });
+  onTestFinished(() => void socket.destroy());
+  await once(socket, 'secureConnect');
+  return socket.on('error', () => {});
 }
 
 describe('TLS', () => {
@@ -189,6 +393,48 @@ describe('TLS', () => {
       https.get(options, (res) => resolve(res.resume().statusCode)).on('error', reject);
     });
     expect(status).toBe(200);
+  });
+
+  it('shows a renewed certificate to new connections, and goes on with those that are open', async () => {
+    const { port, listener, release } = await startTls();
+    release();
+    const before = await connectTls(port);
+    const old = before.getPeerX509Certificate()?.fingerprint256;
+    const renewed = createCertificate();
+    listener.renewCertificate(renewed);
+    const after = await connectTls(port);
+    expect(after.getPeerX509Certificate()?.fingerprint256).toBe(
+      new X509Certificate(renewed.cert).fingerprint256,
+    );
+    expect(after.getPeerX509Certificate()?.fingerprint256).not.toBe(old);
+    before.write(get);
+    expect(String(await once(before, 'data'))).toMatch(/^HTTP\/1.1 200 /);
+    const resumed = await connectTls(port, before.getSession());
+    expect(resumed.getPeerX509Certificate()?.fingerprint256).not.toBe(old);
+  });
+
+  it('counts one connection once, in the handshake and after it', async () => {
+    const { port, release } = await startTls({ connections: 2 });
+    release();
+    const silent = await connectRaw(port);
+    const first = await connectTls(port);
+    const closed = once(first, 'close');
+    first.write(get);
+    expect(String(await once(first, 'data'))).toMatch(/^HTTP\/1.1 200 /);
+    const second = await connectTls(port);
+    expect(await silent.closed).toBe('');
+    expect(first.destroyed).toBe(false);
+    const third = await connectTls(port);
+    third.write(get);
+    expect(String(await once(third, 'data'))).toMatch(/^HTTP\/1.1 200 /);
+    await closed;
+    expect(second.destroyed).toBe(false);
+  });
+
+  it.each(['TLSv1', 'TLSv1.1'] as const)('does not speak %s', async (version) => {
+    const { port } = await startTls();
+    const options = { minVersion: version, maxVersion: version, ciphers: 'DEFAULT@SECLEVEL=0' };
+    await expect(connectTls(port, undefined, options)).rejects.toThrow(/alert|protocol/);
   });
 
   it('closes on plain HTTP, and stops though a handshake is under way', async () => {

@@ -1,0 +1,26 @@
+import { createServer } from 'node:net';
+
+/** Listens for a moment; resolves with what went wrong. */
+export function tryListening(address: {
+  readonly host: string;
+  readonly port: number;
+}): Promise<Error | undefined> {
+  const { host, port } = address;
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', resolve);
+    server.listen({ host, port }, () => server.close(resolve));
+  });
+}
+
+/** Whether somebody else listens there. */
+export function isTaken(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
+}
+
+/** What an operator can do when the gateway cannot listen for HTTP. */
+export function listenAdvice(error: unknown): string {
+  return isTaken(error)
+    ? 'If it is the gateway that listens there, ask its /readyz, or stop it first. Else correct http.port.'
+    : 'Correct http.host and http.port, or run as a user who may listen there.';
+}

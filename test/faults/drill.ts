@@ -1,0 +1,66 @@
+import { request } from '../support/http.ts';
+import { waitUntil } from '../support/wait.ts';
+import type { Posts, Url } from './posts.ts';
+import type { Stage } from './stage.ts';
+
+/** What a scenario has to work with while the clients post. */
+export interface Drill extends Stage {
+  /** Waits for that many more answers of that status. */
+  answers(status: number, count: number): Promise<void>;
+  /** To be called when nothing is broken any more: waits until the gateway is ready again. */
+  healthy(): Promise<void>;
+  /** Ends the server's process without warning. */
+  crash(): Promise<void>;
+  readonly crashes: readonly number[];
+  /** The longest that `healthy` waited, in milliseconds; undefined before its first end. */
+  readonly readyMs: number | undefined;
+}
+
+/** Long enough to tell a gateway that is late from one that never becomes ready. */
+const patienceMs = 20_000;
+
+/** Creates the drill of one scenario; `url` is the one that has to work again. */
+export function createDrill(stage: Stage, posts: Posts, url: Url): Drill {
+  let readyMs: number | undefined;
+
+  const answers = async (status: number, count: number): Promise<void> => {
+    const wanted = countAnswers(posts, status) + count;
+    await waitUntil(() => countAnswers(posts, status) >= wanted, {
+      label: `${count} answers of ${status}`,
+      timeoutMs: patienceMs,
+    });
+  };
+  /** Ready is who says so and acknowledges a message that was posted afterwards. */
+  const isReady = async (): Promise<boolean> => {
+    const answer = await request(`${stage.gateway.url}/readyz`);
+    return answer.status === 200 && (await posts.postOne(url)).status === 200;
+  };
+  const healthy = async (): Promise<void> => {
+    const since = performance.now();
+    await waitUntil(isReady, { label: 'the gateway to be ready', timeoutMs: patienceMs });
+    readyMs = Math.max(readyMs ?? 0, performance.now() - since);
+  };
+  const crashes: number[] = [];
+  const crash = async (): Promise<void> => {
+    await stage.server.halt('SIGKILL');
+    crashes.push(performance.now());
+  };
+  return {
+    ...stage,
+    crash,
+    crashes,
+    answers,
+    healthy,
+    get readyMs() {
+      return readyMs;
+    },
+  };
+}
+
+function countAnswers({ messages }: Posts, status: number): number {
+  let count = 0;
+  for (const { answers } of messages) {
+    count += answers.filter((answer) => answer.status === status).length;
+  }
+  return count;
+}

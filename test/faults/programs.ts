@@ -1,0 +1,60 @@
+import { join } from 'node:path';
+import { ejabberdDirectory, startEjabberd } from '../support/ejabberd.ts';
+import { createDirectory, runToSuccess } from '../support/processes.ts';
+import { startProsody } from '../support/prosody.ts';
+import type { ServerKind, ServerOptions, XmppServer } from '../support/xmpp-server.ts';
+
+/** A server as the scenarios meet it. */
+export interface Program {
+  readonly title: string;
+  readonly kind: ServerKind;
+  readonly start: (options?: ServerOptions) => Promise<XmppServer>;
+  /** Why it may lose in a crash what it had accepted; undefined: it may not. */
+  readonly forgets: string | undefined;
+  /** Only the scenarios in which the server's process crashes. */
+  readonly isForCrashes: boolean;
+}
+
+// It keeps 100 messages for a user who is offline, and returns the others to their sender.
+const unlimitedOffline = `
+shaper_rules:
+  max_user_offline_messages: infinity
+`;
+
+function startWithMnesia(options: ServerOptions = {}): Promise<XmppServer> {
+  return startEjabberd({ ...options, extra: { global: unlimitedOffline } });
+}
+
+async function startWithSqlite(options: ServerOptions = {}): Promise<XmppServer> {
+  const database = join(createDirectory('sqlite'), 'ejabberd.db');
+  const schema = join(ejabberdDirectory(), 'priv/sql/lite.sql');
+  await runToSuccess({ file: 'sqlite3', args: [database, `.read ${schema}`] });
+  const storage = `default_db: sql\nsql_type: sqlite\nsql_database: ${database}\n`;
+  return startEjabberd({ ...options, extra: { global: storage + unlimitedOffline } });
+}
+
+/** All servers that the scenarios are played on. */
+export const programs: readonly Program[] = [
+  {
+    title: 'Prosody',
+    kind: 'prosody',
+    start: startProsody,
+    forgets: undefined,
+    isForCrashes: false,
+  },
+  {
+    title: 'ejabberd (Mnesia, its default)',
+    kind: 'ejabberd',
+    start: startWithMnesia,
+    forgets:
+      'ejabberd answers the ping before Mnesia has the messages safe on disk; with an SQL database it loses none (below)',
+    isForCrashes: false,
+  },
+  {
+    title: 'ejabberd (SQLite)',
+    kind: 'ejabberd',
+    start: startWithSqlite,
+    forgets: undefined,
+    isForCrashes: true,
+  },
+];

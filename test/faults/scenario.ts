@@ -1,0 +1,97 @@
+import { openSession, type Session } from '../support/session.ts';
+import { find, text } from '../support/stanza.ts';
+import type { ServerKind } from '../support/xmpp-server.ts';
+import { createDrill, type Drill } from './drill.ts';
+import { type ClientOptions, createPosts, type Posts } from './posts.ts';
+import { deadlines, type Stage } from './stage.ts';
+import { type Arrival, judge, type Verdict } from './verdict.ts';
+
+/** A fault, and how it is brought about while clients post. */
+export interface Scenario {
+  readonly name: string;
+  /** Default: eight that post as alice. */
+  readonly clients?: readonly ClientOptions[];
+  /** Statuses that a caller may get; default 200, 503 and 504. */
+  readonly statuses?: readonly number[];
+  /** The recipient is logged in meanwhile; default: it logs in afterwards. */
+  readonly isRecipientOnline?: boolean;
+  /** Why that kind of server may lose here, in a crash, what it had accepted. */
+  readonly forgets?: Partial<Readonly<Record<ServerKind, string>>>;
+  readonly run: (drill: Drill) => Promise<void>;
+}
+
+const allClients: readonly ClientOptions[] = [{ url: 'api', clients: 8 }];
+
+/** How much later than its deadline an answer may come: deadlines are looked at twice a second. */
+const toleranceMs = 1000;
+
+/** The longest time from a healthy server to a ready gateway, in milliseconds. */
+const readyWithinMs = 5000;
+
+/** Plays a scenario and judges it by what the recipient has in the end. */
+export async function play(stage: Stage, scenario: Scenario): Promise<Verdict> {
+  const recipient = stage.takeRecipient();
+  const before = scenario.isRecipientOnline === true ? await logIn(stage, recipient) : undefined;
+  const clients = scenario.clients ?? allClients;
+  const posts = createPosts(stage.gateway, `${recipient}@example.org`, recipient);
+  const drill = createDrill(stage, posts, clients[0]?.url ?? 'api');
+  for (const options of clients) posts.start(options);
+  const failures: string[] = [];
+  try {
+    await scenario.run(drill);
+  } catch (error) {
+    // What callers and the recipient got says more than what did not come.
+    failures.push(error instanceof Error ? error.message : String(error));
+  }
+  await posts.stop();
+  const arrivals = [...arrivalsOf(before), ...(await collect(stage, recipient, posts))];
+  before?.destroy();
+  const { messages } = posts;
+  const written = new Set(stage.wire().match(/(?<=<body>)bob\d+-\d+(?=<\/body>)/g));
+  const authMs = clients.some(({ url }) => url === 'user') ? deadlines.authMs : 0;
+  const answerMs = deadlines.confirmMs + authMs + toleranceMs;
+  const verdict = judge(
+    { messages, arrivals, written, readyMs: drill.readyMs, crashes: drill.crashes },
+    {
+      answerMs,
+      readyMs: readyWithinMs,
+      mayForgetInCrash: whyForgotten(stage, scenario) !== undefined,
+      statuses: scenario.statuses ?? [200, 503, 504],
+    },
+  );
+  return { ...verdict, violations: [...failures, ...verdict.violations] };
+}
+
+/** Why the server may lose in a crash what it had accepted; undefined: it may not. */
+export function whyForgotten(stage: Stage, scenario: Scenario): string | undefined {
+  return stage.forgets ?? scenario.forgets?.[stage.kind];
+}
+
+function logIn(stage: Stage, localpart: string): Promise<Session> {
+  const { c2sPort: port, domain } = stage.server;
+  return openSession({ port, domain, localpart, password: 'bob-secret' });
+}
+
+/** What was stored for the recipient, up to a last message behind all others of the stream. */
+async function collect(stage: Stage, recipient: string, posts: Posts): Promise<Arrival[]> {
+  await posts.postOne('api');
+  const last = posts.messages.at(-1)?.name ?? '';
+  const session = await logIn(stage, recipient);
+  await session.waitForMessage(last, 30_000);
+  await session.settle();
+  session.destroy();
+  return arrivalsOf(session);
+}
+
+function arrivalsOf(session: Session | undefined): Arrival[] {
+  return (session?.received ?? [])
+    .filter(({ root }) => root.name === 'message')
+    .map(({ root }) => {
+      const body = find(root, 'body');
+      return {
+        name: body === undefined ? '' : text(body),
+        id: root.attributes['id'] ?? '',
+        originId: find(root, 'origin-id', 'urn:xmpp:sid:0')?.attributes['id'],
+      };
+    });
+}

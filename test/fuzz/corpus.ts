@@ -1,0 +1,23 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export type Notation = 'json' | 'xml';
+
+/** The seeds: bodies as bytes. */
+export type Corpus = Readonly<Record<Notation, readonly Buffer[]>>;
+
+// From the sources as well as from what is built of them.
+const directory = fileURLToPath(new URL('../../test/corpus', import.meta.url));
+
+function readAll(notation: Notation): Buffer[] {
+  const path = join(directory, notation);
+  return readdirSync(path)
+    .toSorted()
+    .map((name) => readFileSync(join(path, name)));
+}
+
+/** Reads the seeds, always in the same order. */
+export function readCorpus(): Corpus {
+  return { json: readAll('json'), xml: readAll('xml') };
+}

@@ -1,0 +1,56 @@
+import type { RawAnswer } from '../support/http-connection.ts';
+import type { FuzzRequest } from './requests.ts';
+
+/** A message that the gateway says it has sent. */
+export interface Accepted {
+  readonly id: string;
+  readonly from: string;
+}
+
+/** What an answer says: accepted, refused (neither), or what is wrong with it. */
+export interface Judgement {
+  readonly accepted?: Accepted;
+  readonly fault?: string;
+}
+
+/** These mean that the stream was closed, or that the gateway did not keep up. */
+const badCodes = [
+  'internal',
+  'xmpp-unavailable',
+  'authentication-unavailable',
+  'overloaded',
+  'delivery-unknown',
+  'too-many-requests',
+];
+
+function parse(body: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(body);
+    return typeof value === 'object' && value !== null ? { ...value } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Judges an answer by itself. */
+export function judge({ sender, bytes }: FuzzRequest, { status, body }: RawAnswer): Judgement {
+  if (bytes.subarray(0, 5).toString('latin1') === 'HEAD ') return {};
+  const members = parse(body);
+  if (status === 200) {
+    const { status: said, id, from } = members ?? {};
+    // A changed path may have led to /readyz and others.
+    if (said !== 'success') return sender === undefined ? {} : { fault: `200 with ${body}` };
+    const isBare = /^[^@/]+@example\.org$/.test(String(from));
+    if (!isBare || (sender !== undefined && from !== sender)) {
+      return { fault: `sent from ${String(from)}, expected ${sender ?? 'somebody@example.org'}` };
+    }
+    return { accepted: { id: String(id), from: String(from) } };
+  }
+  // What is no HTTP request is refused by a bare problem, and by Node without a body.
+  if (status >= 400 && status < 500 && (body === '' || members?.['type'] === 'about:blank'))
+    return {};
+  const code = members?.['code'];
+  if (typeof code !== 'string') return { fault: `${status} without a code: ${body.slice(0, 300)}` };
+  if (status === 500 || badCodes.includes(code)) return { fault: `${status} ${code}: ${body}` };
+  return {};
+}

@@ -1,0 +1,23 @@
+import { readFileSync } from 'node:fs';
+import { createHttpConnection } from '../support/http-connection.ts';
+import type { servers } from '../support/servers.ts';
+import { startFuzzSite } from './site.ts';
+
+/** Sends one request from a file and prints what came of it; true when nothing broke. */
+export async function replay(program: (typeof servers)[number], file: string): Promise<boolean> {
+  const site = await startFuzzSite(program);
+  const connection = createHttpConnection(site.gateway().port);
+  try {
+    const answer = await connection.exchange(readFileSync(file), 5000).catch(String);
+    const trouble = await site.findTrouble();
+    console.log(`\n${program.kind}:`);
+    console.log(typeof answer === 'string' ? answer : `${answer.head}\n\n${answer.body}`);
+    for (const { xml } of site.bob().received) console.log(`the recipient got: ${xml}`);
+    console.log(trouble ?? 'nothing broke');
+    const isGood = typeof answer !== 'string' && answer.status !== 500;
+    return isGood && trouble === undefined;
+  } finally {
+    connection.destroy();
+    await site.stop();
+  }
+}

@@ -1,0 +1,99 @@
+import { apiAccount } from '../support/gateway.ts';
+import { basic } from '../support/http.ts';
+import type { Corpus, Notation } from './corpus.ts';
+import { mutateBody } from './mutate.ts';
+import { createRandom, type Random } from './random.ts';
+import { headerFields, methods, pathTokens, usernames } from './request-dictionary.ts';
+
+/** One request of the fuzzer. */
+export interface FuzzRequest {
+  readonly index: number;
+  /** As it goes over the connection. */
+  readonly bytes: Buffer;
+  /** Whom a message of it is from; undefined where URL or credentials were tampered with. */
+  readonly sender: string | undefined;
+}
+
+/** The user who posts to the URL of the XMPP users. */
+export const bot = { username: 'bot', password: 'bot-secret' } as const;
+
+const domain = 'example.org';
+const base = `/api/1.0/xmppdomains/${domain}/gateway/messages`;
+const contentTypes: Readonly<Record<Notation, readonly string[]>> = {
+  json: ['application/json', 'application/json', 'Application/JSON; charset="utf-8"'],
+  xml: ['application/xml', 'text/xml', 'application/xmpp+xml', 'text/xml;charset=UTF-8'],
+};
+const localparts = ['alice', 'carol', 'a+b', 'x_1'];
+
+/** No line ends: they would begin another request. */
+function changeText(text: string, put: readonly string[], random: Random): string {
+  const start = random.int(text.length + 1);
+  const end = random.oneIn(2) ? start : start + random.int(5);
+  const piece = random.oneIn(3) ? String.fromCharCode(random.int(256)) : random.pick(put);
+  return (text.slice(0, start) + piece + text.slice(end)).replaceAll(/[\r\n]/g, ' ');
+}
+
+/** Fields that say where a request ends are none of this fuzzer's business. */
+function isFraming(field: string): boolean {
+  return /^\s*(?:content-length|transfer-encoding)/i.test(field);
+}
+
+function changeFields(fields: readonly string[], random: Random): string[] {
+  const changed = [...fields];
+  const index = random.int(changed.length);
+  const field = changed[index] ?? '';
+  const put = random.oneIn(2)
+    ? random.pick(headerFields)
+    : changeText(field, [' ', '\t', ':', ',', '"', '\u0000', 'é', 'x'.repeat(20_000)], random);
+  changed.splice(index, random.int(2), put);
+  return changed.filter((it) => !isFraming(it));
+}
+
+interface Url {
+  readonly path: string;
+  readonly sender: string | undefined;
+  readonly authorization: string;
+}
+
+function chooseUrl(random: Random): Url {
+  const isApi = random.oneIn(2);
+  const localpart = isApi ? random.pick(localparts) : bot.username;
+  const authorization = isApi
+    ? basic(apiAccount.username, apiAccount.password)
+    : basic(bot.username, bot.password);
+  const url = isApi ? `${base}/${localpart}` : base;
+  if (isApi && random.oneIn(10)) {
+    return { path: `${base}/${random.pick(usernames)}`, sender: undefined, authorization };
+  }
+  if (random.oneIn(30)) {
+    return { path: changeText(url, pathTokens, random), sender: undefined, authorization };
+  }
+  return { path: url, sender: `${localpart}@${domain}`, authorization };
+}
+
+/** Builds the requests of a run: the n-th is the same whatever became of the others. */
+export function createRequests(corpus: Corpus, seed: number): (index: number) => FuzzRequest {
+  return (index) => {
+    const random = createRandom(seed, index);
+    const notation = random.oneIn(2) ? 'json' : 'xml';
+    const body = mutateBody(corpus, notation, random);
+    const { path, sender, authorization } = chooseUrl(random);
+    const announced = random.oneIn(40) ? random.pick(['json', 'xml'] as const) : notation;
+    const fields = [
+      'Host: 127.0.0.1',
+      `Authorization: ${authorization}`,
+      `Content-Type: ${random.pick(contentTypes[announced])}`,
+    ];
+    const isTampered = random.oneIn(25);
+    const head = [
+      `${random.oneIn(60) ? random.pick(methods) : 'POST'} ${path} HTTP/1.1`,
+      ...(isTampered ? changeFields(fields, random) : fields),
+      `Content-Length: ${body.length}`,
+    ];
+    return {
+      index,
+      bytes: Buffer.concat([Buffer.from(`${head.join('\r\n')}\r\n\r\n`, 'latin1'), body]),
+      sender: isTampered ? undefined : sender,
+    };
+  };
+}

@@ -1,0 +1,96 @@
+import { type GatewayProcess, gatewayConfig, startGatewayProcess } from '../support/gateway.ts';
+import { openSessionOn, type Session } from '../support/session.ts';
+import { waitUntil } from '../support/wait.ts';
+import type { ServerOptions, XmppServer } from '../support/xmpp-server.ts';
+import { bot } from './requests.ts';
+
+/** What is fuzzed: a server, a gateway, and Bob, to whom most messages go. */
+export interface FuzzSite {
+  readonly server: XmppServer;
+  /** Bob's stanzas; opened again when the server or its XML broke it. */
+  readonly bob: () => Session;
+  readonly gateway: () => GatewayProcess;
+  /** Why something is broken, which no request may bring about; undefined when all is well. */
+  findTrouble(): Promise<string | undefined>;
+  /** Makes everything work again. */
+  mend(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Mutated addresses must not be looked up, let alone dialled. */
+const options = { prosody: {}, ejabberd: { extra: { global: 's2s_access: none\n' } } };
+
+/** No request is refused because of those before: passwords are checked once. */
+const settings = {
+  log: { level: 'warn' },
+  auth: {
+    cache_ms: 86_400_000,
+    throttle: { per_address: 1_000_000, per_user: 1_000_000, window_ms: 60_000 },
+  },
+};
+
+interface Servers {
+  readonly kind: 'prosody' | 'ejabberd';
+  readonly start: (options?: ServerOptions) => Promise<XmppServer>;
+}
+
+/** Starts it all. */
+export async function startFuzzSite({ kind, start }: Servers): Promise<FuzzSite> {
+  const server = await start(options[kind]);
+  await server.register('bob', 'bob-secret');
+  await server.register(bot.username, bot.password);
+  const config = gatewayConfig(server, settings);
+  const openBob = (): Promise<Session> => openSessionOn(server, 'bob', 'bob-secret');
+  let gateway = await startGatewayProcess({ config });
+  let bob = await openBob();
+  let handshakes = await countHandshakes(server, 0);
+
+  const findTrouble = async (): Promise<string | undefined> => {
+    if (!server.isRunning()) return 'the server ended';
+    if (!gateway.isRunning()) return `the gateway ended: ${gateway.output().slice(-1000)}`;
+    if (server.componentHandshakes() !== handshakes) return 'the component stream was closed';
+    if (gateway.output().includes('component stream down')) return 'the gateway lost its stream';
+    const warning = /^.*(?:answer failed|Warning: ).*$/m.exec(gateway.output());
+    if (warning !== null) return `the gateway logged ${warning[0].slice(0, 1000)}`;
+    try {
+      await bob.settle();
+    } catch (error) {
+      return `the recipient's stream broke: ${String(error).slice(0, 1000)}`;
+    }
+    return undefined;
+  };
+  const mend = async (): Promise<void> => {
+    bob.destroy();
+    await gateway.stop();
+    if (!server.isRunning()) await server.resume();
+    gateway = await startGatewayProcess({ config });
+    bob = await openBob();
+    handshakes = await countHandshakes(server, handshakes);
+  };
+  return {
+    server,
+    bob: () => bob,
+    gateway: () => gateway,
+    findTrouble,
+    mend,
+    stop: async () => {
+      bob.destroy();
+      await gateway.stop();
+      await server.stop();
+    },
+  };
+}
+
+/** More than before, and no more to come: ejabberd writes its log a little later. */
+async function countHandshakes(server: XmppServer, before: number): Promise<number> {
+  let seen = before;
+  return waitUntil(
+    () => {
+      const count = server.componentHandshakes();
+      const isSettled = count > before && count === seen;
+      seen = count;
+      return isSettled ? count : undefined;
+    },
+    { label: 'the handshake in the log', stepMs: 200 },
+  );
+}

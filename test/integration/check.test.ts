@@ -1,0 +1,123 @@
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { createCertificates } from '../support/certificates.ts';
+import { check } from '../support/check-command.ts';
+import { startEjabberd } from '../support/ejabberd.ts';
+import { apiPasswordHash, gatewayConfig, startGatewayProcess } from '../support/gateway.ts';
+import { request } from '../support/http.ts';
+import { freePort } from '../support/ports.ts';
+import { createDirectory, removeDirectory } from '../support/processes.ts';
+import { servers } from '../support/servers.ts';
+import { openSessionOn } from '../support/session.ts';
+import type { XmppServer } from '../support/xmpp-server.ts';
+
+const components = [{ domain: 'gateway.example.org', secret: 'component-secret' }];
+const domains = ['example.org', 'bots.example.org'];
+
+describe.each(servers)('check against $kind', ({ start }) => {
+  let server: XmppServer;
+  let directory: string;
+
+  beforeAll(async () => {
+    directory = createDirectory('check-test');
+    server = await start({ components, domains, requireTls: true });
+  });
+  afterAll(async () => {
+    await server?.stop();
+    removeDirectory(directory);
+  });
+
+  const config = (overrides = {}): ReturnType<typeof gatewayConfig> => {
+    const c2s = { security: 'starttls', ca_file: server.caFile };
+    return gatewayConfig(server, { c2s, ...overrides });
+  };
+  /** Code and output of `check`, without what is different each time. */
+  const run = async (settings: object) => {
+    const { code, stdout, stderr } = await check(settings);
+    expect(stderr).toBe('');
+    for (const secret of ['component-secret', apiPasswordHash])
+      expect(stdout).not.toContain(secret);
+    const text = stdout
+      .replace(/configuration: .*/, 'configuration: FILE')
+      .replaceAll(String(server.componentPort), 'COMPONENT')
+      .replaceAll(String(server.c2sPort), 'C2S');
+    return { code, text };
+  };
+  const lines = {
+    configuration: 'ok     configuration: FILE\n',
+    component:
+      'ok     component gateway.example.org at 127.0.0.1:COMPONENT: connected and trusted for example.org, bots.example.org\n',
+    c2s: [
+      'ok     password checks for example.org at 127.0.0.1:C2S (starttls)\n',
+      'ok     password checks for bots.example.org at 127.0.0.1:C2S (starttls)\n',
+    ].join(''),
+  };
+
+  test('where all is right it says so and ends with 0', async () => {
+    const port = await freePort();
+    const { code, text } = await run(config({ http: { port } }));
+    const http = `ok     HTTP at 127.0.0.1:${port}: free to listen\n`;
+    expect(text).toBe(`${lines.configuration}${http}${lines.component}${lines.c2s}`);
+    expect(code).toBe(0);
+  });
+
+  test('beside a running gateway it leaves the component stream alone', async () => {
+    const gateway = await startGatewayProcess({ config: config() });
+    onTestFinished(async () => void (await gateway.stop()));
+    const { code, text } = await run(config({ http: { port: gateway.port } }));
+    const said = [
+      `FAILED HTTP at 127.0.0.1:${gateway.port}: listen EADDRINUSE: address already in use 127.0.0.1:${gateway.port}\n`,
+      '       If it is the gateway that listens there, ask its /readyz, or stop it first. Else correct http.port.\n',
+      'FAILED component gateway.example.org at 127.0.0.1:COMPONENT: not tried, so as not to disturb a running gateway\n',
+    ].join('');
+    expect(text).toBe(`${lines.configuration}${said}${lines.c2s}`);
+    expect(code).toBe(1);
+    expect((await request(`${gateway.url}/readyz`)).status).toBe(200);
+    const streams = gateway
+      .logLines()
+      .filter(({ msg }) => String(msg).startsWith('component stream'));
+    expect(streams).toHaveLength(1);
+  });
+
+  test('where nothing listens it names the error and the keys to look at', async () => {
+    const [port, c2sPort] = [await freePort(), await freePort()];
+    const c2s = { port: c2sPort, security: 'starttls' };
+    const { code, text } = await run(config({ component: { port }, c2s }));
+    expect(text).toContain(
+      `FAILED component gateway.example.org at 127.0.0.1:${port}: connect ECONNREFUSED 127.0.0.1:${port}
+       Is the XMPP server running, and does it listen for components there?
+FAILED password checks for example.org at 127.0.0.1:${c2sPort} (starttls): The XMPP server cannot be reached: connect ECONNREFUSED 127.0.0.1:${c2sPort}
+FAILED password checks for bots.example.org at 127.0.0.1:${c2sPort} (starttls): The XMPP server cannot be reached: connect ECONNREFUSED 127.0.0.1:${c2sPort}
+
+       Compare with the server's listener for clients:
+
+         c2s.host, c2s.port  where it listens
+`,
+    );
+    expect(code).toBe(1);
+  });
+
+  test('a certificate of an unknown CA is told with its cause', async () => {
+    const { caFile } = await createCertificates(directory, ['example.org']);
+    const { code, text } = await run(config({ c2s: { security: 'starttls', ca_file: caFile } }));
+    expect(text).toContain(lines.component);
+    expect(text).toMatch(
+      /^FAILED password checks for example\.org at .*: TLS with the XMPP server of example\.org failed \(\w+\): .*certificate.*\nFAILED password checks for bots\.example\.org .*\n\n.*\n\n(.*\n)*? {9}c2s\.ca_file {9}the CA/m,
+    );
+    expect(code).toBe(1);
+  });
+});
+
+test('a ban by mod_fail2ban of ejabberd is told with its remedy', async () => {
+  const server = await startEjabberd({ extra: { modules: ['mod_fail2ban: {}'] } });
+  onTestFinished(server.stop);
+  for (let failures = 0; failures < 20; failures += 1) {
+    await expect(openSessionOn(server, 'bob', 'wrong')).rejects.toThrow(
+      /not-authorized|policy-violation/,
+    );
+  }
+  const { code, stdout } = await check(gatewayConfig(server));
+  expect(stdout).toMatch(
+    /^FAILED password checks for .*policy-violation.*\n\n {7}If it is ejabberd [^]* {11}access: trusted_network\n/m,
+  );
+  expect(code).toBe(1);
+});

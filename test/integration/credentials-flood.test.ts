@@ -1,0 +1,219 @@
+import { Agent } from 'node:http';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { type FaultProxy, startProxy } from '../support/fault-proxy.ts';
+import {
+  apiAccount,
+  type GatewayProcess,
+  gatewayConfig,
+  startGatewayProcess,
+} from '../support/gateway.ts';
+import { type HttpAnswer, post } from '../support/http.ts';
+import { servers } from '../support/servers.ts';
+import { waitUntil } from '../support/wait.ts';
+import type { XmppServer } from '../support/xmpp-server.ts';
+
+const messages = '/api/1.0/xmppdomains/example.org/gateway/messages';
+const body = '{"to": "bob@example.org", "body": "hello"}';
+
+interface Attempt {
+  readonly user: string;
+  readonly password: string;
+  /** Posts to the URL of the API accounts. */
+  readonly isApi?: boolean;
+  /** The client's, in 127.0.0.0/8; default 127.0.0.1. */
+  readonly address?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+const agents = new Map<string, Agent>();
+function agentAt(address: string): Agent {
+  const known = agents.get(address);
+  if (known !== undefined) return known;
+  const agent = new Agent({ localAddress: address, keepAlive: true });
+  agents.set(address, agent);
+  return agent;
+}
+afterAll(() => {
+  for (const agent of agents.values()) agent.destroy();
+});
+
+const statusCounts = (answers: readonly HttpAnswer[]): Record<number, number> => {
+  const counts: Record<number, number> = {};
+  for (const { status } of answers) counts[status] = (counts[status] ?? 0) + 1;
+  return counts;
+};
+
+function percentile(times: readonly number[], part: number): number {
+  return times.toSorted((a, b) => a - b)[Math.floor(times.length * part)] ?? Number.NaN;
+}
+
+describe.each(servers)('a flood of logins on $kind', ({ start }) => {
+  let server: XmppServer;
+  let proxy: FaultProxy;
+  let gateway: GatewayProcess | undefined;
+
+  beforeAll(async () => {
+    server = await start();
+    for (const user of ['bob', 'bot', 'carol']) await server.register(user, `${user}-secret`);
+    proxy = await startProxy(server.c2sPort);
+  });
+  afterAll(async () => {
+    await proxy?.stop();
+    await server?.stop();
+  });
+  afterEach(() => gateway?.stop());
+
+  /** A gateway that has counted nothing yet and whose password checks go through the proxy. */
+  async function startGateway(auth: object = {}): Promise<void> {
+    const config = { auth, c2s: { port: proxy.port } };
+    gateway = await startGatewayProcess({ config: gatewayConfig(server, config) });
+  }
+  const logIn = ({ user, password, isApi = false, address = '127.0.0.1', headers = {} }: Attempt) =>
+    post(`${gateway?.url}${messages}${isApi ? '/alice' : ''}`, {
+      auth: [user, password],
+      agent: agentAt(address),
+      headers,
+      body,
+    });
+  const rightUser: Attempt = { user: 'bot', password: 'bot-secret' };
+  const rightAccount: Attempt = {
+    user: apiAccount.username,
+    password: apiAccount.password,
+    isApi: true,
+  };
+
+  test('from one address stays within per_address, over both URLs together', async () => {
+    await startGateway();
+    const before = proxy.accepted;
+    const guesses = Array.from({ length: 300 }, (_, index) =>
+      logIn({
+        user: `user-${index % 100}`,
+        password: `guess-${index}`,
+        isApi: index % 3 === 0,
+        // Nobody has made us trust this peer.
+        headers: { 'x-forwarded-for': `192.0.2.${index % 250}` },
+      }),
+    );
+    const answers = await Promise.all(guesses);
+    expect(statusCounts(answers)).toEqual({ 401: 30, 429: 270 });
+    expect(proxy.accepted - before).toBeLessThanOrEqual(30);
+    for (const { headers } of answers.filter(({ status }) => status === 429)) {
+      expect(Number(headers['retry-after'])).toBeGreaterThan(0);
+      expect(Number(headers['retry-after'])).toBeLessThanOrEqual(60);
+    }
+    const failures = gateway?.logLines().filter(({ msg }) => msg === 'login failed') ?? [];
+    expect(new Set(failures.map(({ address }) => address))).toEqual(new Set(['127.0.0.1']));
+    // Others are not meant.
+    expect((await logIn({ ...rightUser, address: '127.0.0.2' })).status).toBe(200);
+  });
+
+  test('on one user, from many addresses, stays within per_user', async () => {
+    await startGateway();
+    const before = proxy.accepted;
+    const answers = await Promise.all(
+      Array.from({ length: 200 }, (_, index) =>
+        logIn({
+          user: ['carol', 'CAROL', 'carol@example.org'][index % 3] ?? '',
+          password: `guess-${index}`,
+          address: `127.0.1.${index % 40}`,
+        }),
+      ),
+    );
+    expect(statusCounts(answers)).toEqual({ 401: 10, 429: 190 });
+    expect(proxy.accepted - before).toBe(10);
+  });
+
+  test('that goes on does not lock the user out elsewhere for more than one window', async () => {
+    const window_ms = 2000;
+    await startGateway({ throttle: { per_address: 1_000_000, per_user: 3, window_ms } });
+    const state = { isOver: false, lastStatus: 0 };
+    const attack = async (): Promise<void> => {
+      while (!state.isOver) {
+        const { status } = await logIn({ user: 'carol', password: 'x', address: '127.0.0.3' });
+        state.lastStatus = status;
+      }
+    };
+    const attacks = [attack(), attack(), attack()];
+    try {
+      await waitUntil(() => state.lastStatus === 429, { label: 'carol to be locked' });
+      const carol = { user: 'carol', password: 'carol-secret', address: '127.0.0.4' };
+      const locked = await logIn(carol);
+      expect(locked.status).toBe(429);
+      expect(Number(locked.headers['retry-after'])).toBeLessThanOrEqual(window_ms / 1000);
+      // Right, but without the permission.
+      await waitUntil(async () => (await logIn(carol)).status === 403, {
+        label: 'carol to get in',
+        timeoutMs: 2 * window_ms,
+      });
+    } finally {
+      state.isOver = true;
+      await Promise.all(attacks);
+    }
+  });
+
+  test('makes at most 16 connections at once, and each is answered', async () => {
+    await startGateway();
+    const before = proxy.accepted;
+    await proxy.setMode('half-open');
+    const logins = Array.from({ length: 60 }, (_, index) =>
+      logIn({ user: `user-${index}`, password: 'guess', address: `127.0.2.${index}` }),
+    );
+    await waitUntil(() => proxy.connections === 16, { label: '16 connections' });
+    // All the others have been read by then: they came before it.
+    expect((await logIn(rightAccount)).status).toBe(200);
+    expect(proxy.connections).toBe(16);
+    expect(proxy.accepted - before).toBe(16);
+    await proxy.setMode('forward');
+    expect(statusCounts(await Promise.all(logins))).toEqual({ 401: 60 });
+    expect(proxy.accepted - before).toBe(60);
+  });
+
+  test('is refused no sooner where there is no such user', async () => {
+    await startGateway({ throttle: { per_address: 1000, per_user: 1000 } });
+    const users = ['nobody', 'carol', apiAccount.username, 'no-account'];
+    for (const [index, user] of users.entries()) {
+      const startedMs = performance.now();
+      expect((await logIn({ user, password: 'guess', isApi: index > 1 })).status).toBe(401);
+      expect(performance.now() - startedMs, user).toBeGreaterThan(95);
+    }
+  });
+
+  test('leaves those unharmed who are remembered', async () => {
+    await startGateway();
+    const measure = async (rounds: number): Promise<number[]> => {
+      const times: number[] = [];
+      for (let round = 0; round < rounds; round += 1) {
+        const startedMs = performance.now();
+        const answer = await logIn(round % 2 === 0 ? rightUser : rightAccount);
+        times.push(performance.now() - startedMs);
+        expect(answer.status, answer.body).toBe(200);
+      }
+      return times;
+    };
+    await measure(20);
+    const quiet = await measure(100);
+    let isOver = false;
+    let refused = 0;
+    const flood = async (_: unknown, index: number): Promise<void> => {
+      for (let count = 0; !isOver; count += 1) {
+        const user = `user-${index}-${count}`;
+        // Of many addresses, so that passwords are checked all the time.
+        const address = `127.${1 + index}.${Math.floor(count / 25)}.1`;
+        await logIn({ user, password: 'guess', address, isApi: index % 2 === 0 });
+        refused += 1;
+      }
+    };
+    const floods = Array.from({ length: 16 }, flood);
+    await waitUntil(() => refused > 50, { label: 'the flood' });
+    const flooded = await measure(100);
+    isOver = true;
+    await Promise.all(floods);
+    const figures = [quiet, flooded].map((times) => percentile(times, 0.99));
+    if (process.env['FIGURES'] !== undefined) {
+      const medians = [quiet, flooded].map((times) => percentile(times, 0.5));
+      console.log(`${server.kind}: p50 ${medians.join(' → ')}, p99 ${figures.join(' → ')} ms`);
+    }
+    // An order of magnitude: a check of a password before each would be more.
+    expect(figures[1]).toBeLessThan(10 * (figures[0] ?? 0) + 100);
+  });
+});

@@ -1,0 +1,93 @@
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { stringify } from 'yaml';
+import { runCommand } from '../support/gateway.ts';
+import { createDirectory, removeDirectory } from '../support/processes.ts';
+
+describe('what cannot be run ends with a code and a sentence', () => {
+  let directory: string;
+  beforeAll(() => {
+    directory = createDirectory('lifecycle');
+  });
+  afterAll(() => removeDirectory(directory));
+
+  const write = (name: string, text: string): string => {
+    const file = join(directory, name);
+    writeFileSync(file, text, { mode: 0o600 });
+    return file;
+  };
+
+  test.each([
+    [[], '--config FILE is missing'],
+    [['frobnicate'], 'unknown command "frobnicate"'],
+    [['serve', '--konfig', 'a.yaml'], "Unknown option '--konfig'"],
+    [['hash-password', '--config=a.yaml', 'secret'], 'unexpected argument "secret"'],
+  ])('64, wrong usage: %j', async (args, sentence) => {
+    const { code, stdout, stderr } = await runCommand(args);
+    expect({ code, stdout }).toEqual({ code: 64, stdout: '' });
+    expect(stderr).toMatch(/^xmpp-message-gateway: .*\n\nUsage:\n(.*\n)+$/);
+    expect(stderr.split('\n')[0]).toBe(`xmpp-message-gateway: ${sentence}`);
+  });
+
+  test.each(['serve', 'check'])(
+    '78, faulty configuration, all faults at once: %s',
+    async (name) => {
+      const file = write(
+        'faulty.yaml',
+        `component: { domain: gateway.example.org, secret_file: missing.secret, prot: 5347 }
+domains: []
+http: { port: 99999 }
+api_accounts: [{ username: alerts, password_hash: plain-text-password, domains: [example.org] }]
+`,
+      );
+      const { code, stdout, stderr } = await runCommand([name, '--config', file]);
+      expect({ code, stdout }).toEqual({ code: 78, stdout: '' });
+      expect(stderr.replaceAll(file, 'F').split('\n').toSorted()).toEqual([
+        '',
+        'F:1: component.prot: expected a known key (did you mean port?), got an unknown one',
+        'F:1: component.secret_file: expected a file that can be read, got "missing.secret" (ENOENT: no such file or directory)',
+        'F:2: domains: expected at least one domain, got an empty list',
+        'F:3: http.port: expected an integer from 1 to 65535, got 99999',
+        'F:4: api_accounts[0].password_hash: expected a hash made by the hash-password command, such as $scrypt$ln=14,r=8,p=1$…$…, got <secret>',
+      ]);
+    },
+  );
+
+  test.each([
+    ['absent.yaml', 'ENOENT: no such file or directory'],
+    ['.', 'EISDIR: illegal operation on a directory'],
+  ])('78, no configuration: %s', async (name, reason) => {
+    const file = join(directory, name);
+    const { code, stdout, stderr } = await runCommand(['--config', file]);
+    expect({ code, stdout, stderr }).toEqual({
+      code: 78,
+      stdout: '',
+      stderr: `${file}: expected a configuration file that can be read, got ${reason}\n`,
+    });
+  });
+
+  test('1, a port that somebody else has', async () => {
+    const holder = createServer().listen(0, '127.0.0.1');
+    await once(holder, 'listening');
+    const { port } = holder.address() as AddressInfo;
+    const file = write(
+      'taken.yaml',
+      stringify({
+        component: { domain: 'gateway.example.org', secret: 'secret' },
+        domains: ['example.org'],
+        http: { port },
+      }),
+    );
+    const { code, stderr } = await runCommand(['serve', '--config', file]);
+    holder.close();
+    expect(code).toBe(1);
+    expect(stderr).toBe(
+      `xmpp-message-gateway: HTTP at 127.0.0.1:${port}: listen EADDRINUSE: address already in use 127.0.0.1:${port}
+If it is the gateway that listens there, ask its /readyz, or stop it first. Else correct http.port.
+`,
+    );
+  });
+});

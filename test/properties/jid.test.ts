@@ -1,0 +1,40 @@
+import * as fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { isSameAddress, type Jid, JidError, parseJid } from '../../src/core/jid.ts';
+import { anyAddress } from './text-arbitrary.ts';
+
+function read(text: string): Jid | undefined {
+  try {
+    return parseJid(text);
+  } catch (error) {
+    if (error instanceof JidError) return undefined;
+    throw error;
+  }
+}
+
+/** Prepared once, an address does not change any more, nor do its parts trade places. */
+function check(text: string): void {
+  const jid = read(text);
+  if (jid === undefined) return;
+  const again = parseJid(String(jid));
+  expect(String(again)).toBe(String(jid));
+  expect([again.local, again.domain, again.resource]).toEqual([
+    jid.local,
+    jid.domain,
+    jid.resource,
+  ]);
+  expect(isSameAddress(jid, text)).toBe(true);
+  expect(/[\p{Cc}\p{Cs}]/u.test(String(jid))).toBe(false);
+}
+
+test('preparing an address twice is preparing it once', () => {
+  fc.assert(fc.property(anyAddress, check), { numRuns: 5000 });
+});
+
+test('so it is with every character, in each part and beside others', () => {
+  for (let code = 0; code <= 0x10ffff; code += code < 0x3000 ? 1 : 37) {
+    const character = String.fromCodePoint(code);
+    check(`${character}@example.org`);
+    check(`a${character}\u0301@${character}x.example/${character}`);
+  }
+});

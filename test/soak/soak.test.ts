@@ -1,0 +1,13 @@
+import { expect, test } from 'vitest';
+import { servers } from '../support/servers.ts';
+import { soak } from './soak.ts';
+
+// Too short to say anything about memory: that is what `npm run soak` is for.
+test.each(servers)('thousands of requests leave nothing behind on $kind', async (program) => {
+  const options = { warmUp: 1000, requests: 3000, concurrency: 64 };
+  const { before, after, ...report } = await soak(program, options);
+  expect(report).toMatchObject({ unexpected: [], warnings: [], delivered: 2850 });
+  expect(after.timers).toBeLessThanOrEqual(before.timers);
+  expect(after.sockets).toBeLessThanOrEqual(before.sockets);
+  expect(after.descriptors).toBeLessThanOrEqual(before.descriptors);
+});

@@ -1,0 +1,171 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
+import { pino } from 'pino';
+import { afterEach, expect, test } from 'vitest';
+import { Secret } from '../../../src/core/secret.ts';
+import { createComponentStream } from '../../../src/xmpp/component-stream.ts';
+import { answerHonestly, startComponentServer } from '../../support/component-server.ts';
+import { waitUntil } from '../../support/wait.ts';
+
+type Script = Parameters<typeof startComponentServer>[0];
+
+const cleanUps: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0).toReversed()) await cleanUp();
+});
+
+/** A stream to that port; `lines` are those of its log. */
+function open(port: number) {
+  const lines: Record<string, unknown>[] = [];
+  const stream = createComponentStream({
+    address: {
+      host: '127.0.0.1',
+      port,
+      domain: 'gateway.example.org',
+      secret: new Secret('component-secret'),
+    },
+    domains: ['example.org', 'example.net'],
+    log: pino({ level: 'debug' }, { write: (line) => lines.push(JSON.parse(line)) }),
+    events: { onReady: () => {}, onStanza: () => {}, onDrain: () => {}, onClose: () => {} },
+  });
+  stream.start();
+  return { stream, lines };
+}
+
+/** A stream to a server that follows the script. */
+async function connect(script: Script) {
+  const server = await startComponentServer(script);
+  const { stream, lines } = open(server.port);
+  cleanUps.push(server.stop, stream.stop);
+  const down = (count = 1): Promise<Record<string, unknown>[]> =>
+    waitUntil(
+      () => {
+        const told = lines.filter(({ msg }) => msg === 'component stream down');
+        return told.length >= count ? told : undefined;
+      },
+      { label: `"component stream down", ${count} times` },
+    );
+  return { server, stream, lines, down };
+}
+
+const domainOf = (address = ''): string => address.replace(/^.*@/, '');
+
+test('it is ready once every domain has proven itself', async () => {
+  let letGo: (() => void) | undefined;
+  const { stream, lines } = await connect((received, kind, peer) => {
+    const isLast = kind === 'ping' && received.root.attributes['to'] === 'example.net';
+    if (isLast) letGo = () => answerHonestly(received, kind, peer);
+    else answerHonestly(received, kind, peer);
+  });
+  expect(stream.readiness()).toEqual({
+    ready: false,
+    reason: 'the component stream is being opened',
+  });
+  const answer = await waitUntil(() => letGo, { label: 'the last ping' });
+  expect(stream.readiness().ready).toBe(false);
+  answer();
+  await waitUntil(() => stream.readiness().ready, { label: 'a ready stream' });
+  expect(lines).toMatchObject([
+    { level: 30, component: 'gateway.example.org', domains: ['example.org', 'example.net'] },
+  ]);
+});
+
+test('a probe that another connection got is told as such', async () => {
+  // ejabberd hands each stanza to any connection of the component domain.
+  const { stream, down } = await connect((received, kind, peer) => {
+    const isTaken =
+      kind === 'probe' && domainOf(received.root.attributes['from']) === 'example.net';
+    if (!isTaken) answerHonestly(received, kind, peer);
+  });
+  const [line] = await down();
+  expect(line?.['reason']).toBe(
+    "a probe from example.net to the component did not come back within 3000 ms: another connection gets the component's stanzas, or the XMPP server is slow",
+  );
+  expect(line?.['advice']).toMatch(
+    /^Make sure that nothing else is connected as gateway\.example\.org, and that on ejabberd no other component uses the listener/,
+  );
+  expect(stream.readiness()).toEqual({ ready: false, reason: line?.['reason'] });
+});
+
+test('a ping without an answer is told with its domain', async () => {
+  const { down } = await connect((received, kind, peer) => {
+    if (received.root.attributes['to'] !== 'example.net') answerHonestly(received, kind, peer);
+  });
+  const [line] = await down();
+  expect(line?.['reason']).toMatch(
+    /^the domain example\.net did not answer a ping within 3000 ms:/,
+  );
+  expect(line?.['advice']).toMatch(
+    /^Make sure that the server hosts example\.net and answers pings there/,
+  );
+});
+
+test('a reason is told once, until another one comes', async () => {
+  let isHosted = false;
+  const { server, down } = await connect((received, kind, peer) => {
+    if (kind === 'ping' && !isHosted) peer.reset();
+    else answerHonestly(received, kind, peer);
+  });
+  const told = await down(3);
+  expect(told.slice(0, 3).map(({ level }) => level)).toEqual([40, 20, 20]);
+  expect(new Set(told.map(({ reason }) => reason)).size).toBe(1);
+  isHosted = true;
+  await waitUntil(() => server.handshakes > 3, { label: 'another handshake' });
+});
+
+test('what was ready and is lost says so, and comes back', async () => {
+  let reset = (): void => {};
+  const { server, stream, down, lines } = await connect((received, kind, peer) => {
+    reset = peer.reset;
+    answerHonestly(received, kind, peer);
+  });
+  await waitUntil(() => stream.readiness().ready, { label: 'a ready stream' });
+  reset();
+  const [line] = await down();
+  expect(line).toMatchObject({
+    level: 40,
+    reason: expect.stringMatching(/^the component stream was lost: ./),
+  });
+  await waitUntil(() => stream.readiness().ready && server.handshakes === 2, {
+    label: 'a second stream',
+  });
+  expect(lines.map(({ msg }) => msg)).toEqual([
+    'component stream ready',
+    'component stream down',
+    'component stream ready',
+  ]);
+});
+
+test('a stopped stream stays closed', async () => {
+  const { server, stream, lines } = await connect(answerHonestly);
+  await waitUntil(() => stream.readiness().ready, { label: 'a ready stream' });
+  await stream.stop();
+  expect(stream.readiness().ready).toBe(false);
+  expect(server.handshakes).toBe(1);
+  expect(lines.map(({ msg }) => msg)).toEqual(['component stream ready']);
+});
+
+test.each([
+  ['stream header', '', '<stream:stream '],
+  [
+    'handshake',
+    "<stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams' id='1' from='gateway.example.org'>",
+    '</handshake>',
+  ],
+])('stopped while its %s is unanswered, it just hangs up', async (_, answer, expected) => {
+  let received = '';
+  const server = createServer((socket) => {
+    socket.on('data', (chunk) => {
+      received += String(chunk);
+    });
+    socket.write(answer);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { stream, lines } = open((server.address() as AddressInfo).port);
+  await waitUntil(() => received.includes(expected), { label: expected });
+  await stream.stop();
+  server.close();
+  await once(server, 'close');
+  expect(received).not.toContain('</stream:stream>');
+  expect(lines).toEqual([]);
+});
