@@ -10,6 +10,8 @@ import { createComponentStream } from './xmpp/component-stream.ts';
 import { createDelivery } from './xmpp/delivery.ts';
 import { createDispatch } from './xmpp/dispatch.ts';
 import { createRemoteConfirmation } from './xmpp/remote-confirmation.ts';
+import { createRoomHosts } from './xmpp/room-hosts.ts';
+import { createRooms } from './xmpp/rooms.ts';
 import { createPasswordCheck } from './xmpp/sasl.ts';
 
 /** One component stream and one HTTP listener. */
@@ -36,6 +38,14 @@ export function createGateway(config: Config, log: Logger): Gateway {
     barrierDomain,
   });
   const remote = createRemoteConfirmation({ timeoutMs: deliveryConfig.remoteConfirmMs, log });
+  const roomHosts = createRoomHosts({ component: component.domain, barrierDomain });
+  const rooms = createRooms({
+    ...deliveryConfig,
+    ...config.rooms,
+    component: component.domain,
+    limits,
+    deliver: delivery.deliver,
+  });
   const stream = createComponentStream({
     address: component,
     served: { domains, mode: deliveryConfig.mode },
@@ -44,18 +54,34 @@ export function createGateway(config: Config, log: Logger): Gateway {
       onReady: (connection) => {
         delivery.attach(connection);
         remote.attach(connection);
+        roomHosts.attach(connection);
+        rooms.attach(connection);
       },
       onStanza: (stanza) => {
-        if (!delivery.handleStanza(stanza)) remote.handleStanza(stanza);
+        if (delivery.handleStanza(stanza)) return;
+        remote.handleStanza(stanza);
+        roomHosts.handleStanza(stanza);
+        rooms.handleStanza(stanza);
       },
+      answerRequest: rooms.answerRequest,
       onDrain: delivery.handleDrain,
       onClose: (failure) => {
         delivery.detach(failure);
         remote.detach();
+        roomHosts.detach();
+        rooms.detach(failure);
       },
     },
   });
-  const dispatch = createDispatch({ domains, limits, formOf: stream.formOf, delivery, remote });
+  const dispatch = createDispatch({
+    domains,
+    limits,
+    formOf: stream.formOf,
+    delivery,
+    remote,
+    roomHosts,
+    rooms,
+  });
   const login = {
     cacheMs: config.auth.cacheMs,
     throttle: createThrottle(config.auth.throttle),
@@ -93,6 +119,7 @@ export function createGateway(config: Config, log: Logger): Gateway {
     },
     stop: async () => {
       await listener.stop(deliveryConfig.confirmTimeoutMs);
+      rooms.leave();
       await stream.stop();
     },
     reload: (next) => {

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import type { Element } from 'ltx';
-import { GatewayError } from '../core/errors.ts';
 import { isSameAddress } from '../core/jid.ts';
 import type { Stanza } from '../core/message.ts';
 import { readBounce } from './bounce.ts';
@@ -8,6 +7,7 @@ import type { ComponentConnection } from './component-connection.ts';
 import { createInFlight, type Entry } from './in-flight.ts';
 import { buildPing } from './iq.ts';
 import { type StreamFailure, unreachable } from './stream-failure.ts';
+import { overloaded, unavailable, unknown } from './undelivered.ts';
 
 /** Confirmed delivery over whichever component stream is attached. */
 export interface Delivery {
@@ -222,27 +222,4 @@ function settle(entry: Entry, error?: Error): void {
     entry.isSettled = true;
     entry.settle(error);
   }
-}
-
-function unavailable(reason: string): GatewayError {
-  return new GatewayError(
-    'xmpp-unavailable',
-    `Nothing was sent: ${reason}. Send the message again later.`,
-    { retryAfterSeconds: 2 },
-  );
-}
-
-function overloaded(): GatewayError {
-  return new GatewayError(
-    'overloaded',
-    'Nothing was sent: too many messages are in flight. Send the message again later.',
-    { retryAfterSeconds: 1 },
-  );
-}
-
-function unknown(reason: string): GatewayError {
-  return new GatewayError(
-    'delivery-unknown',
-    `The message was written, but its fate is unknown: ${reason}. It may have arrived.`,
-  );
 }
