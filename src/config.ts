@@ -54,6 +54,11 @@ export interface Config {
     readonly mode: Mode | 'auto';
     readonly remoteConfirmMs: number;
   };
+  readonly rooms: {
+    readonly idleMs: number;
+    /** By the bare JID of the room. */
+    readonly passwords: Readonly<Record<string, Secret>>;
+  };
   readonly auth: {
     readonly cacheMs: number;
     readonly timeoutMs: number;
@@ -100,7 +105,7 @@ function sortByLine(faults: readonly ConfigFault[]): ConfigFault[] {
 }
 
 function buildConfig(values: ConfigValues, files: ConfigFiles, folder: string): Config {
-  const { component, domains, c2s, http, permissions, delivery, auth, limits, log } = values;
+  const { component, domains, c2s, http, permissions, delivery, rooms, auth, limits, log } = values;
   return {
     component: {
       domain: component.domain,
@@ -141,6 +146,12 @@ function buildConfig(values: ConfigValues, files: ConfigFiles, folder: string): 
       maxInFlightBytes: delivery.max_in_flight_bytes,
       mode: delivery.mode,
       remoteConfirmMs: delivery.remote_confirm_ms,
+    },
+    rooms: {
+      idleMs: rooms.idle_ms,
+      passwords: Object.fromEntries(
+        Object.entries(rooms.passwords).map(([room, password]) => [room, new Secret(password)]),
+      ),
     },
     auth: {
       cacheMs: auth.cache_ms,

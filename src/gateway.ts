@@ -11,11 +11,8 @@ import { createApp } from './http/app.ts';
 import { createListener } from './http/listener.ts';
 import { createMetricsListener } from './http/metrics-listener.ts';
 import { createMetrics } from './metrics.ts';
-import { createComponentStream } from './xmpp/component-stream.ts';
-import { createDelivery } from './xmpp/delivery.ts';
-import { createDispatch } from './xmpp/dispatch.ts';
-import { createRemoteConfirmation } from './xmpp/remote-confirmation.ts';
 import { createPasswordCheck } from './xmpp/sasl.ts';
+import { createSending } from './xmpp/sending.ts';
 
 /** One component stream and one HTTP listener. */
 export interface Gateway {
@@ -40,48 +37,24 @@ const settleMs = 1500;
 /** Composes the parts; the one place where they meet. `grants` are those of the state file. */
 export function createGateway(config: Config, log: Logger, grants: Grants | undefined): Gateway {
   const { component, domains, delivery: deliveryConfig, limits } = config;
-  const [barrierDomain = component.domain] = domains;
   const metrics = createMetrics();
-  const delivery = createDelivery({
-    ...deliveryConfig,
-    onBarrier: metrics.observeBarrier,
-    componentDomain: component.domain,
-    barrierDomain,
-  });
-  const remote = createRemoteConfirmation({
-    timeoutMs: deliveryConfig.remoteConfirmMs,
+  const sending = createSending({
+    component,
+    domains,
+    mode: deliveryConfig.mode,
+    limits,
+    delivery: deliveryConfig,
+    rooms: config.rooms,
     log,
-    onLateBounce: metrics.observeLateBounce,
+    observer: metrics,
   });
-  metrics.watchInFlight(delivery.inFlight);
-  const stream = createComponentStream({
-    address: component,
-    served: { domains, mode: deliveryConfig.mode },
-    log,
-    events: {
-      onReady: (connection) => {
-        delivery.attach(connection);
-        remote.attach(connection);
-        metrics.observeStream(true);
-      },
-      onStanza: (stanza) => {
-        if (!delivery.handleStanza(stanza)) remote.handleStanza(stanza);
-      },
-      onDrain: delivery.handleDrain,
-      onClose: (failure) => {
-        delivery.detach(failure);
-        remote.detach();
-        metrics.observeStream(false);
-      },
-    },
-  });
-  const dispatch = createDispatch({ domains, limits, formOf: stream.formOf, delivery, remote });
+  metrics.watchInFlight(sending.inFlight);
   const login = {
     cacheMs: config.auth.cacheMs,
     throttle: createThrottle(config.auth.throttle),
     refusalStepMs,
     onFailure: (failure: object) => log.warn(failure, 'login failed'),
-    onResult: metrics.observeLogin,
+    onResult: metrics.onLogin,
   };
   const permissions = createPermissions(config.permissions.xmppgateway, grants);
   const users = createUsers({
@@ -105,10 +78,10 @@ export function createGateway(config: Config, log: Logger, grants: Grants | unde
     users,
     apiAccounts,
     permissions,
-    buildStanza: dispatch.buildStanza,
-    deliver: metrics.measureDelivery(dispatch.deliver),
-    readiness: stream.readiness,
-    observeRequest: metrics.observeRequest,
+    buildStanza: sending.buildStanza,
+    deliver: metrics.measureDelivery(sending.deliver),
+    readiness: sending.readiness,
+    observeRequest: metrics.onRequest,
   });
   const listener = createListener(app, config.http);
   const metricsListener =
@@ -118,14 +91,14 @@ export function createGateway(config: Config, log: Logger, grants: Grants | unde
     start: async () => {
       await metricsListener?.start();
       const port = await listener.start();
-      stream.start();
+      sending.start();
       grants?.watch((error) => log.error({ err: error }, 'grants not read: the old ones stay'));
       return port;
     },
     stop: async () => {
       grants?.stop();
       await listener.stop(deliveryConfig.confirmTimeoutMs + settleMs);
-      await stream.stop();
+      await sending.stop();
       await metricsListener?.stop();
     },
     reload: (next) => {
@@ -136,6 +109,6 @@ export function createGateway(config: Config, log: Logger, grants: Grants | unde
       listener.renewCertificate(tls);
       log.info({ validTo: new X509Certificate(tls.cert).validTo }, 'certificate reloaded');
     },
-    readiness: stream.readiness,
+    readiness: sending.readiness,
   };
 }

@@ -8,15 +8,20 @@ import type { PasswordCheck } from './core/password-check.ts';
 export interface Metrics {
   /** All of it in the text format of Prometheus. */
   read(): Promise<{ readonly contentType: string; readonly text: string }>;
-  observeRequest(endpoint: string, code: string, seconds: number): void;
-  observeLogin(result: LoginResult): void;
-  observeBarrier(seconds: number): void;
-  observeStream(isReady: boolean): void;
-  observeLateBounce(): void;
+  onRequest(endpoint: string, code: string, seconds: number): void;
+  onLogin(result: LoginResult): void;
+  onBarrier(seconds: number): void;
+  onStream(isReady: boolean): void;
+  onLateBounce(): void;
   measureDelivery(deliver: Deliver): Deliver;
   measurePasswordCheck(check: PasswordCheck): PasswordCheck;
   /** Tells where to read what is in flight. */
-  watchInFlight(read: () => { readonly count: number; readonly bytes: number }): void;
+  watchInFlight(read: () => InFlight): void;
+}
+
+interface InFlight {
+  readonly count: number;
+  readonly bytes: number;
 }
 
 const prefix = 'xmpp_message_gateway_';
@@ -63,30 +68,27 @@ export function createMetrics(): Metrics {
   const checkSeconds = histogram('password_check_duration_seconds', 'Time of such a check.', []);
   const messagesInFlight = gauge('in_flight_messages', 'Messages whose fate is not known yet.');
   const bytesInFlight = gauge('in_flight_bytes', 'Bytes of those messages.');
-  let readInFlight = (): { readonly count: number; readonly bytes: number } => ({
-    count: 0,
-    bytes: 0,
-  });
+  let readInFlight: (() => InFlight) | undefined;
   collectDefaultMetrics({ register: registry });
 
   return {
     read: async () => {
-      const { count, bytes } = readInFlight();
+      const { count, bytes } = readInFlight?.() ?? { count: 0, bytes: 0 };
       messagesInFlight.set(count);
       bytesInFlight.set(bytes);
       return { contentType: registry.contentType, text: await registry.metrics() };
     },
-    observeRequest: (endpoint, code, seconds) => {
+    onRequest: (endpoint, code, seconds) => {
       requests.inc({ endpoint, code });
       requestSeconds.observe({ endpoint }, seconds);
     },
-    observeLogin: (result) => logins.inc({ result }),
-    observeBarrier: (seconds) => barrierSeconds.observe(seconds),
-    observeStream: (isReady) => {
+    onLogin: (result) => logins.inc({ result }),
+    onBarrier: (seconds) => barrierSeconds.observe(seconds),
+    onStream: (isReady) => {
       streamReady.set(isReady ? 1 : 0);
       if (isReady) streamConnects.inc();
     },
-    observeLateBounce: () => lateBounces.inc(),
+    onLateBounce: () => lateBounces.inc(),
     measureDelivery: (deliver) => async (message) => {
       const startedMs = performance.now();
       let outcome: string = 'confirmed';

@@ -35,7 +35,7 @@ export interface FoundFault {
   readonly got?: (value: unknown) => string;
 }
 
-const secretKeys: readonly PropertyKey[] = ['secret', 'password_hash'];
+const secretKeys: readonly PropertyKey[] = ['secret', 'password_hash', 'passwords'];
 
 function describeFault(file: string, { path, line, expected, got }: ConfigFault): string {
   const place = line === undefined ? file : `${file}:${line}`;
@@ -53,8 +53,7 @@ export function formatPath(path: ConfigPath): string {
 /** Says what stands at the path: a text quoted, a secret never, of mappings and lists only the kind. */
 export function describeValue(path: ConfigPath, value: unknown): string {
   if (value === undefined || value === null) return 'nothing';
-  const last = path.at(-1);
-  if (last !== undefined && secretKeys.includes(last)) return '<secret>';
+  if (path.some((step) => secretKeys.includes(step))) return '<secret>';
   if (typeof value === 'string') return quote(value);
   return typeof value === 'number' || typeof value === 'boolean'
     ? String(value)

@@ -18,6 +18,10 @@ export function readIssue(issue: z.core.$ZodIssue): FoundFault[] {
   if (issue.code === 'invalid_type' && ['object', 'array'].includes(issue.expected)) {
     return [{ path, expected, got: describeKind }];
   }
+  if (issue.code === 'invalid_key') {
+    const key = issue.issues[0]?.message ?? expected;
+    return [{ path, expected: `as key ${key}`, got: () => 'another one' }];
+  }
   return [{ path, expected }];
 }
 

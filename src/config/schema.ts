@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { isPasswordHash } from '../auth/password-hash.ts';
 import { parsePermission } from '../auth/permissions.ts';
 import { parseSenderPattern } from '../auth/sender-pattern.ts';
-import { JidError, parseDomain } from '../core/jid.ts';
+import { JidError, parseDomain, parseJid } from '../core/jid.ts';
 import { modes } from '../core/mode.ts';
 
 // The message of each schema says what is expected; it completes "expected …, got …".
@@ -77,6 +77,13 @@ export const secret = text(
 /** Whom a permission is for. */
 const permission = parsed('a bare JID such as bot@example.org, or *@example.org', parsePermission);
 
+/** A room (XEP-0045), by its normalised address. */
+const room = parsed('the bare JID of a room such as lobby@conference.example.org', (address) => {
+  const jid = parseJid(address);
+  if (jid.local === undefined || jid.resource !== undefined) throw new JidError('not bare');
+  return jid.toString();
+});
+
 /** The name of an API account. */
 const username = text(
   'a name without colons and control characters, not empty',
@@ -144,6 +151,12 @@ export const configSchema = mapping({
     max_in_flight_bytes: bytes(1, 1_073_741_824).default(67_108_864),
     mode: z.enum(['auto', ...modes], { error: `auto, ${modes.join(' or ')}` }).default('auto'),
     remote_confirm_ms: milliseconds(0, 600_000).default(0),
+  }).prefault({}),
+  rooms: mapping({
+    idle_ms: milliseconds(1, 86_400_000).default(600_000),
+    passwords: z
+      .record(room, secret, { error: 'a mapping from the bare JIDs of rooms to their passwords' })
+      .default({}),
   }).prefault({}),
   auth: mapping({
     cache_ms: milliseconds(0, 86_400_000).default(60_000),

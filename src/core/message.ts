@@ -46,7 +46,7 @@ export interface Receipt {
   readonly from: Jid;
   readonly to: Jid;
   readonly mode: Mode;
-  /** Whose server has processed it: at least our own, or the recipient's too. */
+  /** Whose server has processed it: at least our own, or that of the recipient or room too. */
   readonly confirmed: 'server' | 'remote';
 }
 

@@ -16,6 +16,8 @@ export interface ComponentAddress {
 export interface ConnectionEvents {
   readonly onOnline: () => void;
   readonly onStanza: (stanza: Element) => void;
+  /** The answer to a request; undefined when the stanza is none, or is to be refused. */
+  readonly answerRequest: (stanza: Element) => string | undefined;
   readonly onDrain: () => void;
   readonly onClose: (failure: StreamFailure) => void;
 }
@@ -102,7 +104,7 @@ export function openComponentConnection(
     events.onOnline();
   });
   entity.on('stanza', (stanza: Element) => {
-    const answer = buildServiceUnavailable(stanza);
+    const answer = events.answerRequest(stanza) ?? buildServiceUnavailable(stanza);
     if (answer === undefined) {
       events.onStanza(stanza);
     } else if (!isBlocked()) {

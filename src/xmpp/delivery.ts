@@ -4,10 +4,10 @@ import { isSameAddress } from '../core/jid.ts';
 import type { Stanza } from '../core/message.ts';
 import { readBounce } from './bounce.ts';
 import type { ComponentConnection } from './component-connection.ts';
-import { overloaded, unavailable, unknown } from './delivery-refusals.ts';
 import { createInFlight, type Entry } from './in-flight.ts';
 import { buildPing } from './iq.ts';
 import { type StreamFailure, unreachable } from './stream-failure.ts';
+import { overloaded, unavailable, unknown } from './undelivered.ts';
 
 /** Confirmed delivery over whichever component stream is attached. */
 export interface Delivery {

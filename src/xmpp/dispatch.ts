@@ -3,6 +3,8 @@ import { serializeMessage } from '../core/message.ts';
 import type { WireForm } from '../core/mode.ts';
 import type { Delivery } from './delivery.ts';
 import type { RemoteConfirmation } from './remote-confirmation.ts';
+import type { RoomHosts } from './room-hosts.ts';
+import type { Rooms } from './rooms.ts';
 
 /** Sends messages in the form that their sender's domain wants at that moment. */
 export interface Dispatch {
@@ -18,21 +20,58 @@ export function createDispatch(options: {
   readonly formOf: (domain: string) => WireForm;
   readonly delivery: Delivery;
   readonly remote: RemoteConfirmation;
+  readonly roomHosts: RoomHosts;
+  readonly rooms: Rooms;
 }): Dispatch {
-  const { limits, formOf, delivery, remote } = options;
+  const { limits, formOf, delivery, remote, roomHosts, rooms } = options;
   const local = new Set(options.domains);
+
+  // What else has the type groupchat is left to the server to refuse (RFC 6121 §8.5).
+  const isForRoom = ({ type, to }: Message): boolean =>
+    type === 'groupchat' &&
+    to.local !== undefined &&
+    to.resource === undefined &&
+    !local.has(to.domain);
+
+  const deliverToRoom: Deliver = async (message) => {
+    const { mode } = formOf(message.from.domain);
+    const { local: nick = '' } = message.from;
+    const stanza = rooms.buildStanza(message);
+    const { id, from, to } = stanza;
+    await rooms.deliver(stanza, nick);
+    // The reflection is the word of the room's own server.
+    return { id, from, to, mode, confirmed: 'remote' };
+  };
+
+  const deliverToServer: Deliver = async (message) => {
+    const form = formOf(message.from.domain);
+    const stanza = serializeMessage(message, limits, form);
+    const { id, from, to } = stanza;
+    // Only in client mode do later bounces come to the gateway.
+    const isWatched = form.mode === 'client' && !local.has(to.domain);
+    if (isWatched) remote.watch(stanza);
+    await delivery.deliver(stanza);
+    const confirmed = isWatched ? await remote.confirm(stanza) : 'server';
+    return { id, from, to, mode: form.mode, confirmed };
+  };
+
   return {
-    buildStanza: (message) => serializeMessage(message, limits, formOf(message.from.domain)),
-    deliver: async (message) => {
+    buildStanza: (message) => {
       const form = formOf(message.from.domain);
-      const stanza = serializeMessage(message, limits, form);
-      const { id, from, to } = stanza;
-      // Only in client mode do later bounces come to the gateway.
-      const isWatched = form.mode === 'client' && !local.has(to.domain);
-      if (isWatched) remote.watch(stanza);
-      await delivery.deliver(stanza);
-      const confirmed = isWatched ? await remote.confirm(stanza) : 'server';
-      return { id, from, to, mode: form.mode, confirmed };
+      return isForRoom(message) && !maySpeakWithoutJoining(form)
+        ? rooms.buildStanza(message)
+        : serializeMessage(message, limits, form);
+    },
+    deliver: async (message) => {
+      if (!isForRoom(message)) return deliverToServer(message);
+      const isFree =
+        maySpeakWithoutJoining(formOf(message.from.domain)) &&
+        (await roomHosts.speakWithoutJoining(message.to.domain));
+      return isFree ? deliverToServer(message) : deliverToRoom(message);
     },
   };
+}
+
+function maySpeakWithoutJoining(form: WireForm): boolean {
+  return form.mode === 'client' && form.speaksInRooms;
 }

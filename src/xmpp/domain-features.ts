@@ -47,14 +47,20 @@ export function createFeatureProbe(domain: string, component: string): FeaturePr
 
   return {
     xml:
-      `<iq type='get' id='${queryId}' from='${component}' to='${domain}'><gateway xmlns='${moduleNamespace}'/></iq>` +
+      buildModuleQuery(queryId, component, domain) +
       `<message id='${bounceId}' from='${nobody}' to='${nobody}'><x xmlns='urn:xmpp-message-gateway:probe'/></message>`,
     handleStanza,
     features: () => features,
   };
 }
 
-function readModule(stanza: Element): DomainFeatures['module'] {
+/** The question whether the module is there. The arguments need no escaping. */
+export function buildModuleQuery(id: string, component: string, domain: string): string {
+  return `<iq type='get' id='${id}' from='${component}' to='${domain}'><gateway xmlns='${moduleNamespace}'/></iq>`;
+}
+
+/** What the module says of itself in answer to the question; undefined when it says nothing. */
+export function readModule(stanza: Element): DomainFeatures['module'] {
   const answer = stanza.getChild('gateway', moduleNamespace);
   if (answer?.attrs['version'] !== '1') return undefined;
   return { speaksInRooms: answer.getChild('speak-in-rooms') !== undefined };

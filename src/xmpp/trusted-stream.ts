@@ -14,6 +14,8 @@ import type { StreamFailure } from './stream-failure.ts';
 export interface StreamEvents {
   readonly onReady: (connection: ComponentConnection, modes: DomainModes) => void;
   readonly onStanza: (stanza: Element) => void;
+  /** The answer to a request; what it does not answer is refused. */
+  readonly answerRequest?: (stanza: Element) => string | undefined;
   readonly onDrain: () => void;
   readonly onClose: (failure: StreamFailure) => void;
 }
@@ -84,6 +86,7 @@ export function openTrustedStream(
         events.onReady(connection, modes);
       }
     },
+    answerRequest: (stanza) => events.answerRequest?.(stanza),
     onDrain: () => {
       if (isProven) {
         events.onDrain();

@@ -43,7 +43,7 @@ describe.each(servers)('Idempotency-Key on $kind', ({ kind, start }) => {
     expect(second.headers['idempotency-replayed']).toBe('true');
     expect(second.headers['content-type']).toBe(first.headers['content-type']);
     await site.bob.settle();
-    expect(bodiesAtBob().filter((text) => text === message.body)).toHaveLength(1);
+    expect(bodiesAtBob().filter((body) => body === message.body)).toHaveLength(1);
   });
 
   test('gives the stanza an id made of caller and key, and an origin-id', async () => {
@@ -78,7 +78,7 @@ describe.each(servers)('Idempotency-Key on $kind', ({ kind, start }) => {
     expect(statuses.has(200)).toBe(true);
     expect([...statuses].every((status) => status === 200 || status === 409)).toBe(true);
     await site.bob.settle();
-    expect(bodiesAtBob().filter((text) => text === 'parallel')).toHaveLength(1);
+    expect(bodiesAtBob().filter((body) => body === 'parallel')).toHaveLength(1);
   });
 
   test('answers a bounce again', async () => {

@@ -32,6 +32,7 @@ function config(overrides: Partial<Config> = {}): Config {
       mode: 'auto',
       remoteConfirmMs: 0,
     },
+    rooms: { idleMs: 600_000, passwords: {} },
     auth: {
       cacheMs: 60_000,
       timeoutMs: 10_000,

@@ -24,7 +24,7 @@ function open(port: number) {
       domain: 'gateway.example.org',
       secret: new Secret('component-secret'),
     },
-    domains: ['example.org', 'example.net'],
+    served: { domains: ['example.org', 'example.net'], mode: 'auto' },
     log: pino({ level: 'debug' }, { write: (line) => lines.push(JSON.parse(line)) }),
     events: { onReady: () => {}, onStanza: () => {}, onDrain: () => {}, onClose: () => {} },
   });

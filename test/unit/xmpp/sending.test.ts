@@ -3,10 +3,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { parseJid } from '../../../src/core/jid.ts';
 import type { Message } from '../../../src/core/message.ts';
 import { Secret } from '../../../src/core/secret.ts';
-import { createComponentStream } from '../../../src/xmpp/component-stream.ts';
-import { createDelivery } from '../../../src/xmpp/delivery.ts';
-import { createDispatch } from '../../../src/xmpp/dispatch.ts';
-import { createRemoteConfirmation } from '../../../src/xmpp/remote-confirmation.ts';
+import { createSending } from '../../../src/xmpp/sending.ts';
 import type { Served } from '../../../src/xmpp/trusted-stream.ts';
 import {
   answerHonestly,
@@ -40,46 +37,35 @@ async function connect(
   });
   const logLines: Readonly<Record<string, unknown>>[] = [];
   const log = pino({}, { write: (line) => void logLines.push(JSON.parse(line)) });
-  const delivery = createDelivery({
-    componentDomain: 'gateway.example.org',
-    barrierDomain: 'example.org',
-    confirmTimeoutMs: 5000,
-    silenceTimeoutMs: 5000,
-    maxInFlight: 10,
-    maxInFlightBytes: 100_000,
-  });
-  const remote = createRemoteConfirmation({ timeoutMs: remoteConfirmMs, log });
-  const secret = new Secret('secret');
-  const stream = createComponentStream({
-    address: { host: '127.0.0.1', port: server.port, domain: 'gateway.example.org', secret },
-    served: { domains: ['example.org'], mode },
-    log,
-    events: {
-      onReady: (connection) => {
-        delivery.attach(connection);
-        remote.attach(connection);
-      },
-      onStanza: (stanza) => {
-        if (!delivery.handleStanza(stanza)) remote.handleStanza(stanza);
-      },
-      onDrain: delivery.handleDrain,
-      onClose: (failure) => {
-        delivery.detach(failure);
-        remote.detach();
-      },
+  const sending = createSending({
+    component: {
+      host: '127.0.0.1',
+      port: server.port,
+      domain: 'gateway.example.org',
+      secret: new Secret('secret'),
     },
+    domains: ['example.org'],
+    mode,
+    limits: { stanzaBytes: 10_000, depth: 8, attributes: 8 },
+    delivery: {
+      confirmTimeoutMs: 5000,
+      silenceTimeoutMs: 5000,
+      maxInFlight: 10,
+      maxInFlightBytes: 100_000,
+      remoteConfirmMs,
+    },
+    rooms: { idleMs: 60_000, passwords: {} },
+    log,
+    observer: { onStream: () => {}, onBarrier: () => {}, onLateBounce: () => {} },
   });
-  stream.start();
-  cleanUps.push(server.stop, stream.stop);
-  const limits = { stanzaBytes: 10_000, depth: 8, attributes: 8 };
-  const { formOf } = stream;
-  const dispatch = createDispatch({ domains: ['example.org'], limits, formOf, delivery, remote });
-  return { stream, dispatch, logLines };
+  sending.start();
+  cleanUps.push(server.stop, sending.stop);
+  return { sending, logLines };
 }
 
 async function connectReady(script: Script, options: ConnectOptions = {}) {
   const connected = await connect(script, options);
-  await waitUntil(() => connected.stream.readiness().ready, { label: 'a ready stream' });
+  await waitUntil(() => connected.sending.readiness().ready, { label: 'a ready stream' });
   return connected;
 }
 
@@ -111,10 +97,10 @@ const notFound = `<error type='cancel'><remote-server-not-found xmlns='urn:ietf:
 
 describe('delivery.mode', () => {
   test.each(['client', 'privileged'] as const)('%s where it is not offered', async (mode) => {
-    const { stream, logLines } = await connect(answerHonestly, { mode, hasModule: false });
+    const { sending, logLines } = await connect(answerHonestly, { mode, hasModule: false });
     await waitUntil(() => logLines.length > 0, { label: 'a line in the log' });
     const reason = `delivery.mode is ${mode}, which the XMPP server does not offer for example.org`;
-    expect(stream.readiness()).toEqual({ ready: false, reason });
+    expect(sending.readiness()).toEqual({ ready: false, reason });
     expect(logLines[0]).toMatchObject({
       reason,
       advice: expect.stringContaining('modules_enabled = { "message_gateway" }'),
@@ -122,8 +108,8 @@ describe('delivery.mode', () => {
   });
 
   test('plain where more is offered', async () => {
-    const { dispatch } = await connectReady(answerHonestly, { mode: 'plain' });
-    const receipt = await dispatch.deliver(message('bob@example.org'));
+    const { sending } = await connectReady(answerHonestly, { mode: 'plain' });
+    const receipt = await sending.deliver(message('bob@example.org'));
     expect(receipt).toMatchObject({ mode: 'plain', confirmed: 'server' });
     expect(receipt.from.toString()).toBe('alice@example.org');
   });
@@ -132,18 +118,18 @@ describe('delivery.mode', () => {
 describe('in client mode', () => {
   test('a message is sent from a resource, one for all messages of a stream', async () => {
     const seen: (string | undefined)[] = [];
-    const { dispatch } = await connectReady((stanza, kind, peer) => {
+    const { sending } = await connectReady((stanza, kind, peer) => {
       if (kind === 'message') seen.push(stanza.root.attributes['from']);
       answerHonestly(stanza, kind, peer);
     });
-    const receipt = await dispatch.deliver(message('bob@example.org'));
-    await dispatch.deliver(message('bob@example.org'));
+    const receipt = await sending.deliver(message('bob@example.org'));
+    await sending.deliver(message('bob@example.org'));
     expect(receipt.from.toString()).toMatch(/^alice@example\.org\/http-[\w-]{12}$/);
     expect(seen).toEqual([receipt.from.toString(), receipt.from.toString()]);
   });
 
   test('a refusal of the sender is none of the recipient', async () => {
-    const { dispatch } = await connectReady((stanza, kind, peer) => {
+    const { sending } = await connectReady((stanza, kind, peer) => {
       if (kind === 'message') {
         refuse(
           stanza,
@@ -153,7 +139,7 @@ describe('in client mode', () => {
       }
       answerHonestly(stanza, kind, peer);
     });
-    await expect(dispatch.deliver(message('bob@example.org'))).rejects.toMatchObject({
+    await expect(sending.deliver(message('bob@example.org'))).rejects.toMatchObject({
       code: 'sender-refused',
       message: expect.stringContaining('never the admins'),
     });
@@ -181,8 +167,8 @@ describe('a message for another server', () => {
       pings.push(stanza);
       answerPing(stanza, peer);
     });
-    const { dispatch } = await connectReady(script);
-    const receipt = await dispatch.deliver(message('carol@remote.example/phone'));
+    const { sending } = await connectReady(script);
+    const receipt = await sending.deliver(message('carol@remote.example/phone'));
     expect(receipt.confirmed).toBe('remote');
     expect(pings.map(({ root }) => [root.attributes['from'], root.attributes['to']])).toEqual([
       [receipt.from.toString(), 'remote.example'],
@@ -198,19 +184,19 @@ describe('a message for another server', () => {
     ],
     ['our own server, in its place', (s: Stanza, p: ComponentPeer) => answerPing(s, p, 'error')],
   ])('is confirmed by our server only when %s answers in time', async (_, answer) => {
-    const { dispatch } = await connectReady(scriptOf(answer), { remoteConfirmMs: 50 });
-    const receipt = await dispatch.deliver(message('carol@remote.example'));
+    const { sending } = await connectReady(scriptOf(answer), { remoteConfirmMs: 50 });
+    const receipt = await sending.deliver(message('carol@remote.example'));
     expect(receipt.confirmed).toBe('server');
   });
 
   test('that bounces meanwhile is refused', async () => {
     const sent: Stanza[] = [];
-    const { dispatch } = await connectReady((stanza, kind, peer) => {
+    const { sending } = await connectReady((stanza, kind, peer) => {
       if (kind === 'message') sent.push(stanza);
       if (stanza.root.attributes['id']?.startsWith('remote-')) refuse(sent[0]!, peer, notFound);
       else answerHonestly(stanza, kind, peer);
     });
-    await expect(dispatch.deliver(message('carol@remote.example'))).rejects.toMatchObject({
+    await expect(sending.deliver(message('carol@remote.example'))).rejects.toMatchObject({
       code: 'bounced',
       options: { stanzaError: { condition: 'remote-server-not-found' } },
     });
@@ -222,12 +208,12 @@ describe('a message for another server', () => {
       if (kind === 'message') sent.push([stanza, peer]);
       answerHonestly(stanza, kind, peer);
     };
-    const { dispatch, logLines } = await connectReady(script, { remoteConfirmMs: 0 });
-    const { from } = await dispatch.deliver(message('carol@remote.example', 'late'));
+    const { sending, logLines } = await connectReady(script, { remoteConfirmMs: 0 });
+    const { from } = await sending.deliver(message('carol@remote.example', 'late'));
     const [stanza, peer] = sent[0]!;
     refuse(stanza, peer, notFound);
     refuse(stanza, peer, notFound);
-    await dispatch.deliver(message('bob@example.org'));
+    await sending.deliver(message('bob@example.org'));
     const told = logLines.filter(({ msg }) => msg === 'bounced after the answer');
     expect(told).toMatchObject([
       {
@@ -240,8 +226,8 @@ describe('a message for another server', () => {
   });
 
   test('waits no longer when the stream is lost', async () => {
-    const { dispatch } = await connectReady(scriptOf((_, peer) => peer.reset()));
-    const receipt = await dispatch.deliver(message('carol@remote.example'));
+    const { sending } = await connectReady(scriptOf((_, peer) => peer.reset()));
+    const receipt = await sending.deliver(message('carol@remote.example'));
     expect(receipt.confirmed).toBe('server');
   });
 });

@@ -1,6 +1,6 @@
 import { GatewayError } from '../core/errors.ts';
 
-/** Nothing was written: sending again is safe. */
+/** Nothing was written: the caller may send the message again safely. */
 export function unavailable(reason: string): GatewayError {
   return new GatewayError(
     'xmpp-unavailable',
@@ -9,16 +9,16 @@ export function unavailable(reason: string): GatewayError {
   );
 }
 
-/** Nothing was written: too much is in flight already. */
-export function overloaded(): GatewayError {
+/** Nothing was written, because a cap is reached; `reason` is part of a sentence. */
+export function overloaded(reason = 'too many messages are in flight'): GatewayError {
   return new GatewayError(
     'overloaded',
-    'Nothing was sent: too many messages are in flight. Send the message again later.',
+    `Nothing was sent: ${reason}. Send the message again later.`,
     { retryAfterSeconds: 1 },
   );
 }
 
-/** It was written and never confirmed: sending again may duplicate it. */
+/** The message was written, and nothing tells what became of it. */
 export function unknown(reason: string): GatewayError {
   return new GatewayError(
     'delivery-unknown',

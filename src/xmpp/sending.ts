@@ -1,0 +1,101 @@
+import type { Logger } from 'pino';
+import type { MessageLimits } from '../core/message.ts';
+import type { Secret } from '../core/secret.ts';
+import type { ComponentAddress } from './component-connection.ts';
+import { type ComponentStream, createComponentStream } from './component-stream.ts';
+import { createDelivery, type Delivery } from './delivery.ts';
+import { createDispatch, type Dispatch } from './dispatch.ts';
+import { createRemoteConfirmation } from './remote-confirmation.ts';
+import { createRoomHosts } from './room-hosts.ts';
+import { createRooms } from './rooms.ts';
+import type { Served } from './trusted-stream.ts';
+
+/** All that turns messages into confirmed stanzas, over one component stream. */
+export interface Sending extends Dispatch, Pick<ComponentStream, 'start' | 'readiness'> {
+  readonly inFlight: Delivery['inFlight'];
+  /** Leaves the rooms and closes the stream. */
+  stop(): Promise<void>;
+}
+
+/** Whose stream, what it serves, and within which bounds. Times in milliseconds. */
+export interface SendingOptions extends Served {
+  readonly component: ComponentAddress;
+  readonly limits: MessageLimits;
+  readonly delivery: {
+    readonly confirmTimeoutMs: number;
+    readonly silenceTimeoutMs: number;
+    readonly maxInFlight: number;
+    readonly maxInFlightBytes: number;
+    readonly remoteConfirmMs: number;
+  };
+  readonly rooms: {
+    readonly idleMs: number;
+    readonly passwords: Readonly<Record<string, Secret>>;
+  };
+  readonly log: Logger;
+  readonly observer: SendingObserver;
+}
+
+/** Who is told what happens, for the metrics. */
+export interface SendingObserver {
+  readonly onStream: (isReady: boolean) => void;
+  readonly onBarrier: (seconds: number) => void;
+  readonly onLateBounce: () => void;
+}
+
+/** Composes stream, delivery, remote confirmation and rooms. */
+export function createSending(options: SendingOptions): Sending {
+  const { component, domains, mode, limits, log, observer } = options;
+  const [barrierDomain = component.domain] = domains;
+  const delivery = createDelivery({
+    ...options.delivery,
+    onBarrier: observer.onBarrier,
+    componentDomain: component.domain,
+    barrierDomain,
+  });
+  const remote = createRemoteConfirmation({
+    timeoutMs: options.delivery.remoteConfirmMs,
+    log,
+    onLateBounce: observer.onLateBounce,
+  });
+  const roomHosts = createRoomHosts({ component: component.domain, barrierDomain });
+  const rooms = createRooms({
+    ...options.delivery,
+    ...options.rooms,
+    component: component.domain,
+    limits,
+    deliver: delivery.deliver,
+  });
+  const stream = createComponentStream({
+    address: component,
+    served: { domains, mode },
+    log,
+    events: {
+      onReady: (connection) => {
+        for (const part of [delivery, remote, roomHosts, rooms]) part.attach(connection);
+        observer.onStream(true);
+      },
+      onStanza: (stanza) => {
+        if (delivery.handleStanza(stanza)) return;
+        for (const part of [remote, roomHosts, rooms]) part.handleStanza(stanza);
+      },
+      answerRequest: rooms.answerRequest,
+      onDrain: delivery.handleDrain,
+      onClose: (failure) => {
+        for (const part of [delivery, remote, roomHosts, rooms]) part.detach(failure);
+        observer.onStream(false);
+      },
+    },
+  });
+  const { formOf } = stream;
+  return {
+    ...createDispatch({ domains, limits, formOf, delivery, remote, roomHosts, rooms }),
+    start: stream.start,
+    readiness: stream.readiness,
+    inFlight: delivery.inFlight,
+    stop: async () => {
+      rooms.leave();
+      await stream.stop();
+    },
+  };
+}
