@@ -66,7 +66,11 @@ test('it is ready once every domain has proven itself', async () => {
   answer();
   await waitUntil(() => stream.readiness().ready, { label: 'a ready stream' });
   expect(lines).toMatchObject([
-    { level: 30, component: 'gateway.example.org', domains: ['example.org', 'example.net'] },
+    {
+      level: 30,
+      component: 'gateway.example.org',
+      domains: { 'example.org': { mode: 'plain' }, 'example.net': { mode: 'plain' } },
+    },
   ]);
 });
 
