@@ -36,6 +36,8 @@ export interface Config {
     readonly insecure: boolean;
     /** IP addresses and CIDR networks. */
     readonly trustedProxies: readonly string[];
+    /** Whether /docs is there. */
+    readonly docs: boolean;
   };
   readonly apiAccounts: readonly ApiAccountOptions[];
   readonly permissions: {
@@ -116,6 +118,7 @@ function buildConfig(values: ConfigValues, files: ConfigFiles): Config {
       tls: buildTls(files),
       insecure: http.insecure,
       trustedProxies: http.trusted_proxies,
+      docs: http.docs,
     },
     apiAccounts: values.api_accounts.map((account) => ({
       username: account.username,

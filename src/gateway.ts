@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import type { Logger } from 'pino';
 import { createApiAccounts } from './auth/api-accounts.ts';
 import { createThrottle } from './auth/throttle.ts';
@@ -5,6 +6,7 @@ import { createUsers } from './auth/users.ts';
 import type { Config } from './config.ts';
 import type { Readiness } from './core/readiness.ts';
 import { createApp } from './http/app.ts';
+import { readDocs } from './http/docs-files.ts';
 import { createListener } from './http/listener.ts';
 import { createComponentStream } from './xmpp/component-stream.ts';
 import { createDelivery } from './xmpp/delivery.ts';
@@ -22,6 +24,9 @@ export interface Gateway {
   reload(config: Pick<Config, 'apiAccounts' | 'permissions'>): void;
   readonly readiness: () => Readiness;
 }
+
+/** Where the build puts the page at /docs. */
+const docsDirectory = fileURLToPath(new URL('docs', import.meta.url));
 
 /** Most passwords that are checked at once: each takes a connection to the XMPP server. */
 const maxPasswordChecks = 16;
@@ -82,6 +87,7 @@ export function createGateway(config: Config, log: Logger): Gateway {
     buildStanza: dispatch.buildStanza,
     deliver: dispatch.deliver,
     readiness: stream.readiness,
+    docs: config.http.docs ? readDocs(docsDirectory) : undefined,
   });
   const listener = createListener(app, config.http);
 

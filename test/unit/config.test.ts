@@ -56,6 +56,7 @@ describe('a minimal configuration', () => {
         tls: undefined,
         insecure: false,
         trustedProxies: [],
+        docs: true,
       },
       apiAccounts: [],
       permissions: { xmppgateway: [] },
@@ -106,7 +107,7 @@ permissions: {xmppgateway: [Bot@Example.org, "*@XN--BCHER-KVA.example"]}
   test('are all taken over', async () => {
     const config = await load(`${minimal}
 c2s: {host: localhost, port: 5223, security: plaintext}
-http: {host: 0.0.0.0, port: 80, insecure: true, trusted_proxies: [192.0.2.1, 10.0.0.0/8, "::1", "2001:db8::/32"]}
+http: {host: 0.0.0.0, port: 80, insecure: true, trusted_proxies: [192.0.2.1, 10.0.0.0/8, "::1", "2001:db8::/32"], docs: false}
 delivery: {confirm_timeout_ms: 1, silence_timeout_ms: 2, max_in_flight: 3, max_in_flight_bytes: 300000, mode: plain, remote_confirm_ms: 4}
 auth: {cache_ms: 0, timeout_ms: 5, throttle: {per_address: 6, per_user: 7, window_ms: 8}}
 limits: {body_bytes: 9, stanza_bytes: 10, depth: 11, attributes: 12}
@@ -119,6 +120,7 @@ log: {level: debug}
         port: 80,
         insecure: true,
         trustedProxies: ['192.0.2.1', '10.0.0.0/8', '::1', '2001:db8::/32'],
+        docs: false,
       },
       delivery: {
         confirmTimeoutMs: 1,
@@ -243,6 +245,7 @@ c2s:
     ['http: {port: "8080"}', 'got "8080"'],
     ['http: {port: .nan}', 'got NaN'],
     ['http: {insecure: yes}', 'http.insecure: expected true or false, got "yes"'],
+    ['http: {docs: on}', 'http.docs: expected true or false, got "on"'],
     [
       'http: {tls: {cert_file: server.crt}}',
       'http.tls.key_file: expected the path of a file, got nothing',
@@ -295,7 +298,6 @@ c2s:
 
   test.each([
     'http: {metrics: {port: 1}}',
-    'http: {docs: true}',
     'permissions: {state_file: x}',
     'rooms: {}',
     'store: memory',
@@ -398,5 +400,5 @@ test('configKeys names every key with its default', async () => {
   expect(find('auth.throttle.window_ms')).toMatchObject({ isRequired: false, default: 60_000 });
   expect(find('api_accounts[].senders')?.default).toEqual(['*']);
   expect(find('http.tls.key_file')?.isRequired).toBe(true);
-  expect(new Set(keys.map(({ path }) => path)).size).toBe(38);
+  expect(new Set(keys.map(({ path }) => path)).size).toBe(39);
 });
