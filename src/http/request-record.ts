@@ -7,12 +7,14 @@ export interface RequestRecord {
   /** Address of the client. */
   readonly address: string;
   readonly startedMs: number;
-  route: 'user' | 'api' | 'acl' | 'health' | 'problems' | 'none';
+  route: 'user' | 'api' | 'acl' | 'health' | 'problems' | 'docs' | 'none';
   /** The bare JID of the user who sends, or whose permissions are asked for; normalised. */
   sender?: string;
   recipientDomain?: string;
   /** Of an answer that may be that of an earlier request. */
   code?: string;
+  /** The stanza was only shown, not sent. */
+  dryRun?: boolean;
 }
 
 /** Begins the record of a request from a client at `address`. */
@@ -28,9 +30,11 @@ export interface RequestOutcome {
   readonly reason?: string | undefined;
 }
 
+const quietRoutes: ReadonlySet<RequestRecord['route']> = new Set(['health', 'problems', 'docs']);
+
 /** Writes the log line of a request: no body, no credentials, of the recipient only the domain. */
 export function logRequest(log: Logger, record: RequestRecord, outcome: RequestOutcome): void {
-  const isQuiet = record.route === 'health' || record.route === 'problems';
+  const isQuiet = quietRoutes.has(record.route);
   log[isQuiet ? 'debug' : 'info'](
     {
       request: record.id,
@@ -41,6 +45,7 @@ export function logRequest(log: Logger, record: RequestRecord, outcome: RequestO
       reason: outcome.reason,
       sender: record.sender,
       recipientDomain: record.recipientDomain,
+      dryRun: record.dryRun,
       address: record.address,
       durationMs: Math.round((performance.now() - record.startedMs) * 1000) / 1000,
     },
