@@ -53,18 +53,19 @@ export function createAnswerAcl(ports: AclPorts) {
       await permissions.set(user, readAcl(decodeUtf8(await readBody(ctx))));
     }
     ctx.set({ 'Content-Type': 'application/json', 'Cache-Control': 'no-store' });
-    ctx.body = buildAnswer(user, permissions);
+    ctx.body = JSON.stringify(buildAcl(user, permissions.has(user)));
   };
 }
 
-function buildAnswer(user: Jid, permissions: Permissions): string {
-  return JSON.stringify({
+/** What is answered about a user. */
+export function buildAcl(user: Jid, isGranted: boolean): object {
+  return {
     username: user.local,
     xmppDomain: user.domain,
     jid: user.toString(),
-    acl: { xmppgateway: permissions.has(user) },
+    acl: { xmppgateway: isGranted },
     aclLabels: { xmppgateway: label },
-  });
+  };
 }
 
 /** The one permission in `{"acl": {"xmppgateway": true}}`; throws GatewayError `invalid-message`. */
