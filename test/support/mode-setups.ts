@@ -1,5 +1,4 @@
 import { fileURLToPath } from 'node:url';
-import type { Mode } from '../../src/core/mode.ts';
 import { startEjabberd } from './ejabberd.ts';
 import { startProsody } from './prosody.ts';
 import type { ServerKind, ServerOptions, XmppServer } from './xmpp-server.ts';
@@ -7,7 +6,7 @@ import type { ServerKind, ServerOptions, XmppServer } from './xmpp-server.ts';
 /** A server set up so that the gateway finds this mode. */
 export interface ModeSetup {
   readonly kind: ServerKind;
-  readonly mode: Mode;
+  readonly mode: 'client' | 'privileged' | 'plain';
   readonly options: ServerOptions;
   readonly start: (options?: ServerOptions) => Promise<XmppServer>;
 }
