@@ -50,11 +50,22 @@ export function createAnswerAcl(ports: AclPorts) {
       if (parseMediaType(ctx.req.headers) !== 'json') {
         throw new GatewayError('unsupported-media-type', 'Expected application/json.');
       }
-      await permissions.set(user, readAcl(decodeUtf8(await readBody(ctx))));
+      const isGranted = readAcl(decodeUtf8(await readBody(ctx)));
+      refuseParameters(ctx.querystring);
+      await permissions.set(user, isGranted);
     }
     ctx.set({ 'Content-Type': 'application/json', 'Cache-Control': 'no-store' });
     ctx.body = JSON.stringify(buildAcl(user, permissions.has(user)));
   };
+}
+
+/** Above all dry_run, which is not there for permissions. */
+function refuseParameters(query: string): void {
+  if (query === '' || query === 'format=json') return;
+  throw new GatewayError(
+    'invalid-message',
+    'Expected no query parameters; only format=json is accepted, and means nothing.',
+  );
 }
 
 /** What is answered about a user. */
