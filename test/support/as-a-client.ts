@@ -14,7 +14,7 @@ export interface Kind {
   readonly attributes?: string;
   /** What stands in `<message/>`; default a body. */
   readonly payload?: string;
-  /** A domain that answers later: the next is sent when a ping to it has come back. */
+  /** An address that answers later: the next is sent when a ping to it has come back. */
   readonly remote?: string;
   /** What a client has to send first, say to enter a room. */
   readonly beforehand?: string;

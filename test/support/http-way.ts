@@ -56,18 +56,18 @@ function writeJson(message: string): string | undefined {
 
 /** The error stanza that a problem tells of; throws when the problem is another one. */
 function readBounce(message: string, answer: HttpAnswer): Stanza {
-  const { code, condition, error_type: type, text } = answer.json();
+  const { code, condition, error_type: type, text: words } = answer.json();
   if (code !== 'bounced') throw new Error(`expected a bounce of ${message}, got ${answer.body}`);
   const { id } = parseStanza(message).attributes;
   const xml = `<message type='error' id='${id}'><error type='${String(type)}'><${String(condition)} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>`;
   const root = parseStanza(xml);
   const [error] = root.children;
-  if (typeof error === 'object' && typeof text === 'string') {
+  if (typeof error === 'object' && typeof words === 'string') {
     error.children.push({
       name: 'text',
       namespace: error.namespace,
       attributes: {},
-      children: [text],
+      children: [words],
     });
   }
   return { xml, root };

@@ -90,7 +90,7 @@ export const kinds: readonly Kind[] = [
   { name: 'nobody', to: 'nobody@example.org' },
   { name: 'other virtual host', to: 'frank@other.example' },
   { name: 'remote server that is not there', to: 'zoe@127.65.43.21', remote: '127.65.43.21' },
-  { name: 'component that is not connected', to: `x@${silent}` },
+  { name: 'component that is not connected', to: `x@${silent}`, remote: silent },
   { name: 'groupchat to a user', to: bob, attributes: `type='groupchat'` },
   { name: 'groupchat to a domain', to: 'example.org', attributes: `type='groupchat'` },
   { name: 'groupchat as no occupant', to: `room@${muc}`, attributes: `type='groupchat'` },
@@ -113,7 +113,7 @@ function block(jid: string): string {
 }
 
 const groupchat = `type='groupchat'`;
-const toTheRoom = { to: `room@${muc}`, attributes: groupchat };
+const toTheRoom = { to: `room@${muc}`, attributes: groupchat, remote: `room@${muc}` };
 const noStore = `<body>b</body><no-store xmlns='urn:xmpp:hints'/>`;
 const originId = `<body>b</body><origin-id xmlns='urn:xmpp:sid:0' id='o'/>`;
 

@@ -26,9 +26,9 @@ export interface Masks {
 const sender = 'the sender';
 
 /** Rooms write out who invites. */
-function maskText(text: string, { senders }: Masks): string {
+function maskText(value: string, { senders }: Masks): string {
   const longestFirst = [...senders].toSorted((a, b) => b.length - a.length);
-  return longestFirst.reduce((masking, address) => masking.replaceAll(address, sender), text);
+  return longestFirst.reduce((masking, address) => masking.replaceAll(address, sender), value);
 }
 
 function canonical(node: Node, masks: Masks): unknown {
