@@ -95,7 +95,19 @@ export function installDebianPackages(names) {
 }
 
 /** What the tests need beside npm packages. */
-export const testPackages = ['prosody', 'ejabberd', 'openssl', 'curl', 'chromium'];
+export const testPackages = [
+  'prosody',
+  'prosody-modules',
+  'ejabberd',
+  'openssl',
+  'curl',
+  'lua-check',
+  'chromium',
+  // For what deploy/ has.
+  'fail2ban',
+  'prometheus',
+  'systemd',
+];
 
 /** Calls `main`; an error it throws is printed without its stack and ends the process with 1. */
 export function runMain(main) {
