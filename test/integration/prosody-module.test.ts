@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { compareWithClient, describeComparison, openComponentWay } from '../support/as-a-client.ts';
+import { compareWithClient, openComponentWay } from '../support/as-a-client.ts';
+import { describeComparison } from '../support/comparison.ts';
 import { createStage, kinds, muc, silent } from '../support/message-kinds.ts';
 import {
   ask,
