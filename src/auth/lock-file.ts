@@ -5,7 +5,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 const retryMs = 10;
 const timeoutMs = 5000;
 
-/** The locks of this process: a restarted container has the process id of the one that was killed. */
+/**
+ * The locks that this process has or is about to take: a lock with its process id that is not among
+ * them is of a container before this one, which had the same id.
+ */
 const held = new Set<string>();
 
 /**
@@ -21,18 +24,31 @@ export async function lockFile(path: string): Promise<() => Promise<void>> {
     await delay(retryMs);
   }
   return async () => {
-    held.delete(path);
-    await rm(path, { force: true });
+    try {
+      await rm(path, { force: true });
+    } finally {
+      held.delete(path);
+    }
   };
 }
 
-/** Linked, not written: the lock says from its first moment whose it is. */
 async function take(path: string): Promise<boolean> {
+  held.add(path);
+  let isTaken = false;
+  try {
+    isTaken = await tryTaking(path);
+    return isTaken;
+  } finally {
+    if (!isTaken) held.delete(path);
+  }
+}
+
+/** Linked, not written: the lock says from its first moment whose it is. */
+async function tryTaking(path: string): Promise<boolean> {
   const own = `${path}.${randomBytes(6).toString('hex')}`;
   await writeFile(own, String(process.pid), { flag: 'wx', mode: 0o600 });
   try {
     await link(own, path);
-    held.add(path);
     return true;
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
