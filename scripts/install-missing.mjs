@@ -95,7 +95,17 @@ export function installDebianPackages(names) {
 }
 
 /** What the tests need beside npm packages. */
-export const testPackages = ['prosody', 'ejabberd', 'openssl', 'curl'];
+export const testPackages = [
+  'prosody',
+  'ejabberd',
+  'openssl',
+  'curl',
+  'git',
+  'jq',
+  'prometheus-alertmanager',
+  'python3',
+  'systemd',
+];
 
 /** Calls `main`; an error it throws is printed without its stack and ends the process with 1. */
 export function runMain(main) {

@@ -1,0 +1,76 @@
+import { type PostAnswer, PostFailure, post } from './send-post.ts';
+import type { SendRequest } from './send-request.ts';
+import { judgeAnswer, judgeFailure, type Verdict } from './send-verdict.ts';
+
+/** One try: its verdict, and what to tell about it. */
+export interface Attempt extends Verdict {
+  /** The body of the answer; undefined without one. */
+  readonly answer: string | undefined;
+  /** The answer, if it is a JSON object. */
+  readonly fields: Readonly<Record<string, unknown>>;
+  /** Sentences for people, one a line. */
+  readonly description: string;
+  readonly retryAfterMs: number | undefined;
+}
+
+/** Posts once; whatever goes wrong is in the result. */
+export async function attemptPost(
+  { url, body }: SendRequest,
+  headers: Readonly<Record<string, string>>,
+  timeoutMs: number,
+): Promise<Attempt> {
+  try {
+    return readAnswer(await post(url, headers, body, timeoutMs));
+  } catch (error) {
+    if (!(error instanceof PostFailure)) throw error;
+    const verdict = judgeFailure(error.wasConnected);
+    const description = `no answer from ${new URL(url).origin}: ${error.message}`;
+    return { ...verdict, answer: undefined, fields: {}, description, retryAfterMs: undefined };
+  }
+}
+
+function readAnswer({ status, retryAfter, text }: PostAnswer): Attempt {
+  const fields = parseObject(text);
+  const code = typeof fields['code'] === 'string' ? fields['code'] : undefined;
+  return {
+    ...judgeAnswer(status, code),
+    answer: text,
+    fields,
+    description: describeProblem(status, fields),
+    retryAfterMs: /^\d{1,6}$/.test(retryAfter) ? Number(retryAfter) * 1000 : undefined,
+  };
+}
+
+/** RFC 9457, with the members that the gateway adds. */
+function describeProblem(status: number, fields: Readonly<Record<string, unknown>>): string {
+  const { code, title, detail, errors, condition, text, instance } = fields;
+  const head = textsOf([String(status), code]).join(' ');
+  const words = textsOf([detail ?? title, condition, text]).join(' – ');
+  const faults: unknown[] = Array.isArray(errors) ? errors : [];
+  return [
+    ...(words === '' ? [head] : [`${head}: ${words}`]),
+    ...faults.map((fault) => `  ${describeFault(fault)}`),
+    ...(status >= 500 ? textsOf([instance]).map((id) => `  ${id}`) : []),
+  ]
+    .map((line) => line.replace(/[\p{Cc}\p{Cf}]/gu, '\ufffd'))
+    .join('\n');
+}
+
+function describeFault(fault: unknown): string {
+  if (typeof fault !== 'object' || fault === null) return String(fault);
+  const { pointer, detail }: Record<string, unknown> = { ...fault };
+  return textsOf([pointer === '' ? 'the whole body' : pointer, detail]).join(': ');
+}
+
+function textsOf(values: readonly unknown[]): string[] {
+  return values.filter((value) => typeof value === 'string');
+}
+
+function parseObject(text: string): Readonly<Record<string, unknown>> {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? { ...value } : {};
+  } catch {
+    return {};
+  }
+}
