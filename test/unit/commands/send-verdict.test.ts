@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import {
   combineOutcomes,
@@ -71,6 +72,14 @@ test.each<[Outcome[], Outcome]>([
   [['unavailable', 'refused'], 'refused'],
 ])('%j together: %s', (outcomes, outcome) => {
   expect(combineOutcomes(outcomes)).toBe(outcome);
+});
+
+test('the exit codes are those that are documented', () => {
+  const page = readFileSync(new URL('../../../docs/commands.md', import.meta.url), 'utf8');
+  const codes = new Set([64, ...Object.values(exitCodes)]);
+  expect([...page.matchAll(/^\| (\d+) \|/gm)].map(([, code]) => Number(code))).toEqual(
+    [...codes].toSorted((a, b) => a - b),
+  );
 });
 
 test('the exit codes', () => {
