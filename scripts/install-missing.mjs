@@ -97,9 +97,16 @@ export function installDebianPackages(names) {
 /** What the tests need beside npm packages. */
 export const testPackages = [
   'prosody',
+  'prosody-modules',
   'ejabberd',
   'openssl',
   'curl',
+  'lua-check',
+  'chromium',
+  // For what deploy/ has.
+  'fail2ban',
+  'prometheus',
+  // For the recipes.
   'git',
   'jq',
   'prometheus-alertmanager',

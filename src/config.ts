@@ -38,6 +38,8 @@ export interface Config {
     readonly trustedProxies: readonly string[];
     /** Where Prometheus may read; undefined for nowhere. */
     readonly metrics: { readonly host: string; readonly port: number } | undefined;
+    /** Whether /docs is there. */
+    readonly docs: boolean;
   };
   readonly apiAccounts: readonly ApiAccountOptions[];
   readonly permissions: {
@@ -127,6 +129,7 @@ function buildConfig(values: ConfigValues, files: ConfigFiles, folder: string): 
       insecure: http.insecure,
       trustedProxies: http.trusted_proxies,
       metrics: http.metrics,
+      docs: http.docs,
     },
     apiAccounts: values.api_accounts.map((account) => ({
       username: account.username,

@@ -1,4 +1,5 @@
 import { X509Certificate } from 'node:crypto';
+import { fileURLToPath } from 'node:url';
 import type { Logger } from 'pino';
 import { createApiAccounts } from './auth/api-accounts.ts';
 import type { Grants } from './auth/grants.ts';
@@ -8,6 +9,7 @@ import { createUsers } from './auth/users.ts';
 import type { Config } from './config.ts';
 import type { Readiness } from './core/readiness.ts';
 import { createApp } from './http/app.ts';
+import { readDocs } from './http/docs-files.ts';
 import { createListener } from './http/listener.ts';
 import { createMetricsListener } from './http/metrics-listener.ts';
 import { createMetrics } from './metrics.ts';
@@ -24,6 +26,9 @@ export interface Gateway {
   reload(config: Pick<Config, 'apiAccounts' | 'permissions' | 'http'>): void;
   readonly readiness: () => Readiness;
 }
+
+/** Where the build puts the page at /docs. */
+const docsDirectory = fileURLToPath(new URL('docs', import.meta.url));
 
 /** Most passwords that are checked at once: each takes a connection to the XMPP server. */
 const maxPasswordChecks = 16;
@@ -82,6 +87,7 @@ export function createGateway(config: Config, log: Logger, grants: Grants | unde
     deliver: metrics.measureDelivery(sending.deliver),
     readiness: sending.readiness,
     observeRequest: metrics.onRequest,
+    docs: config.http.docs ? readDocs(docsDirectory) : undefined,
   });
   const listener = createListener(app, config.http);
   const metricsListener =

@@ -8,11 +8,13 @@ import type { PasswordCheck } from '../core/password-check.ts';
 import { createPasswordCheck } from '../xmpp/sasl.ts';
 import { adviceFor } from '../xmpp/server-advice.ts';
 import type { StreamFailure } from '../xmpp/stream-failure.ts';
-import { openTrustedStream } from '../xmpp/trusted-stream.ts';
+import { type DomainModes, openTrustedStream } from '../xmpp/trusted-stream.ts';
 import { wantsColour } from './colour.ts';
 import { type Command, refuseOperands, requireOption } from './command.ts';
-import { type Finding, findingsToJson, formatFindings } from './findings.ts';
+import type { Finding } from './finding.ts';
+import { findingsToJson, formatFindings } from './findings.ts';
 import { isTaken, listenAdvice, tryListening } from './listening.ts';
+import { describeModes } from './modes-found.ts';
 
 /** Most password checks at once. */
 const maxPasswordChecks = 4;
@@ -77,10 +79,12 @@ async function findOut(path: string): Promise<readonly Finding[]> {
   return [
     { isGood: true, text: `configuration: ${path}` },
     describeListening(config.http, listenError),
-    ...(await Promise.all([
-      checkStream(config, isTaken(listenError)),
-      ...domains.map((domain) => checkLogin(passwordCheck, c2s, domain)),
-    ])),
+    ...(
+      await Promise.all([
+        checkStream(config, isTaken(listenError)),
+        ...domains.map(async (domain) => [await checkLogin(passwordCheck, c2s, domain)]),
+      ])
+    ).flat(),
   ];
 }
 
@@ -92,41 +96,41 @@ function describeListening({ host, port }: Config['http'], error: Error | undefi
   return { isGood: false, text: `${what}: ${describeError(error)}`, advice: listenAdvice(error) };
 }
 
-async function checkStream(config: Config, isGatewayRunning: boolean): Promise<Finding> {
-  const { component, domains } = config;
+async function checkStream(config: Config, isGatewayRunning: boolean): Promise<Finding[]> {
+  const { component, domains, delivery } = config;
   const what = `component ${component.domain} at ${component.host}:${component.port}`;
   if (isGatewayRunning) {
     // On ejabberd a second connection would take away answers that a gateway waits for.
-    return { isGood: false, text: `${what}: not tried, so as not to disturb a running gateway` };
+    const text = `${what}: not tried, so as not to disturb a running gateway`;
+    return [{ isGood: false, text }];
   }
-  const failure = await tryStream(config);
-  if (failure === undefined) {
-    return { isGood: true, text: `${what}: connected and trusted for ${domains.join(', ')}` };
+  const found = await tryStream(config);
+  if (!('kind' in found)) {
+    const text = `${what}: connected and trusted for ${domains.join(', ')}`;
+    const isChosen = delivery.mode !== 'auto';
+    return [{ isGood: true, text }, ...describeModes(found, component.domain, isChosen)];
   }
-  return {
-    isGood: false,
-    text: `${what}: ${failure.reason}`,
-    advice:
-      adviceFor(failure, component) ??
-      'Is the XMPP server running, and does it listen for components there?',
-  };
+  const advice =
+    adviceFor(found, component) ??
+    'Is the XMPP server running, and does it listen for components there?';
+  return [{ isGood: false, text: `${what}: ${found.reason}`, advice }];
 }
 
-/** Opens a trusted stream once and closes it again; resolves with what went wrong. */
-function tryStream({ component, domains, delivery }: Config): Promise<StreamFailure | undefined> {
+/** Opens a trusted stream once and closes it again; resolves with the modes or what went wrong. */
+function tryStream({ component, domains, delivery }: Config): Promise<DomainModes | StreamFailure> {
   return new Promise((resolve) => {
-    let isReady = false;
+    let found: DomainModes | undefined;
     openTrustedStream(
       component,
       { domains, mode: delivery.mode },
       {
-        onReady: (connection) => {
-          isReady = true;
+        onReady: (connection, modes) => {
+          found = modes;
           void connection.close();
         },
         onStanza: () => {},
         onDrain: () => {},
-        onClose: (failure) => resolve(isReady ? undefined : failure),
+        onClose: (failure) => resolve(found ?? failure),
       },
     );
   });

@@ -1,9 +1,4 @@
-/** What was tried and how it went; `advice` says how to mend what failed. */
-export interface Finding {
-  readonly isGood: boolean;
-  readonly text: string;
-  readonly advice?: string;
-}
+import type { Finding } from './finding.ts';
 
 /** Writes findings for people, one after the other. */
 export function formatFindings(findings: readonly Finding[], isColoured: boolean): string {

@@ -8,8 +8,10 @@ export interface Attempt extends Verdict {
   readonly answer: string | undefined;
   /** The answer, if it is a JSON object. */
   readonly fields: Readonly<Record<string, unknown>>;
-  /** Sentences for people, one a line. */
-  readonly description: string;
+  /** A sentence for people. */
+  readonly reason: string;
+  /** Further lines. */
+  readonly details: readonly string[];
   readonly retryAfterMs: number | undefined;
 }
 
@@ -24,25 +26,28 @@ export async function attemptPost(
   } catch (error) {
     if (!(error instanceof PostFailure)) throw error;
     const verdict = judgeFailure(error.wasConnected);
-    const description = `no answer from ${new URL(url).origin}: ${error.message}`;
-    return { ...verdict, answer: undefined, fields: {}, description, retryAfterMs: undefined };
+    const reason = `no answer from ${new URL(url).origin}: ${error.message}`;
+    const nothing = { answer: undefined, fields: {}, details: [], retryAfterMs: undefined };
+    return { ...verdict, ...nothing, reason };
   }
 }
 
 function readAnswer({ status, retryAfter, text }: PostAnswer): Attempt {
   const fields = parseObject(text);
   const code = typeof fields['code'] === 'string' ? fields['code'] : undefined;
+  const [reason = '', ...details] = describeProblem(status, fields);
   return {
     ...judgeAnswer(status, code),
     answer: text,
     fields,
-    description: describeProblem(status, fields),
+    reason,
+    details,
     retryAfterMs: /^\d{1,6}$/.test(retryAfter) ? Number(retryAfter) * 1000 : undefined,
   };
 }
 
 /** RFC 9457, with the members that the gateway adds. */
-function describeProblem(status: number, fields: Readonly<Record<string, unknown>>): string {
+function describeProblem(status: number, fields: Readonly<Record<string, unknown>>): string[] {
   const { code, title, detail, errors, condition, text, instance } = fields;
   const head = textsOf([String(status), code]).join(' ');
   const words = textsOf([detail ?? title, condition, text]).join(' – ');
@@ -51,9 +56,7 @@ function describeProblem(status: number, fields: Readonly<Record<string, unknown
     ...(words === '' ? [head] : [`${head}: ${words}`]),
     ...faults.map((fault) => `  ${describeFault(fault)}`),
     ...(status >= 500 ? textsOf([instance]).map((id) => `  ${id}`) : []),
-  ]
-    .map((line) => line.replace(/[\p{Cc}\p{Cf}]/gu, '\ufffd'))
-    .join('\n');
+  ].map((line) => line.replace(/[\p{Cc}\p{Cf}]/gu, '\ufffd'));
 }
 
 function describeFault(fault: unknown): string {

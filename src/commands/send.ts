@@ -160,6 +160,7 @@ async function tryUntil(
 ): Promise<{ outcome: Outcome; last: Attempt }> {
   const deadline = performance.now() + timeoutMs;
   const outcomes: Outcome[] = [];
+  let said = '';
   for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
     const leftMs = Math.max(1, Math.ceil(deadline - performance.now()));
     const last = await attemptPost(request, headers, leftMs);
@@ -168,14 +169,16 @@ async function tryUntil(
     if (!last.mayRetry || performance.now() + waitMs >= deadline) {
       return { outcome: combineOutcomes(outcomes), last };
     }
-    stderr.write(`${last.description}\nTrying again in ${waitMs / 1000} s.\n`);
+    if (last.reason !== said) stderr.write(`${last.reason}\n`);
+    said = last.reason;
+    stderr.write(`Trying again in ${waitMs / 1000} s.\n`);
     await sleep(waitMs);
   }
 }
 
 function report(
   outcome: Outcome,
-  { answer, fields, description }: Attempt,
+  { answer, fields, reason, details }: Attempt,
   { isJson, key }: Options,
   { stdout, stderr }: Surroundings,
 ): void {
@@ -184,7 +187,7 @@ function report(
     if (!isJson) stdout.write(`${String(fields['id'])}\n`);
     return;
   }
-  stderr.write(`${description}\n`);
+  stderr.write([reason, ...details, ''].join('\n'));
   if (outcome === 'unavailable') stderr.write('Nothing was sent: try again later.\n');
   if (outcome === 'unknown') {
     stderr.write(

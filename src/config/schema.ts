@@ -138,6 +138,7 @@ export const configSchema = mapping({
       text('an IP address or a network such as 192.0.2.0/24', isNetwork),
       'a list of IP addresses and networks',
     ).default([]),
+    docs: z.boolean({ error: 'true or false' }).default(true),
   }).prefault({}),
   api_accounts: list(apiAccount, 'a list of API accounts').default([]),
   permissions: mapping({

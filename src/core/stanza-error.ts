@@ -29,9 +29,16 @@ const statusByType = new Map<string | undefined, number>([
   ['modify', 422],
 ]);
 
+const otherStatus = 502;
+
+/** Every status that a bounce can have, in ascending order. */
+export const bounceStatuses: readonly number[] = [
+  ...new Set([...statusByCondition.values(), ...statusByType.values(), otherStatus]),
+].toSorted((a, b) => a - b);
+
 /** The HTTP status that tells a bounce: by its condition, else by its type (RFC 6120 §8.3). */
 export function bounceStatus(error: StanzaError): number {
-  return statusByCondition.get(error.condition) ?? statusByType.get(error.type) ?? 502;
+  return statusByCondition.get(error.condition) ?? statusByType.get(error.type) ?? otherStatus;
 }
 
 /** Whether the server's module refuses the sender itself, whoever the recipient is. */

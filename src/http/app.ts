@@ -6,8 +6,11 @@ import type { Readiness } from '../core/readiness.ts';
 import { type AclPorts, createAnswerAcl } from './acl.ts';
 import { RequestAborted } from './body.ts';
 import { createFindClientAddress } from './client-address.ts';
+import { answerDocs, answerOpenApi } from './docs.ts';
+import type { Docs } from './docs-files.ts';
 import { answerLivez, answerReadyz } from './health.ts';
 import { createPostMessage, type MessagePorts } from './messages.ts';
+import { buildOpenApi } from './openapi/document.ts';
 import { buildProblem } from './problem.ts';
 import { answerProblemPage } from './problem-pages.ts';
 import { sendRefusal } from './refusal.ts';
@@ -29,6 +32,8 @@ export interface AppPorts extends MessagePorts, AclPorts {
   readonly readiness: () => Readiness;
   /** Told of each answer; `seconds` since the request's headers. */
   readonly observeRequest: (endpoint: string, code: string, seconds: number) => void;
+  /** The page at /docs; without it there is none. */
+  readonly docs: Docs | undefined;
 }
 
 interface State {
@@ -129,5 +134,19 @@ function createRouter(ports: AppPorts): Router<State> {
     ctx.state.record.route = 'problems';
     answerProblemPage(ctx, ctx.captures?.[0] ?? '');
   });
+  addDocs(router, ports);
   return router;
+}
+
+function addDocs(router: Router<State>, { docs, limits }: AppPorts): void {
+  const document = JSON.stringify(buildOpenApi({ limits, hasDocs: docs !== undefined }), null, 2);
+  router.all(/^\/openapi\.json$/, (ctx) => {
+    ctx.state.record.route = 'docs';
+    answerOpenApi(ctx, document);
+  });
+  if (docs === undefined) return;
+  router.all(/^\/docs(?:\/([^/]+))?$/, (ctx) => {
+    ctx.state.record.route = 'docs';
+    answerDocs(ctx, docs, ctx.captures?.[0]);
+  });
 }

@@ -1,5 +1,4 @@
 import type { Context } from 'koa';
-import { GatewayError } from '../core/errors.ts';
 import { parseJson } from '../core/json.ts';
 import {
   type Deliver,
@@ -18,6 +17,7 @@ import { type Answer, createAnswerStore } from './answer-store.ts';
 import { createReadBody } from './body.ts';
 import { type CallerKey, deriveStanzaId, parseIdempotencyKey } from './idempotency-key.ts';
 import { type Notation, parseMediaType } from './media-type.ts';
+import { parseParameters } from './message-parameters.ts';
 import { createFindDomain, parseUsername } from './message-url.ts';
 import type { RequestRecord } from './request-record.ts';
 import { findSender, type SenderPorts } from './sender.ts';
@@ -69,8 +69,13 @@ export function createPostMessage(ports: MessagePorts): PostMessage {
     const read = readMessage(notation, text, context);
     record.recipientDomain = read.to.domain;
     const key = readKey();
-    refuseUnknownParameters(ctx.querystring);
+    const { isDryRun } = parseParameters(ctx.querystring);
     const message = key === undefined ? read : withOriginId(read);
+    if (isDryRun) {
+      record.dryRun = true;
+      answer(ctx, record, buildPreview(buildStanza(message)));
+      return;
+    }
     const send = async (): Promise<Answer> => buildAccepted(await deliver(message));
     if (key === undefined) {
       answer(ctx, record, await send());
@@ -98,12 +103,9 @@ function createStanzaId(key: CallerKey | undefined, record: RequestRecord): stri
   return key === undefined ? record.id : deriveStanzaId(key);
 }
 
-function refuseUnknownParameters(query: string): void {
-  if (query === '' || query === 'format=json') return;
-  throw new GatewayError(
-    'invalid-message',
-    'Expected no query parameters; only format=json is accepted, and means nothing.',
-  );
+/** RFC 7303 §9.1; the bytes are those of the wire, where the stream has the default namespace. */
+function buildPreview({ xml }: Stanza): Answer {
+  return { status: 200, code: 'ok', contentType: 'application/xml', body: xml };
 }
 
 function buildAccepted({ id, from, to, mode, confirmed }: Receipt): Answer {

@@ -16,6 +16,11 @@ export function answerProblemPage(ctx: Context, code: string): void {
   ctx.body = page;
 }
 
+/** The page of a problem. */
+export function buildProblemPage(code: ProblemCode): string {
+  return buildPage(code, problems[code]);
+}
+
 function buildPage(code: string, problem: (typeof problems)[ProblemCode]): string {
   const status =
     code === 'bounced' ? 'status by the condition of the stanza error' : problem.status;

@@ -9,12 +9,14 @@ export interface RequestRecord {
   readonly startedMs: number;
   /** The trace that the request belongs to, if the client says so. */
   readonly traceId: string | undefined;
-  route: 'user' | 'api' | 'acl' | 'health' | 'problems' | 'none';
+  route: 'user' | 'api' | 'acl' | 'health' | 'problems' | 'docs' | 'none';
   /** The bare JID of the user who sends, or whose permissions are asked for; normalised. */
   sender?: string;
   recipientDomain?: string;
   /** Of an answer that may be that of an earlier request. */
   code?: string;
+  /** The stanza was only shown, not sent. */
+  dryRun?: boolean;
 }
 
 /** Begins the record of a request from a client at `address`, part of the trace `traceId`. */
@@ -30,9 +32,11 @@ export interface RequestOutcome {
   readonly reason?: string | undefined;
 }
 
+const quietRoutes: ReadonlySet<RequestRecord['route']> = new Set(['health', 'problems', 'docs']);
+
 /** Writes the log line of a request: no body, no credentials, of the recipient only the domain. */
 export function logRequest(log: Logger, record: RequestRecord, outcome: RequestOutcome): void {
-  const isQuiet = record.route === 'health' || record.route === 'problems';
+  const isQuiet = quietRoutes.has(record.route);
   log[isQuiet ? 'debug' : 'info'](
     {
       request: record.id,
@@ -43,6 +47,7 @@ export function logRequest(log: Logger, record: RequestRecord, outcome: RequestO
       reason: outcome.reason,
       sender: record.sender,
       recipientDomain: record.recipientDomain,
+      dryRun: record.dryRun,
       address: record.address,
       traceId: record.traceId,
       durationMs: Math.round((performance.now() - record.startedMs) * 1000) / 1000,

@@ -133,7 +133,7 @@ describe.each(servers)('a flood of logins on $kind', ({ start }) => {
         state.lastStatus = status;
       }
     };
-    const attacks = [attack(), attack(), attack()];
+    const attacks = Array.from({ length: 10 }, attack);
     try {
       await waitUntil(() => state.lastStatus === 429, { label: 'carol to be locked' });
       const carol = { user: 'carol', password: 'carol-secret', address: '127.0.0.4' };
@@ -144,6 +144,8 @@ describe.each(servers)('a flood of logins on $kind', ({ start }) => {
       await waitUntil(async () => (await logIn(carol)).status === 403, {
         label: 'carol to get in',
         timeoutMs: 2 * window_ms,
+        // Seldom enough to be late whenever the failures are counted anew.
+        stepMs: 200,
       });
     } finally {
       state.isOver = true;
@@ -208,12 +210,13 @@ describe.each(servers)('a flood of logins on $kind', ({ start }) => {
     const flooded = await measure(100);
     isOver = true;
     await Promise.all(floods);
-    const figures = [quiet, flooded].map((times) => percentile(times, 0.99));
     if (process.env['FIGURES'] !== undefined) {
-      const medians = [quiet, flooded].map((times) => percentile(times, 0.5));
-      console.log(`${server.kind}: p50 ${medians.join(' → ')}, p99 ${figures.join(' → ')} ms`);
+      for (const part of [0.5, 0.9, 0.99]) {
+        const [before, during] = [quiet, flooded].map((times) => percentile(times, part));
+        console.log(`${server.kind}: p${part * 100} ${before} ms, in the flood ${during} ms`);
+      }
     }
-    // An order of magnitude: a check of a password before each would be more.
-    expect(figures[1]).toBeLessThan(10 * (figures[0] ?? 0) + 100);
+    // An order of magnitude: with a check of the password for each it would be far more.
+    expect(percentile(flooded, 0.5)).toBeLessThan(10 * percentile(quiet, 0.5) + 50);
   });
 });

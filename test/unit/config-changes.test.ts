@@ -21,6 +21,7 @@ function config(overrides: Partial<Config> = {}): Config {
       insecure: false,
       trustedProxies: [],
       metrics: undefined,
+      docs: true,
     },
     apiAccounts: [],
     permissions: { xmppgateway: [], stateFile: undefined },

@@ -56,6 +56,7 @@ describe('a minimal configuration', () => {
         tls: undefined,
         insecure: false,
         trustedProxies: [],
+        docs: true,
       },
       apiAccounts: [],
       permissions: { xmppgateway: [] },
@@ -111,7 +112,7 @@ rooms: {passwords: {Lobby@Rooms.example.org: open sesame}}
   test('are all taken over', async () => {
     const config = await load(`${minimal}
 c2s: {host: localhost, port: 5223, security: plaintext}
-http: {host: 0.0.0.0, port: 80, insecure: true, trusted_proxies: [192.0.2.1, 10.0.0.0/8, "::1", "2001:db8::/32"]}
+http: {host: 0.0.0.0, port: 80, insecure: true, trusted_proxies: [192.0.2.1, 10.0.0.0/8, "::1", "2001:db8::/32"], docs: false}
 delivery: {confirm_timeout_ms: 1, silence_timeout_ms: 2, max_in_flight: 3, max_in_flight_bytes: 300000, mode: plain, remote_confirm_ms: 4}
 rooms: {idle_ms: 5}
 auth: {cache_ms: 0, timeout_ms: 5, throttle: {per_address: 6, per_user: 7, window_ms: 8}}
@@ -125,6 +126,7 @@ log: {level: debug}
         port: 80,
         insecure: true,
         trustedProxies: ['192.0.2.1', '10.0.0.0/8', '::1', '2001:db8::/32'],
+        docs: false,
       },
       delivery: {
         confirmTimeoutMs: 1,
@@ -250,6 +252,7 @@ c2s:
     ['http: {port: "8080"}', 'got "8080"'],
     ['http: {port: .nan}', 'got NaN'],
     ['http: {insecure: yes}', 'http.insecure: expected true or false, got "yes"'],
+    ['http: {docs: on}', 'http.docs: expected true or false, got "on"'],
     [
       'http: {tls: {cert_file: server.crt}}',
       'http.tls.key_file: expected the path of a file, got nothing',
@@ -306,7 +309,7 @@ c2s:
     expect(faults[0]).toMatch(/^gateway\.yaml:4: /);
   });
 
-  test.each(['http: {docs: true}', 'store: memory'])('%s is no key yet', async (text) => {
+  test.each(['store: memory'])('%s is no key yet', async (text) => {
     expect(await faultsOf(minimal + text)).toEqual([expect.stringContaining('got an unknown one')]);
   });
 
@@ -409,5 +412,5 @@ test('configKeys names every key with its default', async () => {
   expect(find('auth.throttle.window_ms')).toMatchObject({ isRequired: false, default: 60_000 });
   expect(find('api_accounts[].senders')?.default).toEqual(['*']);
   expect(find('http.tls.key_file')?.isRequired).toBe(true);
-  expect(new Set(keys.map(({ path }) => path)).size).toBe(44);
+  expect(new Set(keys.map(({ path }) => path)).size).toBe(45);
 });

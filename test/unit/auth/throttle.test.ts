@@ -124,13 +124,13 @@ describe('whoever uses up all failures of a user', () => {
     expect(await outcome(throttle.attempt(home, 'alice', right))).toBe('right');
   });
 
-  test('has no more failures for it in any window', async () => {
+  test('has as many failures together with it as ever', async () => {
     const throttle = createThrottle(limits);
     await failTimes(throttle, 3, attacker, 'alice');
     await outcome(throttle.attempt(home, 'alice', right));
     nextWindow();
     const check = vi.fn<() => Promise<boolean>>(wrong);
-    for (const address of [attacker, home, attacker, home, attacker, home, '192.0.2.9']) {
+    for (const address of [attacker, home, attacker, attacker, '192.0.2.9']) {
       await outcome(throttle.attempt(address, 'alice', check));
     }
     expect(check).toHaveBeenCalledTimes(3);

@@ -327,3 +327,56 @@ describe('what the delivery says', () => {
     expect(answer.text).not.toContain('a bug');
   });
 });
+
+describe('a dry run', () => {
+  const stanza = (from: string, rest = '') =>
+    `<message to="user@host.example" from="${from}" id="1234" type="chat"><body>Hello</body>${rest}</message>`;
+
+  it.each([
+    ['the user URL', userPath, 'bot@example.org'],
+    ['the API URL', apiPath, 'juliet@example.org'],
+  ])('shows the stanza on %s and sends nothing', async (_, path, from) => {
+    const answer = await post({ path: `${path}?dry_run=true` });
+    expect(answer).toMatchObject({
+      status: 200,
+      headers: { 'content-type': 'application/xml', 'cache-control': 'no-store' },
+      text: stanza(from),
+    });
+    expect(gateway.delivered).toEqual([]);
+    expect(gateway.logLines).toEqual([expect.objectContaining({ code: 'ok', dryRun: true })]);
+  });
+
+  it('goes with format=json', async () => {
+    const answer = await post({ path: `${userPath}?format=json&dry_run=true` });
+    expect(answer.headers['content-type']).toBe('application/xml');
+  });
+
+  it('is none with dry_run=false', async () => {
+    expect(JSON.parse((await post({ path: `${userPath}?dry_run=false` })).text).id).toBe('1234');
+    expect(gateway.delivered).toHaveLength(1);
+  });
+
+  it.each<readonly [string, HttpRequest]>([
+    ['unauthenticated', { headers: {} }],
+    ['permission-missing', { headers: { ...goodHeaders, Authorization: basic('stranger') } }],
+    ['sender-not-allowed', { path: `${userPath}/romeo?dry_run=true` }],
+    ['malformed-body', { body: '{' }],
+    ['invalid-message', { body: '{}' }],
+    ['invalid-message', { headers: { ...goodHeaders, 'Idempotency-Key': 'a b' } }],
+    ['too-large', { body: JSON.stringify({ ...json, body: 'x'.repeat(5_000) }) }],
+  ])('is refused as %s like the message itself', async (code, request) => {
+    expect(codeOf(await post({ path: `${userPath}?dry_run=true`, ...request }))).toBe(code);
+  });
+
+  it('shows what a key changes, and leaves the key unused', async () => {
+    const headers = { ...goodHeaders, 'Idempotency-Key': 'key-1' };
+    const preview = await post({ path: `${userPath}?dry_run=true`, headers });
+    const originId = '<origin-id xmlns="urn:xmpp:sid:0" id="1234"/>';
+    expect(preview.text).toBe(stanza('bot@example.org', originId));
+    const other = { ...good, body: JSON.stringify({ ...json, body: 'Other' }) };
+    const sent = await post({ ...other, headers });
+    expect(sent.status).toBe(200);
+    expect(sent.headers['idempotency-replayed']).toBeUndefined();
+    expect((await post({ path: `${userPath}?dry_run=true`, headers })).text).toBe(preview.text);
+  });
+});

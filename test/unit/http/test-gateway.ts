@@ -1,3 +1,4 @@
+import type Koa from 'koa';
 import { pino } from 'pino';
 import { onTestFinished } from 'vitest';
 import type { ApiAccounts } from '../../../src/auth/api-accounts.ts';
@@ -22,6 +23,7 @@ export interface TestGateway {
   /** The client addresses that logins came from. */
   readonly addresses: string[];
   readonly logLines: Readonly<Record<string, unknown>>[];
+  readonly middleware: readonly Koa.Middleware<never>[];
 }
 
 export const userPath = '/api/1.0/xmppdomains/example.org/gateway/messages';
@@ -34,7 +36,7 @@ export function basic(username: string, password = 'pw'): string {
 /** Headers that are good for both URLs: `bot` is a user with the permission and an API account. */
 export const goodHeaders = { Authorization: basic('bot'), 'Content-Type': 'application/json' };
 
-const limits = { bodyBytes: 10_000, stanzaBytes: 5_000, depth: 8, attributes: 8 };
+export const limits = { bodyBytes: 10_000, stanzaBytes: 5_000, depth: 8, attributes: 8 };
 
 export function buildReceipt({ id, from, to }: Message): Receipt {
   return { id, from, to, mode: 'plain', confirmed: 'server' };
@@ -60,12 +62,13 @@ export async function startTestGateway(overrides: Partial<AppPorts> = {}): Promi
     },
     readiness: () => ({ ready: true, domains: {} }),
     observeRequest: () => {},
+    docs: undefined,
     ...overrides,
   });
   const listener = createListener(app, { host: '127.0.0.1', port: 0, tls: undefined });
   const port = await listener.start();
   onTestFinished(() => listener.stop(0));
-  return { port, delivered, addresses, logLines };
+  return { port, delivered, addresses, logLines, middleware: app.middleware };
 }
 
 /** Everybody may log in with `pw`; `stranger` has no permission. */

@@ -1,0 +1,75 @@
+import type { MessageLimits } from '../../core/message.ts';
+import { buildAclPaths } from './acl-operations.ts';
+import { headers } from './headers.ts';
+import { buildMessagePaths, messageBody } from './message-operations.ts';
+import { buildPagePaths } from './page-operations.ts';
+import { parameters } from './parameters.ts';
+import { buildProblemExamples } from './problem-examples.ts';
+import type { ResponsePool } from './problem-responses.ts';
+import { buildSchemas } from './schemas.ts';
+
+/** What a gateway's description depends on. */
+export interface OpenApiOptions {
+  readonly limits: MessageLimits & { readonly bodyBytes: number };
+  /** Whether /docs is there. */
+  readonly hasDocs: boolean;
+}
+
+/** The description of the HTTP API as an OpenAPI 3.1 document. */
+export function buildOpenApi({ limits, hasDocs }: OpenApiOptions): object {
+  const examples = buildProblemExamples(limits);
+  const responses: ResponsePool = new Map();
+  const paths = {
+    ...buildMessagePaths(examples, responses),
+    ...buildAclPaths(examples, responses),
+    ...buildPagePaths(examples, hasDocs, responses),
+  };
+  return {
+    openapi: '3.1.0',
+    info,
+    servers: [{ url: '/', description: 'The gateway that this document comes from.' }],
+    tags,
+    paths,
+    components: {
+      schemas: buildSchemas(limits),
+      parameters,
+      requestBodies: { Message: messageBody },
+      responses: Object.fromEntries(responses),
+      headers,
+      securitySchemes,
+    },
+  };
+}
+
+const info = {
+  title: 'xmpp-message-gateway',
+  version: '1.0',
+  summary: 'HTTP in, XMPP out',
+  description:
+    'A `POST` becomes a `<message/>` of a user of your XMPP server, and a 200 means that the server has processed it.\n\n' +
+    'Every refusal is a problem (RFC 9457) with a stable `code`. What is no HTTP request at all, or not one in time, gets 400, 408, 413 or 431 with the type `about:blank`; what is at none of these URLs gets 404 `not-found`.',
+  license: { name: 'MIT', identifier: 'MIT' },
+};
+
+const tags = [
+  { name: 'messages', description: 'Send messages.' },
+  {
+    name: 'permissions',
+    description: 'Who may send. What the configuration grants can be revoked there only.',
+  },
+  { name: 'health', description: 'For whoever operates the gateway; no password needed.' },
+  { name: 'documentation', description: 'What this API is; no password needed.' },
+];
+
+const securitySchemes = {
+  xmppUser: {
+    type: 'http',
+    scheme: 'basic',
+    description: 'Localpart (or bare JID) and password of a user of the XMPP server, in UTF-8.',
+  },
+  apiAccount: {
+    type: 'http',
+    scheme: 'basic',
+    description: 'An API account of the gateway’s configuration.',
+  },
+};

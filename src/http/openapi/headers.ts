@@ -1,0 +1,53 @@
+import { bounceStatuses } from '../../core/stanza-error.ts';
+
+const text = { type: 'string' };
+
+/** The headers of answers that are more than HTTP's own. */
+export const headers = {
+  CacheControl: {
+    description: 'Answers are not to be kept by caches.',
+    required: true,
+    schema: { type: 'string', const: 'no-store' },
+  },
+  RetryAfter: {
+    description: 'After how many seconds to try again.',
+    required: true,
+    schema: { type: 'integer', minimum: 1 },
+  },
+  WwwAuthenticate: {
+    description: 'RFC 7617, with the domain as the realm.',
+    required: true,
+    schema: text,
+    example: 'Basic realm="example.org", charset="UTF-8"',
+  },
+  Allow: { description: 'The methods that the URL has.', required: true, schema: text },
+  IdempotencyReplayed: {
+    description: 'The request was answered before; this is the same answer again.',
+    schema: { type: 'string', const: 'true' },
+  },
+} as const;
+
+const byStatus: ReadonlyMap<number, Readonly<Record<string, keyof typeof headers>>> = new Map([
+  [401, { 'WWW-Authenticate': 'WwwAuthenticate' }],
+  [405, { Allow: 'Allow' }],
+  [429, { 'Retry-After': 'RetryAfter' }],
+  [503, { 'Retry-After': 'RetryAfter' }],
+]);
+
+/** References to the headers of a problem or, on a message URL, of any answer with this status. */
+export function headersOf(status: number, isMessageUrl: boolean): Record<string, object> {
+  // only what was sent is kept: a receipt, or a bounce that the caller has to act upon
+  const isSent = status === 200 || (status < 500 && bounceStatuses.includes(status));
+  const isKept = isMessageUrl && isSent;
+  return {
+    'Cache-Control': reference('CacheControl'),
+    ...Object.fromEntries(
+      Object.entries(byStatus.get(status) ?? {}).map(([name, key]) => [name, reference(key)]),
+    ),
+    ...(isKept ? { 'Idempotency-Replayed': reference('IdempotencyReplayed') } : {}),
+  };
+}
+
+function reference(name: keyof typeof headers): object {
+  return { $ref: `#/components/headers/${name}` };
+}

@@ -1,0 +1,101 @@
+import { headersOf } from './headers.ts';
+import { buildAnswerExamples, messageExamples } from './message-examples.ts';
+import { parameter } from './parameters.ts';
+import { parserRefusals } from './parser-refusals.ts';
+import type { ProblemExamples } from './problem-examples.ts';
+import { buildProblemResponses, type ResponsePool } from './problem-responses.ts';
+
+/** A message URL: who speaks there. */
+interface MessageUrl {
+  readonly place: 'user' | 'api';
+  readonly operationId: string;
+  readonly summary: string;
+  readonly description: string;
+  readonly security: string;
+  /** The localpart of the examples. */
+  readonly sender: string;
+}
+
+const userUrl: MessageUrl = {
+  place: 'user',
+  operationId: 'sendAsOneself',
+  summary: 'Send a message as the XMPP user who logs in',
+  description:
+    'Log in as an XMPP user with the permission `xmppgateway`: localpart (or bare JID) and password of the account on the XMPP server.',
+  security: 'xmppUser',
+  sender: 'bot',
+};
+
+const apiUrl: MessageUrl = {
+  place: 'api',
+  operationId: 'sendAsUser',
+  summary: 'Send a message as any user, with an API account',
+  description:
+    'Log in with an API account of the gateway’s configuration, which may speak as `username` in this domain. The user need not exist.',
+  security: 'apiAccount',
+  sender: 'alice',
+};
+
+/** The path items of the two message URLs. */
+export function buildMessagePaths(
+  examples: ProblemExamples,
+  pool: ResponsePool,
+): Record<string, object> {
+  const path = '/api/1.0/xmppdomains/{fqdn}/gateway/messages';
+  return {
+    [path]: { parameters: [parameter('fqdn')], post: buildOperation(userUrl, examples, pool) },
+    [`${path}/{username}`]: {
+      parameters: [parameter('fqdn'), parameter('username')],
+      post: buildOperation(apiUrl, examples, pool),
+    },
+  };
+}
+
+const stanza = { $ref: '#/components/schemas/Stanza' };
+const xml = { schema: stanza, examples: messageExamples['application/xml'] };
+
+/** What both URLs are sent. */
+export const messageBody = {
+  required: true,
+  description:
+    'In UTF-8, not compressed. XML is one `<message/>` stanza as a client would send it: `to` is required, `from` is replaced, all else is passed on.',
+  content: {
+    'application/json': {
+      schema: { $ref: '#/components/schemas/Message' },
+      examples: messageExamples['application/json'],
+    },
+    'application/xml': xml,
+    'text/xml': xml,
+    'application/xmpp+xml': xml,
+  },
+};
+
+function buildOperation(url: MessageUrl, examples: ProblemExamples, pool: ResponsePool): object {
+  return {
+    operationId: url.operationId,
+    tags: ['messages'],
+    summary: url.summary,
+    description: url.description,
+    security: [{ [url.security]: [] }],
+    parameters: [parameter('dryRun'), parameter('format'), parameter('idempotencyKey')],
+    requestBody: { $ref: '#/components/requestBodies/Message' },
+    responses: {
+      '200': buildSuccess(url.sender),
+      ...buildProblemResponses(url.place, examples, pool),
+      ...parserRefusals,
+    },
+  };
+}
+
+function buildSuccess(sender: string): object {
+  const { receipts, stanzas } = buildAnswerExamples(sender);
+  return {
+    description:
+      'The XMPP server has processed the message, and no error had come back by then. With `dry_run=true`: the stanza as it would be sent; nothing was sent.',
+    headers: headersOf(200, true),
+    content: {
+      'application/json': { schema: { $ref: '#/components/schemas/Receipt' }, examples: receipts },
+      'application/xml': { schema: stanza, examples: stanzas },
+    },
+  };
+}

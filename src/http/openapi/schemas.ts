@@ -1,0 +1,186 @@
+import { type MessageLimits, messageTypes } from '../../core/message.ts';
+import { modes } from '../../core/mode.ts';
+import { problemCodes } from './problem-responses.ts';
+
+const scalar = { type: ['string', 'number', 'boolean'] };
+const jid = { type: 'string', minLength: 1, maxLength: 3071 };
+
+/** The schemas of the document (JSON Schema 2020-12), by name. */
+export function buildSchemas(limits: MessageLimits): Record<string, object> {
+  return {
+    Message: buildMessage(limits),
+    Stanza: stanza,
+    Receipt: receipt,
+    Problem: problem,
+    ModeReport: modeReport,
+    Acl: acl,
+    AclChange: aclChange,
+  };
+}
+
+function buildMessage({ attributes, depth, stanzaBytes }: MessageLimits): object {
+  const map = { type: 'object', additionalProperties: scalar, maxProperties: attributes };
+  return {
+    type: 'object',
+    description: `A message; its stanza may have ${stanzaBytes} bytes. Duplicate keys and characters that XML 1.0 cannot carry are refused.`,
+    required: ['to'],
+    additionalProperties: false,
+    dependentRequired: { body_attributes: ['body'] },
+    properties: {
+      to: { ...jid, description: 'JID of the recipient: user, room or domain, bare or full.' },
+      body: {
+        type: 'string',
+        description: 'Text of `<body/>`; an empty string gives an empty element.',
+      },
+      message_attributes: {
+        ...map,
+        description:
+          'Attributes of `<message/>`. `from` is ignored: the sender is who asks. Names are valid in XML 1.0 (4th edition) and have no colon, but for `xml:lang`, `xml:space`, `xml:base` and `xml:id`.',
+        properties: {
+          id: {
+            ...scalar,
+            minLength: 1,
+            maxLength: 1023,
+            description: 'Made up by the gateway when it is missing.',
+          },
+          type: { type: 'string', enum: messageTypes, default: 'chat' },
+          to: { ...jid, description: 'The same address as in the field `to`.' },
+          xmlns: { type: 'string', const: 'jabber:client' },
+        },
+      },
+      body_attributes: { ...map, description: 'Attributes of `<body/>`, such as `xml:lang`.' },
+      extra_elements: {
+        type: 'string',
+        description: `XML elements that are put after \`<body/>\`, nested to ${depth} levels at most (\`<message/>\` is the first).`,
+      },
+    },
+  };
+}
+
+const attribute = { type: 'string', xml: { attribute: true } };
+
+/** Without `type`: examples are XML, and a schema can say but little of it. */
+const stanza = {
+  description:
+    'One `<message/>` stanza with any elements in it; without a namespace it is read as if it stood in `jabber:client`.',
+  xml: { name: 'message' },
+  properties: {
+    to: { ...attribute, examples: ['bob@example.org'] },
+    id: { ...attribute, examples: ['build-4711'] },
+    type: { ...attribute, enum: messageTypes },
+    body: { type: 'string', examples: ['Build 4711 passed'] },
+  },
+};
+
+const address = { type: 'string', description: 'As it stands on the wire.' };
+
+const receipt = {
+  type: 'object',
+  description: 'The XMPP server has processed the message. Ignore members that you do not know.',
+  required: ['status', 'message', 'id', 'from', 'to', 'mode', 'confirmed'],
+  properties: {
+    status: { type: 'string', const: 'success' },
+    message: { type: 'string' },
+    id: { type: 'string', description: 'The `id` of the stanza.' },
+    from: address,
+    to: address,
+    mode: { type: 'string', enum: modes, description: 'How the message was sent for its sender.' },
+    confirmed: {
+      type: 'string',
+      enum: ['server', 'remote'],
+      description: 'Whose server has processed it: at least our own, or the recipient’s too.',
+    },
+  },
+};
+
+const fault = {
+  type: 'object',
+  required: ['pointer', 'detail'],
+  properties: {
+    pointer: {
+      type: 'string',
+      description: 'RFC 6901 for JSON; `/message/@to`, `/message/body` for XML.',
+    },
+    detail: { type: 'string' },
+  },
+};
+
+const problem = {
+  type: 'object',
+  description: 'RFC 9457. Ignore members that you do not know.',
+  required: ['type', 'title', 'status', 'detail', 'code', 'instance'],
+  properties: {
+    type: {
+      type: 'string',
+      format: 'uri-reference',
+      description: 'Where the gateway explains the code.',
+    },
+    title: { type: 'string' },
+    status: { type: 'integer' },
+    detail: { type: 'string', description: 'What is wrong with this request.' },
+    code: { type: 'string', enum: problemCodes },
+    instance: {
+      type: 'string',
+      pattern: '^urn:uuid:[0-9a-f-]{36}$',
+      description: 'The id of the request in the log.',
+    },
+    errors: { type: 'array', items: fault, description: 'Each fault in the body.' },
+    condition: {
+      type: 'string',
+      description: 'Of a bounce: the defined condition (RFC 6120 §8.3.3).',
+    },
+    error_type: { type: 'string', description: 'Of a bounce: the type of the stanza error.' },
+    text: { type: 'string', description: 'Of a bounce: the words of who returned it.' },
+  },
+};
+
+const known = { type: ['boolean', 'null'] };
+
+const modeReport = {
+  type: 'object',
+  description: 'What a domain’s messages are to the XMPP server; null is what cannot be known.',
+  required: ['mode', 'archive', 'carbons', 'bounces'],
+  properties: {
+    mode: { type: 'string', enum: modes },
+    archive: { ...known, description: 'Whether the sender’s archive has the message.' },
+    carbons: { ...known, description: 'Whether the sender’s other devices get a copy.' },
+    bounces: {
+      type: 'object',
+      description: 'Whose bounces the gateway gets to see.',
+      required: ['local', 'remote'],
+      properties: { local: { type: 'boolean' }, remote: { type: 'boolean' } },
+    },
+  },
+};
+
+const aclValues = {
+  type: 'object',
+  description: 'Permissions by name.',
+  required: ['xmppgateway'],
+  properties: { xmppgateway: { type: 'boolean', description: 'May the user send over HTTP?' } },
+};
+
+const aclChange = {
+  type: 'object',
+  description: 'Permissions as they are to be.',
+  required: ['acl'],
+  additionalProperties: false,
+  properties: { acl: { ...aclValues, additionalProperties: false } },
+};
+
+const acl = {
+  type: 'object',
+  description: 'What a user may do. Ignore members that you do not know.',
+  required: ['username', 'xmppDomain', 'jid', 'acl', 'aclLabels'],
+  properties: {
+    username: { type: 'string', description: 'The localpart, normalised.' },
+    xmppDomain: { type: 'string' },
+    jid: { type: 'string', description: 'The bare JID.' },
+    acl: aclValues,
+    aclLabels: {
+      type: 'object',
+      description: 'What the permissions mean, for people.',
+      additionalProperties: { type: 'string' },
+    },
+  },
+};
