@@ -120,7 +120,7 @@ test('the command runs from it', async () => {
     const config = gatewayConfig(server, { http: { port } });
     writeFileSync(join(folder, 'empty/gateway.yaml'), stringify(config));
     const checked = await runChild(npx('check', '--config', 'gateway.yaml'));
-    expect([checked.code, checked.stdout.match(/^ok /gm)?.length]).toEqual([0, 4]);
+    expect([checked.code, checked.stdout.includes('connected and trusted')]).toEqual([0, true]);
     // Not by npx, which does not pass signals on.
     const gateway = await startChild({
       file: join(folder, 'empty/node_modules/.bin', packageName),
