@@ -50,7 +50,10 @@ function readAnswer({ status, retryAfter, text }: PostAnswer): Attempt {
 function describeProblem(status: number, fields: Readonly<Record<string, unknown>>): string[] {
   const { code, title, detail, errors, condition, text, instance } = fields;
   const head = textsOf([String(status), code]).join(' ');
-  const words = textsOf([detail ?? title, condition, text]).join(' – ');
+  const [sentence = ''] = textsOf([detail, title]);
+  // The gateway's sentence names the condition already.
+  const rest = textsOf([condition, text]).filter((word) => !sentence.includes(word));
+  const words = [sentence, ...rest].filter((word) => word !== '').join(' – ');
   const faults: unknown[] = Array.isArray(errors) ? errors : [];
   return [
     ...(words === '' ? [head] : [`${head}: ${words}`]),
