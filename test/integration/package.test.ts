@@ -47,7 +47,7 @@ beforeAll(async () => {
   const packed = await runToSuccess({
     file: 'npm',
     // What .npmrc forbids to foreign packages, ours has to do: build.
-    args: ['pack', '--ignore-scripts=false', '--json', '--silent', '--pack-destination', folder],
+    args: ['pack', '--json', '--silent', '--pack-destination', folder],
     cwd: source,
     env,
   });
