@@ -49,9 +49,9 @@ export function createDispatch(options: {
     const { id, from, to } = stanza;
     // Only in client mode do later bounces come to the gateway.
     const isWatched = form.mode === 'client' && !local.has(to.domain);
-    if (isWatched) remote.watch(stanza);
+    const confirm = isWatched ? remote.watch(stanza) : undefined;
     await delivery.deliver(stanza);
-    const confirmed = isWatched ? await remote.confirm(stanza) : 'server';
+    const confirmed = (await confirm?.()) ?? 'server';
     return { id, from, to, mode: form.mode, confirmed };
   };
 

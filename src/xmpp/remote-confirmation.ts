@@ -15,17 +15,18 @@ export interface RemoteConfirmation {
   attach(connection: ComponentConnection): void;
   detach(): void;
   /** Begins to look for a bounce of the stanza; to be called before it is written. */
-  watch(stanza: Stanza): void;
-  /**
-   * Waits until the recipient's server has processed the stanza, for as long as configured, and
-   * tells whose server has. Rejects with GatewayError `bounced`.
-   */
-  confirm(stanza: Stanza): Promise<Receipt['confirmed']>;
+  watch(stanza: Stanza): Confirm;
   handleStanza(stanza: Element): void;
 }
 
-interface Watched {
-  readonly stanza: Stanza;
+/**
+ * Waits until the recipient's server has processed the stanza, for as long as configured, and tells
+ * whose server has. Rejects with GatewayError `bounced`.
+ */
+export type Confirm = () => Promise<Receipt['confirmed']>;
+
+/** Without the text of the stanza: many are watched, and for long. */
+interface Watched extends Pick<Stanza, 'from' | 'to'> {
   settle: ((outcome: Receipt['confirmed'] | Error) => void) | undefined;
   bounce: Error | undefined;
   isAnswered: boolean;
@@ -34,6 +35,9 @@ interface Watched {
 /** Most messages whose bounces are still recognised, and for how long. */
 const maxWatched = 20_000;
 const watchedMs = 10 * 60 * 1000;
+
+/** Of the messages of one sender with one id only the latest are watched. */
+const maxSameId = 100;
 
 /**
  * A ping (XEP-0199) from the sender's resource to the recipient's server is a barrier there: it
@@ -46,22 +50,36 @@ export function createRemoteConfirmation(options: {
   readonly onLateBounce?: () => void;
 }): RemoteConfirmation {
   const { timeoutMs, log } = options;
-  const watched = new LRUCache<string, Watched>({ max: maxWatched, ttl: watchedMs });
+  /** By sender and id; the oldest first. */
+  const watched = new LRUCache<string, readonly Watched[]>({
+    maxSize: maxWatched,
+    sizeCalculation: (same) => same.length,
+    ttl: watchedMs,
+  });
   const pings = new Map<string, Watched>();
   let connection: ComponentConnection | undefined;
 
+  const keep = (key: string, same: readonly Watched[]): void => {
+    if (same.length === 0) watched.delete(key);
+    else watched.set(key, same);
+  };
+
   const handleBounce = (stanza: Element, id: string, from: string, to: string): void => {
     const key = keyOf(id, to);
-    const message = watched.get(key);
-    if (message === undefined || !isSameAddress(message.stanza.to, from)) return;
-    watched.delete(key);
+    const same = watched.get(key) ?? [];
+    const message = same.find((it) => isSameAddress(it.to, from));
+    if (message === undefined) return;
+    keep(
+      key,
+      same.filter((it) => it !== message),
+    );
     const error = readBounce(stanza);
     message.bounce = error;
     message.settle?.(error);
     if (!message.isAnswered) return;
     options.onLateBounce?.();
     const { condition, type } = error.options.stanzaError ?? {};
-    const recipientDomain = message.stanza.to.domain;
+    const recipientDomain = message.to.domain;
     log.warn({ id, sender: to, recipientDomain, condition, type }, 'bounced after the answer');
   };
 
@@ -69,7 +87,7 @@ export function createRemoteConfirmation(options: {
     if (connection === undefined || connection.isBlocked() || pings.size >= maxWatched) {
       return 'server';
     }
-    const { from, to } = message.stanza;
+    const { from, to } = message;
     const id = `remote-${randomBytes(12).toString('hex')}`;
     pings.set(id, message);
     connection.write(buildPing(id, escapeAttribute(from.toString()), to.domain));
@@ -92,17 +110,23 @@ export function createRemoteConfirmation(options: {
       connection = undefined;
       for (const { settle } of pings.values()) settle?.('server');
     },
-    watch: (stanza) => {
-      const message = { stanza, settle: undefined, bounce: undefined, isAnswered: false };
-      watched.set(keyOf(stanza.id, stanza.from.toString()), message);
-    },
-    confirm: async (stanza) => {
-      const message = watched.get(keyOf(stanza.id, stanza.from.toString()));
-      if (message === undefined) return 'server';
-      const outcome = message.bounce ?? (timeoutMs > 0 ? await ping(message) : 'server');
-      message.isAnswered = true;
-      if (outcome instanceof Error) throw outcome;
-      return outcome;
+    watch: ({ id, from, to }) => {
+      const message: Watched = {
+        from,
+        to,
+        settle: undefined,
+        bounce: undefined,
+        isAnswered: false,
+      };
+      const key = keyOf(id, from.toString());
+      const same = watched.get(key) ?? [];
+      keep(key, [...same.slice(1 - maxSameId), message]);
+      return async () => {
+        const outcome = message.bounce ?? (timeoutMs > 0 ? await ping(message) : 'server');
+        message.isAnswered = true;
+        if (outcome instanceof Error) throw outcome;
+        return outcome;
+      };
     },
     handleStanza: (stanza) => {
       const { id, from, to, type } = stanza.attrs;
@@ -111,7 +135,7 @@ export function createRemoteConfirmation(options: {
         handleBounce(stanza, id, from, to);
       } else if (stanza.is('iq') && pings.size > 0) {
         const message = pings.get(id);
-        if (message === undefined || from !== message.stanza.to.domain) return;
+        if (message === undefined || from !== message.to.domain) return;
         if (isProcessed(stanza)) message.settle?.('remote');
       }
     },
@@ -124,6 +148,7 @@ function isProcessed(stanza: Element): boolean {
   return !condition?.startsWith('remote-server-');
 }
 
+/** A copy: V8's slices keep the whole text alive that they were cut from. */
 function keyOf(id: string, from: string): string {
-  return `${from} ${id}`;
+  return Buffer.from(`${from} ${id}`).toString();
 }

@@ -294,6 +294,8 @@ describe('a message', () => {
         reflection('1', occupant, 'other@rooms.example/alice'),
         `<message type='chat' id='1' from='${lobby}/alice' to='${occupant}'/>`,
         refusal(stanza, 'forbidden').replace("from='lobby@", "from='other@"),
+        // A room relays it from one occupant to another.
+        refusal(stanza, 'not-acceptable').replace(lobby, `${lobby}/mallory`),
       ].join('');
     });
     let isSettled = false;

@@ -202,6 +202,24 @@ describe('a message for another server', () => {
     });
   });
 
+  test('is not taken for another with the same id', async () => {
+    const sent = new Map<string, Stanza>();
+    const { sending } = await connectReady((stanza, kind, peer) => {
+      const { id, to = '' } = stanza.root.attributes;
+      if (kind === 'message') sent.set(to, stanza);
+      if (!id?.startsWith('remote-')) answerHonestly(stanza, kind, peer);
+      else if (to === 'remote.example') answerPing(stanza, peer);
+      else refuse(sent.get('carol@down.example')!, peer, notFound);
+    });
+    const outcomes = await Promise.allSettled(
+      ['carol@down.example', 'carol@remote.example'].map((to) => sending.deliver(message(to))),
+    );
+    expect(outcomes).toMatchObject([
+      { status: 'rejected', reason: { code: 'bounced' } },
+      { status: 'fulfilled', value: { confirmed: 'remote' } },
+    ]);
+  });
+
   test('that bounces after the answer is logged, once', async () => {
     const sent: [Stanza, ComponentPeer][] = [];
     const script: Script = (stanza, kind, peer) => {
