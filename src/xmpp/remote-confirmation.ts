@@ -142,10 +142,14 @@ export function createRemoteConfirmation(options: {
   };
 }
 
-/** An error of another kind says as well that the remote server has read the ping. */
+/**
+ * An error of another kind says as well that the remote server has read the ping. Our own says in
+ * its place that it cannot be reached, or to wait: the queue of what goes there is full.
+ */
 function isProcessed(stanza: Element): boolean {
-  const { condition } = stanza.attrs['type'] === 'error' ? readStanzaError(stanza) : {};
-  return !condition?.startsWith('remote-server-');
+  if (stanza.attrs['type'] !== 'error') return true;
+  const { condition, type } = readStanzaError(stanza);
+  return type !== 'wait' && !condition.startsWith('remote-server-');
 }
 
 /** A copy: V8's slices keep the whole text alive that they were cut from. */
