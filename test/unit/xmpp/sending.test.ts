@@ -232,6 +232,22 @@ describe('a message for another server', () => {
     ]);
   });
 
+  test('has the fate that is its own, whatever has the same id before it', async () => {
+    const sent: Stanza[] = [];
+    const { sending, logLines } = await connectReady((stanza, kind, peer) => {
+      if (kind === 'message') sent.push(stanza);
+      if (!stanza.root.attributes['id']?.startsWith('remote-')) answerHonestly(stanza, kind, peer);
+      else if (sent.length === 1) answerPing(stanza, peer);
+      else refuse(sent[1]!, peer, notFound);
+    });
+    const first = await sending.deliver(message('carol@remote.example'));
+    expect(first.confirmed).toBe('remote');
+    await expect(sending.deliver(message('carol@remote.example'))).rejects.toMatchObject({
+      code: 'bounced',
+    });
+    expect(logLines.filter(({ msg }) => msg === 'bounced after the answer')).toEqual([]);
+  });
+
   test('that bounces after the answer is logged, once', async () => {
     const sent: [Stanza, ComponentPeer][] = [];
     const script: Script = (stanza, kind, peer) => {
