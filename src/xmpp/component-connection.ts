@@ -59,7 +59,7 @@ export function openComponentConnection(
   entity.Parser = withWholeDeclaration(entity.Parser);
   entity.reconnect.stop();
   entity.removeAllListeners('element');
-  entity.socketParameters = () => ({ host: address.host, port: address.port, noDelay: true });
+  entity.socketParameters = () => ({ host: address.host, port: address.port });
 
   let failure: StreamFailure | undefined;
   let isClosed = false;
@@ -94,6 +94,9 @@ export function openComponentConnection(
   entity.on('connect', () => {
     // Characters split across chunks arrive whole only when the socket decodes them.
     entity.socket?.setEncoding('utf8');
+    // Else a barrier waits some 40 ms, for the delayed ACK of what was written before it. As an
+    // option of connect() it would do nothing: Node reads it only where it makes the socket.
+    entity.socket?.setNoDelay(true);
     entity.socket?.on('drain', events.onDrain);
     enter('stream header');
   });

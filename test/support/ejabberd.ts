@@ -69,6 +69,7 @@ function listeners(site: Site): string {
       port: site.adminPort,
       ip: '127.0.0.1',
       module: 'ejabberd_http',
+      backlog: 512,
       request_handlers: { '/api': 'mod_http_api' },
     },
   ];

@@ -66,6 +66,8 @@ export interface XmppServer extends Accounts {
   readonly c2sPort: number;
   /** Only with `directTls`. */
   readonly c2sTlsPort: number | undefined;
+  /** Of ejabberd's HTTP API. */
+  readonly adminPort: number;
   readonly components: readonly ServerComponent[];
   /** Of the first component. */
   readonly componentDomain: string;
@@ -217,6 +219,7 @@ function createHandle(
     domains: site.domains,
     c2sPort: site.c2sPort,
     c2sTlsPort: site.c2sTlsPort,
+    adminPort: site.adminPort,
     components: site.components,
     componentDomain: component.domain,
     componentPort: component.port,

@@ -1,0 +1,86 @@
+/** What is asked of the gateway, as ratios within one run; each reads points, undefined without them. */
+const wanted = [
+  {
+    title: 'delivered/s at 64 connections, confirmed / the ceiling',
+    least: 0.75,
+    read: ({ at }) => ratio(at('api', 64), at('ceiling', 64)),
+  },
+  {
+    title: "delivered/s at 64 connections / ejabberd's HTTP API by IP address",
+    least: 2,
+    read: ({ at }) => ratio(at('api', 64), at('ejabberd', 64)),
+  },
+  {
+    title: 'delivered/s at 64 connections / naive gateway, which confirms nothing',
+    least: 1.5,
+    read: ({ at }) => ratio(at('api', 64), at('naive', 64)),
+  },
+  {
+    title: "URL of XMPP users / ejabberd's HTTP API with Basic, SCRAM store",
+    least: 60,
+    read: ({ at }) => ratio(at('user', 64), at('ejabberdBasic', 64)),
+  },
+  {
+    title: 'CPU of the gateway per message at 64 connections',
+    most: 100,
+    unit: ' µs',
+    read: ({ at }) => at('api', 64)?.cpu.own,
+  },
+  {
+    title: 'median latency at 1 connection, above the ceiling at window 1',
+    most: 0.4,
+    unit: ' ms',
+    read: ({ at }) => difference(at('api', 1)?.p50, at('ceiling', 1)?.p50),
+  },
+  {
+    title: 'p99 latency at 1 connection, above the ceiling at window 1',
+    most: 1.5,
+    unit: ' ms',
+    read: ({ at }) => difference(at('api', 1)?.p99, at('ceiling', 1)?.p99),
+  },
+  {
+    title: 'delivered/s of 10 kB at 64 connections / the ceiling at 10 kB',
+    least: 0.9,
+    read: ({ at }) => ratio(at('api', 64, 10_000), at('ceiling', 64, 10_000)),
+  },
+  { title: 'RSS of the gateway after the run', most: 110, unit: ' MB', read: ({ rssMb }) => rssMb },
+  {
+    title: 'first password check of a user (SCRAM, STARTTLS): CPU of the gateway',
+    most: 10,
+    unit: ' ms',
+    read: ({ logins }) => logins?.checkMs,
+  },
+  {
+    title: 'remembered password: CPU of the gateway',
+    most: 5,
+    unit: ' µs',
+    read: ({ logins }) => logins?.cachedUs,
+  },
+  { title: 'start until ready', most: 300, unit: ' ms', read: ({ startMs }) => startMs },
+];
+
+function ratio(a, b) {
+  return a?.perSecond && b?.perSecond ? a.perSecond.median / b.perSecond.median : undefined;
+}
+
+function difference(a, b) {
+  return a && b ? a.median - b.median : undefined;
+}
+
+/** Compares the results with the goals; what was not measured is left out. */
+export function judge(results) {
+  return results.flatMap(({ kind, points, rssMb, startMs, logins }) => {
+    const at = (name, connections, bytes = 100) =>
+      points.find(
+        (point) =>
+          point.name === name && point.connections === connections && point.bytes === bytes,
+      );
+    return wanted.flatMap(({ title, least, most, unit, read }) => {
+      const measured = read({ at, rssMb, startMs, logins });
+      if (measured === undefined) return [];
+      const isReached = least === undefined ? measured <= most : measured >= least;
+      const goal = least === undefined ? `≤ ${most}` : `≥ ${least}`;
+      return [{ title, kind, goal, measured, unit, isReached }];
+    });
+  });
+}

@@ -1,0 +1,105 @@
+// The load generator, a process of its own: raw sockets, keep-alive, requests prepared in advance.
+import { connect } from 'node:net';
+import { fillIn, summarize } from './samples.mjs';
+
+/**
+ * Posts on one connection, one request after the other, as long as `next()` gives an id; resolves
+ * with false when the other side has cut it.
+ */
+function post({ port, template, onAnswer }, next) {
+  const request = Buffer.from(template, 'latin1');
+  const at = request.indexOf('bench-');
+  return new Promise((resolve) => {
+    const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+    let sentAt = 0;
+    let answer = '';
+    const send = () => {
+      const id = next();
+      if (id === undefined) {
+        resolve(true);
+        socket.destroy();
+        return;
+      }
+      fillIn(request, at, id);
+      sentAt = performance.now();
+      socket.write(request);
+    };
+    socket.setEncoding('latin1');
+    socket.once('connect', send);
+    socket.on('error', () => {});
+    socket.on('data', (chunk) => {
+      answer += chunk;
+      if (!isComplete(answer)) return;
+      const status = answer.slice(9, 12);
+      answer = '';
+      const pauseMs = onAnswer(status, performance.now() - sentAt);
+      if (pauseMs > 0) setTimeout(send, pauseMs);
+      else send();
+    });
+    socket.once('close', () => resolve(false));
+  });
+}
+
+function isComplete(answer) {
+  const end = answer.indexOf('\r\n\r\n');
+  if (end === -1) return false;
+  const [, length] = /\r\ncontent-length: *(\d+)/i.exec(answer) ?? [];
+  return answer.length >= end + 4 + Number(length ?? 0);
+}
+
+/**
+ * Posts on many connections, after a warm-up that does not count, for some time or until so many
+ * were answered; tells the parent when the clock starts and stops.
+ */
+async function run({ port, template, connections, warmUpMs, ms, count, pauseMs = 0, firstId }) {
+  const statuses = {};
+  let latencies = [];
+  let id = firstId;
+  let isOver = false;
+  let isCounting = false;
+  let startedAt = 0;
+  let cpu = process.cpuUsage();
+  const stop = () => {
+    if (!isCounting) return;
+    isCounting = false;
+    isOver = true;
+    const seconds = (performance.now() - startedAt) / 1000;
+    const { user, system } = process.cpuUsage(cpu);
+    const answers = latencies.length;
+    process.send({ event: 'ended', seconds, answers, cpuMs: (user + system) / 1000 });
+  };
+  const onAnswer = (status, latency) => {
+    statuses[status] = (statuses[status] ?? 0) + 1;
+    if (isCounting) {
+      latencies.push(latency);
+      if (latencies.length === count) stop();
+    }
+    return pauseMs;
+  };
+  const next = () => {
+    if (isOver) return undefined;
+    id += 1;
+    return id;
+  };
+  setTimeout(() => {
+    latencies = [];
+    isCounting = true;
+    startedAt = performance.now();
+    cpu = process.cpuUsage();
+    process.send({ event: 'started' });
+    if (ms !== undefined) setTimeout(stop, ms);
+  }, warmUpMs);
+  const client = async () => {
+    while (!(await post({ port, template, onAnswer }, next))) {
+      statuses.cut = (statuses.cut ?? 0) + 1;
+      if (isOver || statuses.cut > connections) return;
+    }
+  };
+  await Promise.all(Array.from({ length: connections }, client));
+  process.send({ event: 'done', statuses, lastId: id, ...summarize(latencies) });
+}
+
+process.on('message', (order) => {
+  run(order).catch((error) => process.send({ event: 'failed', reason: String(error) }));
+});
+process.once('disconnect', () => process.exit());

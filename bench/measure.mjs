@@ -1,0 +1,84 @@
+import { contenders } from './contenders.mjs';
+import { readCpuMs, readMachine } from './processes.mjs';
+import { readDelivered, settle } from './site.mjs';
+
+/** How long requests are sent before the clock starts. */
+const warmUpMs = 250;
+
+let lastId = 0;
+
+function readCpu(site, own) {
+  return {
+    server: readCpuMs(site.server.pid),
+    own: own === undefined ? 0 : readCpuMs(own),
+    receiver: readCpuMs(site.receiver.pid),
+    load: readCpuMs(site.load.pid),
+  };
+}
+
+async function look(site, own) {
+  const cpu = readCpu(site, own);
+  return { cpu, machine: readMachine(), ...(await readDelivered(site)) };
+}
+
+function cpuPerMessage(before, after, messages) {
+  const names = Object.keys(before.cpu);
+  return Object.fromEntries(
+    names.map((name) => [name, ((after.cpu[name] - before.cpu[name]) * 1000) / messages]),
+  );
+}
+
+/** Share of the machine that processes which are not ours took. */
+function shareOfOthers(before, after) {
+  const all = after.machine.allMs - before.machine.allMs;
+  const busy = all - (after.machine.idleMs - before.machine.idleMs);
+  const ours = Object.keys(before.cpu).reduce(
+    (sum, name) => sum + after.cpu[name] - before.cpu[name],
+    0,
+  );
+  return Math.max(0, busy - ours) / all;
+}
+
+/**
+ * Lets one contender send for some time, and tells what arrived per second, the latencies in
+ * milliseconds, and the CPU time per message in microseconds, by process.
+ */
+export async function measure(site, name, { connections, bytes, ...bounds }) {
+  const contender = contenders[name];
+  const target = contender.target?.(site);
+  const peer = target === undefined ? site.receiver : site.load;
+  const before = await readDelivered(site);
+  const events = ['started', 'ended', 'done'].map((event) => peer.waitFor(event));
+  const [started, ended, done] = events;
+  Promise.all(events).catch(() => {});
+  const template = target === undefined ? contender.blast(bytes) : contender.request(bytes);
+  peer.send({
+    ...(target === undefined ? { order: 'blast', window: connections } : { port: target.port }),
+    connections,
+    template,
+    warmUpMs,
+    firstId: lastId,
+    ...bounds,
+  });
+  await started;
+  const first = await look(site, target?.pid);
+  const { answers, seconds } = await ended;
+  const last = await look(site, target?.pid);
+  const { statuses, p50, p99, lastId: reached } = await done;
+  lastId = reached;
+  const accepted = statuses[200] ?? 0;
+  const refused = Object.values(statuses).reduce((sum, count) => sum + count, 0) - accepted;
+  const settled = await settle(site, before.delivered + accepted);
+  const delivered = last.delivered - first.delivered;
+  return {
+    perSecond: (delivered * 1000) / (last.at - first.at),
+    answersPerSecond: answers / seconds,
+    p50,
+    p99,
+    cpu: cpuPerMessage(first, last, delivered),
+    others: shareOfOthers(first, last),
+    refused,
+    lost: before.delivered + accepted - settled.delivered,
+    duplicates: settled.duplicates - before.duplicates,
+  };
+}

@@ -1,0 +1,122 @@
+// npm run bench: what the gateway costs, beside the server's own ceiling and other ways to send.
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { drawChart } from './chart.mjs';
+import { contenders } from './contenders.mjs';
+import { measureFairness } from './fairness.mjs';
+import { judge } from './goals.mjs';
+import { measureGrowth } from './growth.mjs';
+import { measureLogins } from './logins.mjs';
+import { measure } from './measure.mjs';
+import { readRssMb } from './processes.mjs';
+import { mergeRounds, printFairness, printGoals, printGrowth, printServer } from './report.mjs';
+import { startSite } from './site.mjs';
+
+const { values: options } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    server: { type: 'string' },
+    only: { type: 'string' },
+    rounds: { type: 'string' },
+    connections: { type: 'string' },
+    against: { type: 'string' },
+    profile: { type: 'string' },
+  },
+});
+
+const kinds = ['prosody', 'ejabberd'].filter((kind) => (options.server ?? kind) === kind);
+const only = options.only?.split(',');
+const rounds = Number(options.rounds ?? (options.quick ? 2 : 4));
+const ms = options.quick ? 700 : 1500;
+/** V8 takes its time to compile what it runs often. */
+const warmUpMs = options.quick ? 2000 : 5000;
+/** Only a whole run replaces what stands in docs/. */
+const isWhole = !options.quick && only === undefined && options.connections === undefined;
+const isForDocs = isWhole && kinds.length === 2;
+const small = 100;
+const large = 10_000;
+
+function listCases() {
+  const connections = options.connections?.split(',').map(Number);
+  const ofSmall = connections ?? (options.quick ? [1, 64] : [1, 8, 64, 256]);
+  return [
+    ...ofSmall.map((count) => ({ bytes: small, connections: count })),
+    { bytes: large, connections: connections?.[0] ?? 64 },
+  ];
+}
+
+function takesPart(name, kind, { bytes, connections }) {
+  const { needs } = contenders[name];
+  const isHere = needs === undefined || needs === kind || options[needs] !== undefined;
+  const isWanted = only === undefined || only.includes(name);
+  if (!isHere || !isWanted) return false;
+  // With more connections its answers take several seconds.
+  if (name === 'ejabberdBasic' && connections > 64) return false;
+  return bytes === small || ['ceiling', 'api', 'before', 'naive'].includes(name);
+}
+
+async function warmUp(site, names) {
+  for (const name of names) {
+    await measure(site, name, { bytes: small, connections: 64, ms: warmUpMs });
+  }
+}
+
+/** The contenders take turns, each round in another order, so that noise meets all of them. */
+async function runRounds(site, names) {
+  const samples = [];
+  for (let round = 0; round < rounds; round += 1) {
+    for (const point of listCases()) {
+      const part = names.filter((name) => takesPart(name, site.kind, point));
+      const turn = round % Math.max(1, part.length);
+      for (const name of [...part.slice(turn), ...part.slice(0, turn)]) {
+        samples.push({ ...point, name, ...(await measure(site, name, { ...point, ms })) });
+      }
+    }
+    process.stderr.write(`${site.kind}: round ${round + 1} of ${rounds}\n`);
+  }
+  return samples;
+}
+
+async function runServer(kind) {
+  const nodeArgs =
+    options.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${options.profile}`];
+  const site = await startSite(kind, { nodeArgs, against: options.against });
+  try {
+    const names = Object.keys(contenders).filter((name) =>
+      listCases().some((point) => takesPart(name, kind, point)),
+    );
+    await warmUp(site, names);
+    const samples = await runRounds(site, names);
+    const rssMb = readRssMb(site.gateway.pid);
+    const { startMs } = site.gateway;
+    const more = isWhole ? await measureMore(site) : {};
+    return { kind, startMs, rssMb, points: mergeRounds(samples), ...more };
+  } finally {
+    await site.stop();
+  }
+}
+
+async function measureMore(site) {
+  const fairness = await measureFairness(site);
+  const growth = await measureGrowth(site);
+  const logins = await measureLogins(site);
+  return { fairness, growth, logins };
+}
+
+const startedAt = performance.now();
+const results = [];
+for (const kind of kinds) {
+  const result = await runServer(kind);
+  results.push(result);
+  printServer(result);
+  if (result.fairness) printFairness(result.fairness);
+  if (result.growth) printGrowth(result.growth);
+}
+const goals = judge(results);
+printGoals(goals);
+console.log(`\n${Math.round((performance.now() - startedAt) / 1000)} s in all`);
+
+const directory = isForDocs ? 'docs' : 'build';
+mkdirSync(directory, { recursive: true });
+writeFileSync(`${directory}/bench.json`, `${JSON.stringify({ results, goals }, null, 2)}\n`);
+if (kinds.length === 2) writeFileSync(`${directory}/bench.svg`, drawChart(results));
