@@ -95,7 +95,7 @@ export function installDebianPackages(names) {
 }
 
 /** What the tests need beside npm packages. */
-export const testPackages = ['prosody', 'ejabberd', 'openssl', 'curl', 'chromium'];
+export const testPackages = ['prosody', 'ejabberd', 'openssl', 'curl', 'chromium', 'redis-server'];
 
 /** Calls `main`; an error it throws is printed without its stack and ends the process with 1. */
 export function runMain(main) {

@@ -5,6 +5,8 @@ import { describeError, describeWithCause } from '../core/describe-error.ts';
 import { GatewayError } from '../core/errors.ts';
 import { createJid } from '../core/jid.ts';
 import type { PasswordCheck } from '../core/password-check.ts';
+import type { Secret } from '../core/secret.ts';
+import { tryStore } from '../store/store.ts';
 import { createPasswordCheck } from '../xmpp/sasl.ts';
 import { adviceFor } from '../xmpp/server-advice.ts';
 import type { StreamFailure } from '../xmpp/stream-failure.ts';
@@ -39,6 +41,7 @@ export async function runCheck(path: string, output: Writable): Promise<number> 
     describeListening(config.http, listenError),
     ...(await Promise.all([
       checkStream(config, isTaken(listenError)),
+      ...(config.store === undefined ? [] : [checkStore(config.store)]),
       ...domains.map((domain) => checkLogin(passwordCheck, c2s, domain)),
     ])),
   ];
@@ -105,6 +108,14 @@ function tryStream({ component, domains, delivery }: Config): Promise<StreamFail
   });
 }
 
+async function checkStore(url: Secret): Promise<Finding> {
+  const { host } = new URL(url.reveal());
+  const failure = await tryStore(url);
+  return failure === undefined
+    ? { isGood: true, text: `store at ${host}: takes what is written` }
+    : { isGood: false, text: `store at ${host}: ${failure}`, advice: storeAdvice };
+}
+
 /** Logs in as nobody: the server must answer with a definite no. */
 async function checkLogin(
   passwordCheck: PasswordCheck,
@@ -138,6 +149,8 @@ users. Let it spare that address (trusted_network is Debian's rule for loopback)
   modules:
     mod_fail2ban:
       access: trusted_network`;
+
+const storeAdvice = `Is Redis (6 or newer) running there, and are user, password and database in "store" right?`;
 
 const listenerAdvice = `Compare with the server's listener for clients:
 

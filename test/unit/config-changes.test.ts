@@ -40,6 +40,7 @@ function config(overrides: Partial<Config> = {}): Config {
       throttle: { perAddress: 30, perUser: 10, windowMs: 60_000 },
     },
     limits: { bodyBytes: 1, stanzaBytes: 1, depth: 32, attributes: 256 },
+    store: undefined,
     log: { level: 'info' },
     ...overrides,
   };

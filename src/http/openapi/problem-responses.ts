@@ -30,6 +30,7 @@ const placesOf = {
   'xmpp-unavailable': messages,
   'authentication-unavailable': messages,
   overloaded: messages,
+  'store-unavailable': messages,
   'delivery-unknown': messages,
 } as const satisfies Record<ProblemCode, readonly Place[]>;
 
