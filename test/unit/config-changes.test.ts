@@ -72,6 +72,7 @@ test.each<[string, Partial<Config>, string[]]>([
     { http: { ...http, tls: undefined } },
     ['http.tls.cert_file', 'http.tls.key_file'],
   ],
+  ['where the store is', { store: new Secret('redis://:hunter2@host:1') }, ['store']],
   [
     'keys of two words, at any depth',
     {
