@@ -6,6 +6,12 @@
 --   systemctl restart prosody
 -- Elsewhere: name it in an Include line at the end of prosody.cfg.lua.
 -- Read README.md beside this file first: it says what the trust means.
+--
+-- With mod_message_gateway messages are as if a client of the user had sent them. Copy
+-- modules/mod_message_gateway.lua beside this file to /usr/local/lib/prosody/modules/, and write
+-- above all VirtualHost lines of prosody.cfg.lua:
+--   plugin_paths = { "/usr/local/lib/prosody/modules" }
+-- To leave it out, delete the lines below that name message_gateway: all else works without.
 
 -- The gateway runs on this machine. Nobody else needs to reach the port.
 component_ports = { 5347 }
@@ -17,3 +23,8 @@ Component "gateway.example.org"
 	component_secret = "CHANGE-ME"
 	-- Without this line Prosody closes the stream at the first message from a user's address.
 	validate_from_addresses = false
+	modules_enabled = { "message_gateway" }
+	-- Speak in rooms of this server without joining them.
+	message_gateway_speak_in_rooms = true
+	-- For whom the gateway may never speak (default: it may for everybody).
+	--message_gateway_deny_roles = { "prosody:admin" }

@@ -95,7 +95,21 @@ export function installDebianPackages(names) {
 }
 
 /** What the tests need beside npm packages. */
-export const testPackages = ['prosody', 'ejabberd', 'openssl', 'curl', 'chromium', 'redis-server'];
+export const testPackages = [
+  'prosody',
+  'prosody-modules',
+  'ejabberd',
+  'openssl',
+  'curl',
+  'lua-check',
+  'chromium',
+  'redis-server',
+  'haproxy',
+  // For what deploy/ has.
+  'fail2ban',
+  'prometheus',
+  'systemd',
+];
 
 /** Calls `main`; an error it throws is printed without its stack and ends the process with 1. */
 export function runMain(main) {

@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gatewayConfig, runCommand, startGatewayProcess } from '../build/support/gateway.js';
+import { request } from '../build/support/http.js';
+import { withModule } from '../build/support/mode-setups.js';
 import { startProsody } from '../build/support/prosody.js';
 import { openSessionOn } from '../build/support/session.js';
 
@@ -38,11 +40,18 @@ async function watch(gateway) {
   throw new Error(`the gateway ended with ${code ?? signal}:\n${gateway.output().slice(-4000)}`);
 }
 
-function describe({ server, gateway, bob }) {
+async function describe({ server, gateway, bob }) {
+  const { domains } = (await request(`${gateway.url}/readyz`)).json();
   console.log(`Prosody   127.0.0.1:${server.c2sPort} for clients, process ${server.pid}`);
   console.log(`gateway   ${gateway.url}, process ${gateway.pid}, with ${gateway.configFile}:\n`);
   console.log(readFileSync(gateway.configFile, 'utf8').trimEnd().replaceAll(/^/gm, '    '));
-  console.log('\nusers     alice@example.org, bot@example.org (has the xmppgateway permission)');
+  console.log(
+    `\nmode      ${domains[server.domain].mode}: Prosody has mod_message_gateway (prosody/modules), which makes`,
+  );
+  console.log(
+    "          a message the same as a client's: in the sender's archive, on other devices.",
+  );
+  console.log('users     alice@example.org, bot@example.org (has the xmppgateway permission)');
   console.log(`recipient ${bob.jid}, logged in with a real client session`);
 }
 
@@ -57,7 +66,7 @@ export async function startSite() {
   };
   try {
     const component = { domain: 'gateway.example.org', secret: passwords.component };
-    const server = await startProsody({ components: [component] });
+    const server = await startProsody({ ...withModule, components: [component] });
     running.push(() => server.stop());
     for (const user of ['alice', 'bob', 'bot']) await server.register(user, passwords[user]);
     const gateway = await startGateway(server, passwords.alerts);
@@ -66,7 +75,7 @@ export async function startSite() {
     running.push(() => bob.close());
     const failed = watch(gateway);
     failed.catch(() => {}); // it is looked at only while the site stays up
-    describe({ server, gateway, bob });
+    await describe({ server, gateway, bob });
     return { gateway, bob, passwords, domain: server.domain, failed, stop };
   } catch (error) {
     await stop();

@@ -5,6 +5,7 @@
 -- component sends from user@host/resource goes through that user's own processing, as if it had
 -- come over c2s (RFC 6120 §10); what comes back to that resource goes to the component.
 
+local jid_bare = require "util.jid".bare;
 local jid_prep = require "util.jid".prep;
 local jid_split = require "util.jid".split;
 local new_cache = require "util.cache".new;
@@ -21,7 +22,9 @@ local version = "1";
 
 -- Before anything that could deliver, archive or obey what a refused sender says.
 local before_all = 1000;
--- After mod_mam (0) and mod_carbons (-0.5), before mod_message (-1): where a client's socket would be.
+-- With mod_carbons, after mod_mam (0) and before mod_message (-1).
+local with_carbons = -0.5;
+-- After these: where a client's socket would be.
 local at_the_client = -0.9;
 -- Before mod_muc asks for the sender's role (50).
 local before_role_check = 60;
@@ -267,6 +270,29 @@ local function message_back(event)
 	if kind == "error" or kind == "groupchat" then return hand_back(event); end
 end
 
+-- mod_carbons thinks that an error for a resource that is not connected goes to the clients of the
+-- highest priority, and leaves just these out (XEP-0280 §7: it goes to all but the addressee).
+local function copy_error(event)
+	local stanza = event.stanza;
+	local to = stanza.attr.to;
+	if stanza.attr.type ~= "error" or speakers:get(to) ~= component or full_sessions[to] then return; end
+	local user = bare_sessions[jid_bare(to)];
+	if not user or not user.top_resources then return; end
+	local _, host = jid_split(to);
+	local question = { stanza = stanza, session = event.origin };
+	if not module:context(host):fire_event("carbons-should-copy", question) then return; end
+	for _, session in pairs(user.sessions) do
+		if session.want_carbons and session.priority == user.top_resources[1].priority then
+			local copy = st.clone(stanza);
+			copy.attr.xmlns = "jabber:client";
+			session.send(st.message({ from = jid_bare(to), to = session.full_jid, type = "error" })
+				:tag("received", { xmlns = "urn:xmpp:carbons:2" })
+					:tag("forwarded", { xmlns = "urn:xmpp:forward:0" })
+						:add_child(copy));
+		end
+	end
+end
+
 local function presence_back(event)
 	local kind = event.stanza.attr.type;
 	if kind == nil or kind == "unavailable" or kind == "error" then return hand_back(event); end
@@ -335,6 +361,7 @@ local function add_host(name)
 	end
 	hook("route/remote", from_component, before_all);
 	if host.type == "local" then
+		hook("message/full", copy_error, with_carbons);
 		hook("message/full", message_back, at_the_client);
 		-- mod_presence and mod_iq (0) end what they are given; mod_blocklist is at 100.
 		hook("presence/full", presence_back, 1);

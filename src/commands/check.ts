@@ -10,15 +10,10 @@ import { tryStore } from '../store/store.ts';
 import { createPasswordCheck } from '../xmpp/sasl.ts';
 import { adviceFor } from '../xmpp/server-advice.ts';
 import type { StreamFailure } from '../xmpp/stream-failure.ts';
-import { openTrustedStream } from '../xmpp/trusted-stream.ts';
+import { type DomainModes, openTrustedStream } from '../xmpp/trusted-stream.ts';
+import type { Finding } from './finding.ts';
 import { isTaken, listenAdvice, tryListening } from './listening.ts';
-
-/** What was tried and how it went; `advice` says how to mend what failed. */
-interface Finding {
-  readonly isGood: boolean;
-  readonly text: string;
-  readonly advice?: string;
-}
+import { describeModes } from './modes-found.ts';
 
 /** Most password checks at once. */
 const maxPasswordChecks = 4;
@@ -39,11 +34,13 @@ export async function runCheck(path: string, output: Writable): Promise<number> 
   const findings = [
     { isGood: true, text: `configuration: ${path}` },
     describeListening(config.http, listenError),
-    ...(await Promise.all([
-      checkStream(config, isTaken(listenError)),
-      ...(config.store === undefined ? [] : [checkStore(config.store)]),
-      ...domains.map((domain) => checkLogin(passwordCheck, c2s, domain)),
-    ])),
+    ...(
+      await Promise.all([
+        checkStream(config, isTaken(listenError)),
+        checkStore(config.store),
+        ...domains.map(async (domain) => [await checkLogin(passwordCheck, c2s, domain)]),
+      ])
+    ).flat(),
   ];
   findings.forEach((finding, index) => {
     // Domains often fail alike: one advice is enough.
@@ -68,52 +65,53 @@ function describeListening({ host, port }: Config['http'], error: Error | undefi
   return { isGood: false, text: `${what}: ${describeError(error)}`, advice: listenAdvice(error) };
 }
 
-async function checkStream(config: Config, isGatewayRunning: boolean): Promise<Finding> {
-  const { component, domains } = config;
+async function checkStream(config: Config, isGatewayRunning: boolean): Promise<Finding[]> {
+  const { component, domains, delivery } = config;
   const what = `component ${component.domain} at ${component.host}:${component.port}`;
   if (isGatewayRunning) {
     // On ejabberd a second connection would take away answers that a gateway waits for.
-    return { isGood: false, text: `${what}: not tried, so as not to disturb a running gateway` };
+    const text = `${what}: not tried, so as not to disturb a running gateway`;
+    return [{ isGood: false, text }];
   }
-  const failure = await tryStream(config);
-  if (failure === undefined) {
-    return { isGood: true, text: `${what}: connected and trusted for ${domains.join(', ')}` };
+  const found = await tryStream(config);
+  if (!('kind' in found)) {
+    const text = `${what}: connected and trusted for ${domains.join(', ')}`;
+    const isChosen = delivery.mode !== 'auto';
+    return [{ isGood: true, text }, ...describeModes(found, component.domain, isChosen)];
   }
-  return {
-    isGood: false,
-    text: `${what}: ${failure.reason}`,
-    advice:
-      adviceFor(failure, component) ??
-      'Is the XMPP server running, and does it listen for components there?',
-  };
+  const advice =
+    adviceFor(found, component) ??
+    'Is the XMPP server running, and does it listen for components there?';
+  return [{ isGood: false, text: `${what}: ${found.reason}`, advice }];
 }
 
-/** Opens a trusted stream once and closes it again; resolves with what went wrong. */
-function tryStream({ component, domains, delivery }: Config): Promise<StreamFailure | undefined> {
+/** Opens a trusted stream once and closes it again; resolves with the modes or what went wrong. */
+function tryStream({ component, domains, delivery }: Config): Promise<DomainModes | StreamFailure> {
   return new Promise((resolve) => {
-    let isReady = false;
+    let found: DomainModes | undefined;
     openTrustedStream(
       component,
       { domains, mode: delivery.mode },
       {
-        onReady: (connection) => {
-          isReady = true;
+        onReady: (connection, modes) => {
+          found = modes;
           void connection.close();
         },
         onStanza: () => {},
         onDrain: () => {},
-        onClose: (failure) => resolve(isReady ? undefined : failure),
+        onClose: (failure) => resolve(found ?? failure),
       },
     );
   });
 }
 
-async function checkStore(url: Secret): Promise<Finding> {
-  const { host } = new URL(url.reveal());
+async function checkStore(url: Secret | undefined): Promise<Finding[]> {
+  if (url === undefined) return [];
+  const what = `store at ${new URL(url.reveal()).host}`;
   const failure = await tryStore(url);
   return failure === undefined
-    ? { isGood: true, text: `store at ${host}: takes what is written` }
-    : { isGood: false, text: `store at ${host}: ${failure}`, advice: storeAdvice };
+    ? [{ isGood: true, text: `${what}: takes what is written` }]
+    : [{ isGood: false, text: `${what}: ${failure}`, advice: storeAdvice }];
 }
 
 /** Logs in as nobody: the server must answer with a definite no. */

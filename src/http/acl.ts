@@ -50,21 +50,33 @@ export function createAnswerAcl(ports: AclPorts) {
       if (parseMediaType(ctx.req.headers) !== 'json') {
         throw new GatewayError('unsupported-media-type', 'Expected application/json.');
       }
-      await permissions.set(user, readAcl(decodeUtf8(await readBody(ctx))));
+      const isGranted = readAcl(decodeUtf8(await readBody(ctx)));
+      refuseParameters(ctx.querystring);
+      await permissions.set(user, isGranted);
     }
     ctx.set({ 'Content-Type': 'application/json', 'Cache-Control': 'no-store' });
-    ctx.body = buildAnswer(user, permissions);
+    ctx.body = JSON.stringify(buildAcl(user, permissions.has(user)));
   };
 }
 
-function buildAnswer(user: Jid, permissions: Permissions): string {
-  return JSON.stringify({
+/** Above all dry_run, which is not there for permissions. */
+function refuseParameters(query: string): void {
+  if (query === '' || query === 'format=json') return;
+  throw new GatewayError(
+    'invalid-message',
+    'Expected no query parameters; only format=json is accepted, and means nothing.',
+  );
+}
+
+/** What is answered about a user. */
+export function buildAcl(user: Jid, isGranted: boolean): object {
+  return {
     username: user.local,
     xmppDomain: user.domain,
     jid: user.toString(),
-    acl: { xmppgateway: permissions.has(user) },
+    acl: { xmppgateway: isGranted },
     aclLabels: { xmppgateway: label },
-  });
+  };
 }
 
 /** The one permission in `{"acl": {"xmppgateway": true}}`; throws GatewayError `invalid-message`. */

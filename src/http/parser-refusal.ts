@@ -21,6 +21,8 @@ export function refuseMalformed(
   if (pending) {
     // garbage behind a good request must neither take its answer away nor come before it
     if (!pending.headersSent) pending.setHeader('Connection', 'close');
+    // its answer has promised that the connection goes on
+    else pending.once('close', () => refuseMalformed(error, socket, []));
   } else if (!socket.writable || !isHttp(error)) {
     socket.destroy();
   } else if (responses[0]?.headersSent) {

@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import type { Mode } from '../core/mode.ts';
 import type { StreamFailure } from './stream-failure.ts';
 
 /** The part of the component's address that the server's configuration has too. */
@@ -86,12 +87,65 @@ Then restart the server.`;
 function modeLines(component: string, domain: string): string {
   return `Set delivery.mode to auto or plain, or let the server offer the mode.
 
-client, on Prosody: copy prosody/modules/mod_message_gateway.lua to a folder of plugin_paths; below
-the line Component "${component}":
+${clientLines(component)}
 
-  modules_enabled = { "message_gateway" }
+${privilegeLines(component, [domain])}
 
-privileged, on Prosody, with "privilege" in the modules_enabled of VirtualHost "${domain}":
+Then restart the server.`;
+}
+
+/**
+ * What the server's operator could install so that more follows from a message in these domains,
+ * with the exact lines; undefined where there is nothing more to be had.
+ */
+export function adviceForMode(
+  mode: Mode,
+  component: string,
+  domains: readonly string[],
+): string | undefined {
+  switch (mode) {
+    case 'client':
+      return undefined;
+    case 'privileged':
+      return `On Prosody, mod_message_gateway would make it mode client: bounces would come back, of this server
+and of others.
+
+${clientLines(component)}
+
+Then restart the server.`;
+    case 'plain':
+      return `On Prosody, mod_message_gateway would make it mode client: messages would be in the sender's archive
+and on the sender's other devices, the sender's blocklist would hold, and bounces of other servers
+would come back. Mode privileged, also on ejabberd, gives archive and other devices, but no bounces.
+
+${clientLines(component)}
+
+${privilegeLines(component, domains)}
+
+Then restart the server.`;
+    default:
+      return mode satisfies never;
+  }
+}
+
+function clientLines(component: string): string {
+  return `client, on Prosody: copy prosody/modules/mod_message_gateway.lua to /usr/local/lib/prosody/modules/;
+above all VirtualHost lines of prosody.cfg.lua:
+
+  plugin_paths = { "/usr/local/lib/prosody/modules" }
+
+below the line Component "${component}":
+
+  modules_enabled = { "message_gateway" }`;
+}
+
+function privilegeLines(component: string, domains: readonly string[]): string {
+  const hosts = domains.map((domain) => `VirtualHost "${domain}"`).join(', ');
+  return `privileged, on Prosody (mod_privilege of prosody-modules), below the line Component "${component}":
+
+  modules_enabled = { "privilege" }
+
+and the same, added to what stands there, below ${hosts}, with:
 
   privileged_entities = { ["${component}"] = { message = "outgoing" } }
 
@@ -106,9 +160,7 @@ privileged, on ejabberd 23.10 or newer:
   modules:
     mod_privilege:
       message:
-        outgoing: gateway
-
-Then restart the server.`;
+        outgoing: gateway`;
 }
 
 function hostLines(domain: string): string {

@@ -51,12 +51,19 @@ export function openTrustedStream(
   const probes = new Map(
     domains.map((domain) => [domain, createFeatureProbe(domain, address.domain)]),
   );
+  let isAsked = false;
   let isProven = false;
+  let isRefused = false;
   let deadline: NodeJS.Timeout | undefined;
 
+  const refuse = (failure: StreamFailure): void => {
+    isRefused = true;
+    connection.destroy(failure);
+  };
   const connection = openComponentConnection(address, {
     onOnline: () => {
-      deadline = setTimeout(() => connection.destroy(describeMissing(missing)), proofTimeoutMs);
+      isAsked = true;
+      deadline = setTimeout(() => refuse(describeMissing(missing)), proofTimeoutMs);
       connection.write(
         domains
           .map(
@@ -71,14 +78,17 @@ export function openTrustedStream(
         events.onStanza(stanza);
         return;
       }
+      // What was read together with the stanza that decided.
+      if (isRefused) return;
       for (const probe of probes.values()) probe.handleStanza(stanza);
       const failure = readProof(stanza, missing);
       if (failure !== undefined) {
-        connection.destroy(failure);
-      } else if (missing.size === 0) {
+        refuse(failure);
+        // Privileges are announced right behind the handshake: nothing has been asked by then.
+      } else if (isAsked && missing.size === 0) {
         const modes = chooseModes(address.domain, mode, probes);
         if ('kind' in modes) {
-          connection.destroy(modes);
+          refuse(modes);
           return;
         }
         isProven = true;

@@ -4,8 +4,10 @@ import { check } from '../support/check-command.ts';
 import { startEjabberd } from '../support/ejabberd.ts';
 import { apiPasswordHash, gatewayConfig, startGatewayProcess } from '../support/gateway.ts';
 import { request } from '../support/http.ts';
+import { prosodyPrivilege, withModule } from '../support/mode-setups.ts';
 import { freePort } from '../support/ports.ts';
 import { createDirectory, removeDirectory } from '../support/processes.ts';
+import { startProsody } from '../support/prosody.ts';
 import { servers } from '../support/servers.ts';
 import { openSessionOn } from '../support/session.ts';
 import type { XmppServer } from '../support/xmpp-server.ts';
@@ -13,7 +15,7 @@ import type { XmppServer } from '../support/xmpp-server.ts';
 const components = [{ domain: 'gateway.example.org', secret: 'component-secret' }];
 const domains = ['example.org', 'bots.example.org'];
 
-describe.each(servers)('check against $kind', ({ start }) => {
+describe.each(servers)('check against $kind', ({ kind, start }) => {
   let server: XmppServer;
   let directory: string;
 
@@ -54,10 +56,53 @@ describe.each(servers)('check against $kind', ({ start }) => {
 
   test('where all is right it says so and ends with 0', async () => {
     const port = await freePort();
-    const { code, text } = await run(config({ http: { port } }));
+    const settings = { http: { port }, delivery: { mode: 'plain' } };
+    const { code, text } = await run(config(settings));
     const http = `ok     HTTP at 127.0.0.1:${port}: free to listen\n`;
-    expect(text).toBe(`${lines.configuration}${http}${lines.component}${lines.c2s}`);
+    const bounces = {
+      prosody: 'bounces of this server come back, of others not',
+      ejabberd: 'bounces do not come back: a message to nobody gets 200',
+    };
+    const modes = domains.map(
+      (domain) =>
+        `ok     messages of ${domain}: mode plain, as delivery.mode says; not in the sender's archive, nor on other devices of the sender; ${bounces[kind]}\n`,
+    );
+    expect(text).toBe(
+      `${lines.configuration}${http}${lines.component}${modes.join('')}${lines.c2s}`,
+    );
     expect(code).toBe(0);
+  });
+
+  test('where a better mode is to be had it prints the lines for it, once', async () => {
+    const { code, text } = await run(config());
+    expect(code).toBe(0);
+    expect(text).toMatch(
+      /^ok {5}messages of example\.org: mode plain; [^]*\nok {5}messages of bots\.example\.org: mode plain; .*\n\n {7}On Prosody, mod_message_gateway would make it mode client: messages would be in the sender's archive$/m,
+    );
+    expect(text.split('modules_enabled = { "message_gateway" }')).toHaveLength(2);
+    expect(text).toContain(
+      'below VirtualHost "example.org", VirtualHost "bots.example.org", with:',
+    );
+  });
+
+  test.each(['client', 'privileged'])('mode %s that is not there is a failure', async (mode) => {
+    const { code, text } = await run(config({ delivery: { mode } }));
+    expect(code).toBe(1);
+    expect(text).toContain(
+      `FAILED component gateway.example.org at 127.0.0.1:COMPONENT: delivery.mode is ${mode}, which the XMPP server does not offer for example.org
+
+       Set delivery.mode to auto or plain, or let the server offer the mode.
+
+       client, on Prosody: copy prosody/modules/mod_message_gateway.lua to /usr/local/lib/prosody/modules/;
+       above all VirtualHost lines of prosody.cfg.lua:
+
+         plugin_paths = { "/usr/local/lib/prosody/modules" }
+
+       below the line Component "gateway.example.org":
+
+         modules_enabled = { "message_gateway" }
+`,
+    );
   });
 
   test('beside a running gateway it leaves the component stream alone', async () => {
@@ -104,6 +149,23 @@ FAILED password checks for bots.example.org at 127.0.0.1:${c2sPort} (starttls): 
       /^FAILED password checks for example\.org at .*: TLS with the XMPP server of example\.org failed \(\w+\): .*certificate.*\nFAILED password checks for bots\.example\.org .*\n\n.*\n\n(.*\n)*? {9}c2s\.ca_file {9}the CA/m,
     );
     expect(code).toBe(1);
+  });
+});
+
+describe.each([
+  { mode: 'client', setup: withModule, gain: undefined },
+  { mode: 'privileged', setup: prosodyPrivilege, gain: 'bounces would come back' },
+])('check against Prosody that offers mode $mode', ({ mode, setup, gain }) => {
+  test('tells it, and what would be better', async () => {
+    const server = await startProsody({ ...setup, domains });
+    onTestFinished(server.stop);
+    const { code, stdout } = await check(gatewayConfig(server));
+    const found = /^ok {5}messages of .*: mode (\w+); in the sender's archive and on other/gm;
+    expect([...stdout.matchAll(found)].map(([, name]) => name)).toEqual([mode, mode]);
+    const better = 'On Prosody, mod_message_gateway would make it mode client';
+    if (gain === undefined) expect(stdout).not.toContain(better);
+    else expect(stdout).toContain(`${better}: ${gain}`);
+    expect(code).toBe(0);
   });
 });
 

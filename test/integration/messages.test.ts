@@ -32,6 +32,8 @@ describe.each(servers)('messages on $kind', ({ kind, start }) => {
         id,
         from: `${url.sender}@example.org`,
         to: 'bob@example.org',
+        mode: 'plain',
+        confirmed: 'server',
       }),
     );
     expect(answer.status).toBe(200);

@@ -1,15 +1,18 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { apiAccount, apiPasswordHash } from '../support/gateway.ts';
+import { expectAsDescribed, mask } from '../support/described-answer.ts';
+import { apiAccount, hashApiPassword } from '../support/gateway.ts';
 import { type GatewaySite, startGatewaySite } from '../support/gateway-site.ts';
 import { type HttpAnswer, type RequestOptions, request } from '../support/http.ts';
 import { withModule } from '../support/mode-setups.ts';
 import { type DescribedOperation, examplesOf, readOperations } from '../support/openapi.ts';
 import { startProsody } from '../support/prosody.ts';
+import { type RedisServer, startRedis } from '../support/redis.ts';
 import { waitUntil } from '../support/wait.ts';
 
 const operations = readOperations();
 const messageUrls = operations.filter(({ method }) => method === 'POST');
-const pages = operations.filter(({ method }) => method !== 'POST');
+const aclUrls = operations.filter(({ template }) => template.endsWith('/acl'));
+const pages = operations.filter((one) => !messageUrls.includes(one) && !aclUrls.includes(one));
 
 /** Its module refuses to speak for ghost. */
 const server = {
@@ -21,28 +24,45 @@ const server = {
 };
 
 const settings = {
-  api_accounts: [
-    {
-      username: apiAccount.username,
-      password_hash: apiPasswordHash,
-      domains: ['example.org'],
-      senders: ['alice', 'ghost'],
-    },
-  ],
-  permissions: { xmppgateway: ['bot@example.org', 'ghost@example.org'] },
+  api_accounts: [apiAccount.username, 'reports'].map((username) => ({
+    username,
+    // cheap: an overload takes hundreds of checks
+    password_hash: hashApiPassword(apiAccount.password, 10),
+    domains: ['example.org'],
+    senders: ['alice', 'bot', 'ghost'],
+    manage: username === apiAccount.username,
+  })),
+  permissions: {
+    xmppgateway: ['bot@example.org', 'ghost@example.org'],
+    state_file: 'grants.json',
+  },
   delivery: { mode: 'plain', max_in_flight: 1, confirm_timeout_ms: 3000 },
   auth: { cache_ms: 600_000, throttle: { per_user: 2, per_address: 1000 } },
 };
 
+let redis: RedisServer;
 let site: GatewaySite;
 
 beforeAll(async () => {
-  site = await startGatewaySite(startProsody, server, settings);
+  redis = await startRedis();
+  site = await startGatewaySite(startProsody, server, { ...settings, store: redis.url });
+  await untilShared();
   for (const user of ['carol', 'ghost']) await site.server.register(user, `${user}-secret`);
 });
-afterAll(() => site?.stop());
+afterAll(async () => {
+  await site?.stop();
+  await redis?.stop();
+});
 
-/** A request to a message URL; what is not said is right. */
+async function untilShared(): Promise<void> {
+  const isShared = async (): Promise<boolean> => {
+    const answer = await request(`${site.gateway.url}/readyz`);
+    return answer.status === 200 && answer.json()['degraded'] === undefined;
+  };
+  await waitUntil(isShared, { label: 'the gateway to reach the store' });
+}
+
+/** A request to a URL that needs a password; what is not said is right. */
 interface Asked extends RequestOptions {
   readonly domain?: string;
   readonly sender?: string;
@@ -63,32 +83,6 @@ function createAsk({ id }: DescribedOperation): Ask {
       ...options,
     });
   };
-}
-
-const perHop = new Set(['connection', 'content-length', 'content-type', 'date', 'keep-alive']);
-
-/** Fails unless status, headers, media type and body are as the example says. */
-function expectAsDescribed(answer: HttpAnswer, operation: DescribedOperation, name: string): void {
-  const response = operation.responses.find(({ status }) => status === answer.status);
-  const { headers = {}, content = {} } = response ?? {};
-  const type = answer.headers['content-type']?.replace(/;.*/, '') ?? '';
-  const { examples = {}, example } = content[type] ?? {};
-  const expected = name === '' ? example : examples[name]?.value;
-  expect(expected, `${answer.status} ${type}: ${answer.body}`).toBeDefined();
-  expect(mask(answer.body)).toEqual(mask(expected));
-  const sent = Object.keys(answer.headers).filter((header) => !perHop.has(header));
-  expect(sent.filter((header) => !(header in headers))).toEqual([]);
-  const required = Object.keys(headers).filter((header) => headers[header]?.required);
-  expect(required.filter((header) => !sent.includes(header))).toEqual([]);
-}
-
-/** The value without what differs from one request or machine to the other. */
-function mask(value: unknown): unknown {
-  const text = (typeof value === 'string' ? value : JSON.stringify(value))
-    .replaceAll(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, '<uuid>')
-    .replaceAll(/\b\d+ (m?s)\b/g, '<time> $1')
-    .replaceAll(/127\.0\.0\.1:\d+/g, '<address>');
-  return text.startsWith('{') ? JSON.parse(text) : text;
 }
 
 /** What brings each problem about; the second argument tells one operation's keys from another's. */
@@ -122,6 +116,16 @@ const provocations: Readonly<Record<string, (ask: Ask, id: string) => Promise<Ht
   'xmpp-unavailable': (ask) => whileDown(ask, () => ask()),
   'authentication-unavailable': (ask) => whileDown(ask, () => ask({ auth: ['dora', 'x'] })),
   overloaded: async (ask, id) => (await stall(ask, id)).overloaded,
+  'store-unavailable': async (ask, id) => {
+    await ask(); // so that the credentials are known
+    await redis.halt();
+    try {
+      return await ask({ headers: { 'idempotency-key': `away-${id}` } });
+    } finally {
+      await redis.resume();
+      await untilShared();
+    }
+  },
   'delivery-unknown': async (ask, id) => (await stall(ask, id)).unknown,
 };
 
@@ -169,14 +173,14 @@ async function whileDown<T>(ask: Ask, run: () => Promise<T>): Promise<T> {
   }
 }
 
-const byId = messageUrls.map((operation) => [operation.id, operation] as const);
+const byId = (list: readonly DescribedOperation[]) => list.map((one) => [one.id, one] as const);
 
 function namesOf(operation: DescribedOperation, mediaType: string): string[] {
   const shown = operation.responses.flatMap(examplesOf);
   return shown.flatMap(([type, name]) => (type === mediaType ? [name] : []));
 }
 
-describe.each(byId)('the messages of %s', (_, operation) => {
+describe.each(byId(messageUrls))('the messages of %s', (_, operation) => {
   const ask = createAsk(operation);
   const requests = Object.entries(operation.requestContent).flatMap(([type, { examples = {} }]) =>
     Object.entries(examples).map(([name, { value }]) => [type, name, value] as const),
@@ -199,7 +203,7 @@ describe.each(byId)('the messages of %s', (_, operation) => {
   });
 });
 
-describe.each(byId)('the problems of %s', (id, operation) => {
+describe.each(byId(messageUrls))('the problems of %s', (id, operation) => {
   const ask = createAsk(operation);
   // a bug cannot be had by asking, and API accounts do without the server's passwords
   const unasked = ['internal', ...(id === 'sendAsUser' ? ['authentication-unavailable'] : [])];
@@ -209,6 +213,71 @@ describe.each(byId)('the problems of %s', (id, operation) => {
 
   test.each(problems)('%s', async (code) => {
     const answer = await provocations[code]?.(ask, id);
+    if (answer === undefined) throw new Error('expected a provocation');
+    expect(answer.json()).toMatchObject({ code });
+    expectAsDescribed(answer, operation, code);
+  });
+});
+
+function createAskAcl({ method }: DescribedOperation): Ask {
+  return ({ domain = 'example.org', sender = 'alice', ...options } = {}) =>
+    request(`${site.gateway.url}/api/1.0/xmppdomains/${domain}/users/${sender}/acl`, {
+      method,
+      auth: [apiAccount.username, apiAccount.password],
+      ...(method === 'PUT'
+        ? { type: 'application/json', body: '{"acl": {"xmppgateway": false}}' }
+        : {}),
+      ...options,
+    });
+}
+
+const aclProvocations: typeof provocations = {
+  ...provocations,
+  'management-not-allowed': (ask) => ask({ auth: ['reports', apiAccount.password] }),
+  'method-not-allowed': (ask) => ask({ method: 'POST' }),
+  'granted-in-configuration': (ask) => ask({ sender: 'bot' }),
+  'unsupported-media-type': (ask) => ask({ type: 'application/xml' }),
+  'invalid-message': (ask) => ask({ body: '{"acl": {"xmppgateway": "yes"}}' }),
+  overloaded: async (ask, id) => {
+    const attempts = Array.from({ length: 400 }, (_, index) =>
+      ask({ auth: [`${id}${index}`, 'x'] }),
+    );
+    const answers = await Promise.all(attempts);
+    const refused = answers.find(({ status }) => status === 503);
+    if (refused === undefined) throw new Error('expected a refusal');
+    return refused;
+  },
+};
+
+describe('the permissions', () => {
+  const [read, change] = aclUrls;
+  if (read === undefined || change === undefined) throw new Error('expected GET and PUT');
+  const requests = Object.entries(change.requestContent).flatMap(([type, { examples = {} }]) =>
+    Object.entries(examples).map(([name, { value }]) => [type, name, value] as const),
+  );
+
+  test('have an answer to each request, and only those', () => {
+    const names = requests.map(([, name]) => name);
+    expect(names).toHaveLength(2);
+    expect(namesOf(read, 'application/json')).toEqual(names);
+    expect(namesOf(change, 'application/json')).toEqual(names);
+  });
+
+  test.each(requests)('%s %s', async (type, name, value) => {
+    const body = JSON.stringify(value);
+    expectAsDescribed(await createAskAcl(change)({ type, body }), change, name);
+    expectAsDescribed(await createAskAcl(read)(), read, name);
+  });
+});
+
+describe.each(byId(aclUrls))('the problems of %s', (id, operation) => {
+  const ask = createAskAcl(operation);
+  const problems = namesOf(operation, 'application/problem+json').filter(
+    (name) => name !== 'internal',
+  );
+
+  test.each(problems)('%s', async (code) => {
+    const answer = await aclProvocations[code]?.(ask, id);
     if (answer === undefined) throw new Error('expected a provocation');
     expect(answer.json()).toMatchObject({ code });
     expectAsDescribed(answer, operation, code);

@@ -123,6 +123,17 @@ describe.each(servers)('permissions over HTTP on $kind', ({ start }) => {
     expect(await sendAs('alice')).toBe(403);
   });
 
+  test('are not changed with a parameter that is not there', async () => {
+    const answer = await request(`${aclUrl('alice')}?dry_run=true`, {
+      method: 'PUT',
+      auth: admin,
+      type: 'application/json',
+      body: JSON.stringify({ acl: { xmppgateway: true } }),
+    });
+    expect(answer.status).toBe(422);
+    expect(await sendAs('alice')).toBe(403);
+  });
+
   test('granted by a command are noticed without a signal', async () => {
     const command = (...args: string[]) => runCommand([...args, '--config', gateway.configFile]);
     expect(await command('grant', 'Alice@example.org')).toMatchObject({

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { openComponent } from './component.ts';
 import { openSession, type Session } from './session.ts';
-import { collect, type Masks, type Sightings } from './sightings.ts';
+import { collect, collectErrors, type Masks, type Sightings } from './sightings.ts';
 import { find, type Stanza, text } from './stanza.ts';
 import type { XmppServer } from './xmpp-server.ts';
 
@@ -14,13 +14,17 @@ export interface Kind {
   readonly attributes?: string;
   /** What stands in `<message/>`; default a body. */
   readonly payload?: string;
-  /** A domain that answers later: the next is sent when a ping to it has come back. */
+  /** An address that answers later: the next is sent when a ping to it has come back. */
   readonly remote?: string;
+  /** What a client has to send first, say to enter a room. */
+  readonly beforehand?: string;
 }
 
 /** Where the comparison takes place: everybody's password is their localpart. */
 export interface Stage {
   readonly server: XmppServer;
+  /** Where observers of its domains log in. */
+  readonly remote?: XmppServer | undefined;
   /** Full JID of the client that the other way is compared with; it is online only while it sends. */
   readonly sender: string;
   /** Full JIDs that are online, with carbons, and their priorities. */
@@ -35,8 +39,8 @@ export interface Stage {
 export interface Way {
   /** What came back to the sender. */
   readonly received: readonly Stanza[];
-  /** Sends a `<message/>` without `from`; resolves when the server has processed it. */
-  readonly send: (message: string) => Promise<void>;
+  /** Sends a kind's `<message/>`, without `from`; resolves when the server has processed it. */
+  readonly send: (message: string, kind: Kind) => Promise<void>;
   readonly close: () => Promise<void>;
 }
 
@@ -74,6 +78,11 @@ async function openObserver(server: XmppServer, jid: string, priority = 0): Prom
   return session;
 }
 
+function openOn({ server, remote }: Stage, jid: string, priority?: number): Promise<Session> {
+  const isRemote = remote?.domains.includes(split(jid).domain) ?? false;
+  return openObserver(isRemote && remote !== undefined ? remote : server, jid, priority);
+}
+
 /** All of an archive, page by page (XEP-0313 §4, XEP-0059). */
 async function readArchive(session: Session): Promise<Stanza[]> {
   const from = session.received.length;
@@ -103,8 +112,8 @@ function write(kind: Kind, index: number, idPrefix: string): string {
 export async function openClientWay({ server, sender }: Stage): Promise<Way> {
   // What it sends to its own account goes to the others: no carbons, a negative priority.
   const { received, send, settle, close } = await openAs(server, sender, -1);
-  const sendAndSettle = async (message: string): Promise<void> => {
-    send(message);
+  const sendAndSettle = async (message: string, { beforehand = '' }: Kind): Promise<void> => {
+    send(`${beforehand}${message}`);
     await settle();
   };
   return { received, send: sendAndSettle, close };
@@ -126,10 +135,11 @@ export async function openComponentWay({ server }: Stage, from: string): Promise
   return { received, send: sendAndWait, close };
 }
 
-async function openObservers({ server, online, preparation }: Stage) {
+async function openObservers(stage: Stage) {
+  const { online, preparation } = stage;
   const observers = new Map<string, Session>();
   for (const [jid, priority] of Object.entries(online)) {
-    observers.set(jid, await openObserver(server, jid, priority));
+    observers.set(jid, await openOn(stage, jid, priority));
   }
   for (const [jid, xml] of Object.entries(preparation)) observers.get(jid)?.send(xml);
   return observers;
@@ -143,7 +153,7 @@ async function sendAll(
   observers: readonly Session[],
 ): Promise<void> {
   for (const [index, kind] of kinds.entries()) {
-    await way.send(write(kind, index, idPrefix));
+    await way.send(write(kind, index, idPrefix), kind);
     if (kind.remote !== undefined) {
       await observers[0]?.query(
         `<iq type='get' to='${kind.remote}'><ping xmlns='urn:xmpp:ping'/></iq>`,
@@ -157,20 +167,24 @@ async function settleAll(sessions: Iterable<Session>): Promise<void> {
   for (const session of sessions) await session.settle();
 }
 
+/** Adds what an observer received to what has been seen. */
+type Collect = typeof collect;
+
 async function observe(
   stage: Stage,
   kinds: readonly Kind[],
   masks: Masks,
   open: (stage: Stage) => Promise<Way>,
+  collectSenders: Collect,
 ): Promise<Sightings> {
   const observers = await openObservers(stage);
   await settleAll(observers.values());
   const way = await open(stage);
   await sendAll(way, kinds, masks.idPrefix, [...observers.values()]);
   const seen: Sightings = new Map();
-  collect(seen, 'the sender', way.received, masks);
+  collectSenders(seen, 'the sender', way.received, masks);
   await way.close();
-  for (const jid of stage.later) observers.set(jid, await openObserver(stage.server, jid));
+  for (const jid of stage.later) observers.set(jid, await openOn(stage, jid));
   await settleAll(observers.values());
   for (const [jid, { received }] of observers) collect(seen, jid, [...received], masks);
   const archives = new Map(
@@ -189,12 +203,21 @@ export async function compareWithClient(
     /** The address that stands on its messages; bare: bare and full are not told apart. */
     readonly from: string;
     readonly open: (stage: Stage) => Promise<Way>;
+    /** What counts of what came back to the sender; default whole stanzas. */
+    readonly senderSees?: 'errors';
+    /** `Masks.language`. */
+    readonly language?: string | undefined;
   },
 ): Promise<Comparison> {
   const senders = new Set([stage.sender, other.from]);
-  const createMasks = (): Masks => ({ idPrefix: `${randomUUID()}-`, senders });
-  const byClient = await observe(stage, kinds, createMasks(), openClientWay);
-  const byOther = await observe(stage, kinds, createMasks(), other.open);
+  const createMasks = (): Masks => ({
+    idPrefix: `${randomUUID()}-`,
+    senders,
+    language: other.language,
+  });
+  const collectSenders = other.senderSees === 'errors' ? collectErrors : collect;
+  const byClient = await observe(stage, kinds, createMasks(), openClientWay, collectSenders);
+  const byOther = await observe(stage, kinds, createMasks(), other.open, collectSenders);
   const differences: Difference[] = [];
   let all = 0;
   for (const key of new Set([...byClient.keys(), ...byOther.keys()])) {
@@ -212,11 +235,21 @@ export async function compareWithClient(
   return { equal: all - differences.length, all, differences };
 }
 
-/** `N of M equal`, and every difference. */
+/** `equal N of M`, and every difference. */
 export function describeComparison({ equal, all, differences }: Comparison): string {
   const lines = differences.map(
     ({ kind, observer, client, other }) =>
       `${kind}, ${observer}:\n  client ${client}\n  other  ${other}`,
   );
-  return [`${equal} of ${all} equal`, ...lines].join('\n');
+  return [`equal ${equal} of ${all}`, ...lines].join('\n');
+}
+
+/** `equal N of M`, and one line for each difference. */
+export function summarizeComparison({ equal, all, differences }: Comparison): string {
+  const lines = differences.map(({ kind, observer, client, other }) => {
+    const missing = client === undefined ? 'nothing from the client' : 'only from the client';
+    const isMissing = client === undefined || other === undefined;
+    return `  ${kind}, ${observer}: ${isMissing ? missing : 'not the same'}`;
+  });
+  return [`equal ${equal} of ${all}`, ...lines].join('\n');
 }

@@ -36,9 +36,10 @@ function kindOf({ root }: Stanza): StanzaKind {
   return id.startsWith('barrier-') ? 'barrier' : 'ping';
 }
 
-/** Starts a server that accepts any secret and hands each stanza to the script. */
+/** Starts a server that accepts any secret, announces, and hands each stanza to the script. */
 export async function startComponentServer(
   script: (stanza: Stanza, kind: StanzaKind, peer: ComponentPeer) => void,
+  announcements = '',
 ): Promise<ComponentServer> {
   const sockets = new Set<Socket>();
   let handshakes = 0;
@@ -58,7 +59,7 @@ export async function startComponentServer(
       onStanza: (stanza) => {
         if (stanza.root.name === 'handshake') {
           handshakes += 1;
-          peer.send('<handshake/>');
+          peer.send(`<handshake/>${announcements}`);
         } else {
           script(stanza, kindOf(stanza), peer);
         }

@@ -3,7 +3,9 @@ import { freePort } from './ports.ts';
 import { startProsody } from './prosody.ts';
 import type { ServerOptions, XmppServer } from './xmpp-server.ts';
 
-const modules = fileURLToPath(new URL('./prosody-modules', import.meta.url));
+const folders = ['../../test/support/prosody-modules', '../../prosody/modules'].map((folder) =>
+  JSON.stringify(fileURLToPath(new URL(folder, import.meta.url))),
+);
 
 /** A domain whose server nobody can connect to. */
 export const unreachable = 'down.example';
@@ -15,7 +17,7 @@ export interface Federation {
   stop(): Promise<void>;
 }
 
-/** Starts both; the options must not name global settings of their own. */
+/** Starts both; the options must not set modules and their paths for all hosts. */
 export async function startFederation(
   near: ServerOptions,
   far: ServerOptions,
@@ -60,11 +62,14 @@ function withS2s(
 ): ServerOptions {
   const routes = Object.entries(ports).map(([domain, at]) => `["${domain}"] = ${at}`);
   const global = `
-plugin_paths = { ${JSON.stringify(modules)} }
-modules_enabled = { "roster", "saslauth", "tls", "disco", "ping", "dialback", "admin_shell", "loopback_s2s" }
+plugin_paths = { ${folders.join(', ')} }
+modules_enabled = {
+  "roster", "saslauth", "tls", "disco", "ping", "mam", "carbons", "offline", "blocklist", "admin_shell",
+  "dialback", "loopback_s2s",
+}
 s2s_ports = { ${port} }; s2s_interfaces = { "127.0.0.1" }
 s2s_require_encryption = false; s2s_secure_auth = false
 loopback_s2s = { ${routes.join(', ')} }
-`;
+${options.extra?.global ?? ''}`;
   return { ...options, extra: { ...options.extra, global } };
 }

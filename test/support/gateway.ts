@@ -25,15 +25,16 @@ function encode(bytes: Buffer): string {
   return bytes.toString('base64').replace(/=+$/, '');
 }
 
-function hash(password: string): string {
+/** Hash of a password, as the `hash-password` command prints it (PHC string format). */
+export function hashApiPassword(password: string, ln = 14): string {
   const salt = randomBytes(16);
-  // 32 MiB is exactly what these parameters take; Node wants more room than that.
-  const options = { N: 2 ** 14, r: 8, p: 1, maxmem: 64 * 1024 * 1024 };
-  return `$scrypt$ln=14,r=8,p=1$${encode(salt)}$${encode(scryptSync(password, salt, 32, options))}`;
+  // 32 MiB is exactly what the default parameters take; Node wants more room than that.
+  const options = { N: 2 ** ln, r: 8, p: 1, maxmem: 64 * 1024 * 1024 };
+  return `$scrypt$ln=${ln},r=8,p=1$${encode(salt)}$${encode(scryptSync(password, salt, 32, options))}`;
 }
 
-/** Hash of `apiAccount.password`, as the `hash-password` command prints it (PHC string format). */
-export const apiPasswordHash = hash(apiAccount.password);
+/** Hash of `apiAccount.password`. */
+export const apiPasswordHash = hashApiPassword(apiAccount.password);
 
 type Settings = { readonly [key: string]: unknown };
 

@@ -90,7 +90,7 @@ export const kinds: readonly Kind[] = [
   { name: 'nobody', to: 'nobody@example.org' },
   { name: 'other virtual host', to: 'frank@other.example' },
   { name: 'remote server that is not there', to: 'zoe@127.65.43.21', remote: '127.65.43.21' },
-  { name: 'component that is not connected', to: `x@${silent}` },
+  { name: 'component that is not connected', to: `x@${silent}`, remote: silent },
   { name: 'groupchat to a user', to: bob, attributes: `type='groupchat'` },
   { name: 'groupchat to a domain', to: 'example.org', attributes: `type='groupchat'` },
   { name: 'groupchat as no occupant', to: `room@${muc}`, attributes: `type='groupchat'` },
@@ -104,9 +104,73 @@ export const kinds: readonly Kind[] = [
   },
 ];
 
+function enter(room: string, nick = 'alice'): string {
+  return `<presence to='${room}/${nick}'><x xmlns='http://jabber.org/protocol/muc'/></presence>`;
+}
+
+function block(jid: string): string {
+  return `<iq type='set' id='block'><block xmlns='urn:xmpp:blocking'><item jid='${jid}'/></block></iq>`;
+}
+
+const groupchat = `type='groupchat'`;
+const toTheRoom = { to: `room@${muc}`, attributes: groupchat, remote: `room@${muc}` };
+const noStore = `<body>b</body><no-store xmlns='urn:xmpp:hints'/>`;
+const originId = `<body>b</body><origin-id xmlns='urn:xmpp:sid:0' id='o'/>`;
+
+/** A client has to enter a room before it speaks there, the gateway need not be told to. */
+export const kindsInRooms: readonly Kind[] = [
+  { name: 'groupchat', ...toTheRoom, beforehand: enter(`room@${muc}`) },
+  { name: 'groupchat with origin-id', ...toTheRoom, payload: originId },
+];
+
+/** Domain of another server, and of the room service there. */
+export const far = 'far.example';
+export const farMuc = 'rooms.far.example';
+
+/** What goes to another server. */
+export const remoteKinds: readonly Kind[] = [
+  { name: 'remote chat', to: `zoe@${far}`, remote: far },
+  { name: 'remote chat, full JID', to: `zoe@${far}/desk`, remote: far },
+  { name: 'remote headline', to: `zoe@${far}`, attributes: `type='headline'`, remote: far },
+  { name: 'remote, not stored', to: `zoe@${far}`, payload: noStore, remote: far },
+  { name: 'remote nobody', to: `nobody@${far}`, remote: far },
+  { name: 'remote recipient blocks the sender', to: `yves@${far}`, remote: far },
+  { name: 'remote, private to an occupant', to: `room@${farMuc}/zoe`, remote: farMuc },
+  {
+    name: 'remote groupchat to no room',
+    to: `none@${farMuc}`,
+    attributes: groupchat,
+    remote: farMuc,
+  },
+  {
+    name: 'remote groupchat',
+    to: `room@${farMuc}`,
+    attributes: groupchat,
+    beforehand: enter(`room@${farMuc}`),
+    remote: farMuc,
+  },
+];
+
+/** What the gateway refuses by contract (422): only servers may say it from a bare JID. */
+export const refusedKinds: readonly Kind[] = [
+  ...kinds.filter(({ name }) => name === 'error'),
+  { name: 'forged carbon', to: bob, payload: `<received xmlns='urn:xmpp:carbons:2'/>` },
+  { name: 'forged archive result', to: bob, payload: `<result xmlns='urn:xmpp:mam:2' id='1'/>` },
+  {
+    name: 'forged pubsub event',
+    to: bob,
+    payload: `<event xmlns='http://jabber.org/protocol/pubsub#event'/>`,
+  },
+  { name: 'privilege', to: 'example.org', payload: `<privilege xmlns='urn:xmpp:privilege:2'/>` },
+];
+
+/** What a client is refused and the gateway does: it enters the room, or speaks without. */
+export const joiningKind = 'groupchat as no occupant';
+
 /** Alice writes; her laptop, Bob's two clients, Carol (later) and others look on. */
-export const createStage = (server: XmppServer): Stage => ({
+export const createStage = (server: XmppServer, remote?: XmppServer): Stage => ({
   server,
+  remote,
   sender: 'alice@example.org/phone',
   online: {
     'alice@example.org/laptop': 0,
@@ -115,11 +179,26 @@ export const createStage = (server: XmppServer): Stage => ({
     'dave@example.org/desk': 0,
     'erin@example.org/desk': 0,
     'frank@other.example/desk': 0,
+    ...(remote === undefined ? {} : { [`zoe@${far}/desk`]: 0, [`yves@${far}/desk`]: 0 }),
   },
   later: ['carol@example.org/desk'],
   preparation: {
-    'alice@example.org/laptop': `<iq type='set' id='block'><block xmlns='urn:xmpp:blocking'><item jid='erin@example.org'/></block></iq>`,
-    'dave@example.org/desk': `<iq type='set' id='block'><block xmlns='urn:xmpp:blocking'><item jid='alice@example.org'/></block></iq>`,
-    'bob@example.org/desk': `<presence to='room@${muc}/bob'><x xmlns='http://jabber.org/protocol/muc'/></presence>`,
+    'alice@example.org/laptop': block('erin@example.org'),
+    'dave@example.org/desk': block('alice@example.org'),
+    'bob@example.org/desk': enter(`room@${muc}`, 'bob'),
+    ...(remote === undefined
+      ? {}
+      : {
+          [`zoe@${far}/desk`]: enter(`room@${farMuc}`, 'zoe'),
+          [`yves@${far}/desk`]: block('alice@example.org'),
+        }),
   },
 });
+
+/** Registers everybody that a stage needs, with the localpart as password. */
+export async function registerUsers({ server, remote }: Stage): Promise<void> {
+  for (const [domain, names] of Object.entries(users)) {
+    for (const name of names) await server.register(name, name, domain);
+  }
+  for (const name of ['zoe', 'yves']) await remote?.register(name, name, far);
+}

@@ -1,13 +1,14 @@
 import { fileURLToPath } from 'node:url';
-import type { Mode } from '../../src/core/mode.ts';
 import { startEjabberd } from './ejabberd.ts';
 import { startProsody } from './prosody.ts';
 import type { ServerKind, ServerOptions, XmppServer } from './xmpp-server.ts';
 
+export type Mode = 'client' | 'privileged' | 'plain';
+
 /** A server set up so that the gateway finds this mode. */
 export interface ModeSetup {
   readonly kind: ServerKind;
-  readonly mode: Mode;
+  readonly mode: 'client' | 'privileged' | 'plain';
   readonly options: ServerOptions;
   readonly start: (options?: ServerOptions) => Promise<XmppServer>;
 }
@@ -23,7 +24,7 @@ export const withModule: ServerOptions = {
 };
 
 /** Prosody with Debian's mod_privilege (package prosody-modules). */
-const prosodyPrivilege: ServerOptions = {
+export const prosodyPrivilege: ServerOptions = {
   extra: {
     modules: ['privilege'],
     host: '  privileged_entities = { ["gateway.example.org"] = { message = "outgoing" } }',

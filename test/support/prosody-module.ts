@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 import { openAs } from './as-a-client.ts';
 import { type Component, openComponent } from './component.ts';
-import { muc, silent, users } from './message-kinds.ts';
+import { createStage, muc, registerUsers, silent } from './message-kinds.ts';
 import { createDirectory } from './processes.ts';
 import { startProsody } from './prosody.ts';
 import type { Session } from './session.ts';
@@ -56,9 +56,7 @@ Component "${limited}"
       component: 'modules_enabled = { "message_gateway" }',
     },
   });
-  for (const [domain, names] of Object.entries(users)) {
-    for (const name of names) await server.register(name, name, domain);
-  }
+  await registerUsers(createStage(server));
   await server.register('root', 'root');
   await server.register('gina', 'gina', 'other.example');
   return server;

@@ -10,6 +10,7 @@ export interface RedisServer {
   /** With the password. */
   readonly url: string;
   readonly password: string;
+  readonly pid: number;
   kill(signal: NodeJS.Signals): void;
   /** Ends the process and keeps port and data. */
   halt(signal?: NodeJS.Signals): Promise<void>;
@@ -24,7 +25,7 @@ export interface RedisServer {
 
 const password = 'redis-secret';
 
-function writeConfig(file: string, directory: string, port: number): void {
+function writeConfig(file: string, directory: string, port: number, fsync: string): void {
   const lines = [
     `port ${port}`,
     'bind 127.0.0.1',
@@ -32,23 +33,26 @@ function writeConfig(file: string, directory: string, port: number): void {
     `requirepass ${password}`,
     'save ""',
     'appendonly yes',
-    'appendfsync always',
+    `appendfsync ${fsync}`,
     'aof-use-rdb-preamble no',
   ];
   writeFileSync(file, `${lines.join('\n')}\n`, { mode: 0o600 });
 }
 
-/** Starts a private Redis. */
-export async function startRedis(): Promise<RedisServer> {
+/** Starts a private Redis; every command is on disk before its answer unless `fsync` says otherwise. */
+export async function startRedis({ fsync = 'always' } = {}): Promise<RedisServer> {
   const directory = createDirectory('redis');
   const configFile = join(directory, 'redis.conf');
   const port = await freePort();
   const url = `redis://:${password}@127.0.0.1:${port}/0`;
-  writeConfig(configFile, directory, port);
+  writeConfig(configFile, directory, port, fsync);
   let child = await launch(configFile);
   return {
     url,
     password,
+    get pid() {
+      return child.pid;
+    },
     kill: (signal) => child.kill(signal),
     halt: async (signal) => {
       await child.end(signal);

@@ -1,4 +1,4 @@
-import type { Node, Stanza } from './stanza.ts';
+import { find, type Node, type Stanza, text, xmlLang } from './stanza.ts';
 
 /** Stanzas in the order of their arrival, by index of the message and name of the observer. */
 export type Sightings = Map<string, string[]>;
@@ -7,7 +7,10 @@ export type Sightings = Map<string, string[]>;
 const masked: Readonly<Record<string, readonly string[]>> = {
   'urn:xmpp:sid:0 stanza-id': ['id'],
   'urn:xmpp:delay delay': ['stamp'],
+  'urn:xmpp:mam:tmp archived': ['id'],
   'urn:xmpp:mam:2 result': ['id', 'queryid'],
+  // A room that is empty between two runs is another room.
+  'urn:xmpp:occupant-id:0 occupant-id': ['id'],
 };
 
 /** What is the same in every run but for its spelling. */
@@ -16,19 +19,22 @@ export interface Masks {
   readonly idPrefix: string;
   /** The senders' own addresses: one and the same in a comparison. */
   readonly senders: ReadonlySet<string>;
+  /** The language that a server puts on messages of its clients that have none: not looked at. */
+  readonly language?: string | undefined;
 }
 
 const sender = 'the sender';
 
 /** Rooms write out who invites. */
-function maskText(text: string, { senders }: Masks): string {
+function maskText(value: string, { senders }: Masks): string {
   const longestFirst = [...senders].toSorted((a, b) => b.length - a.length);
-  return longestFirst.reduce((masking, address) => masking.replaceAll(address, sender), text);
+  return longestFirst.reduce((masking, address) => masking.replaceAll(address, sender), value);
 }
 
 function canonical(node: Node, masks: Masks): unknown {
   const names = masked[`${node.namespace} ${node.name}`] ?? [];
   const attributes = Object.entries(node.attributes)
+    .filter(([name, value]) => name !== xmlLang || value !== masks.language)
     .map(([name, value]) => {
       if (names.includes(name)) return [name, '…'];
       return [name, masks.senders.has(value) ? sender : value.replace(masks.idPrefix, '')];
@@ -69,4 +75,30 @@ export function collect(
     const key = `${id} ${observer}`;
     into.set(key, [...(into.get(key) ?? []), JSON.stringify(canonical(root, masks))]);
   }
+}
+
+/** The same of errors only, and of those only what an error means: condition, type, text. */
+export function collectErrors(
+  into: Sightings,
+  observer: string,
+  received: readonly Stanza[],
+  { idPrefix }: Masks,
+): void {
+  for (const { root } of received) {
+    const id = findId(root, idPrefix);
+    const error = find(root, 'error');
+    if (id === undefined || root.attributes['type'] !== 'error' || error === undefined) continue;
+    const key = `${id} ${observer}`;
+    into.set(key, [...(into.get(key) ?? []), JSON.stringify(readMeaning(error))]);
+  }
+}
+
+function readMeaning(error: Node): Readonly<Record<string, string | undefined>> {
+  const elements = error.children.filter((child) => typeof child !== 'string');
+  const words = find(error, 'text');
+  return {
+    condition: elements.find(({ name }) => name !== 'text')?.name,
+    type: error.attributes['type'],
+    text: words === undefined ? undefined : text(words),
+  };
 }

@@ -1,7 +1,9 @@
 import type { MessageLimits } from '../../core/message.ts';
+import { buildAclPaths } from './acl-operations.ts';
 import { headers } from './headers.ts';
-import { buildMessagePaths, messageBody, messageParameters } from './message-operations.ts';
+import { buildMessagePaths, messageBody } from './message-operations.ts';
 import { buildPagePaths } from './page-operations.ts';
+import { parameters } from './parameters.ts';
 import { buildProblemExamples } from './problem-examples.ts';
 import type { ResponsePool } from './problem-responses.ts';
 import { buildSchemas } from './schemas.ts';
@@ -19,6 +21,7 @@ export function buildOpenApi({ limits, hasDocs }: OpenApiOptions): object {
   const responses: ResponsePool = new Map();
   const paths = {
     ...buildMessagePaths(examples, responses),
+    ...buildAclPaths(examples, responses),
     ...buildPagePaths(examples, hasDocs, responses),
   };
   return {
@@ -29,7 +32,7 @@ export function buildOpenApi({ limits, hasDocs }: OpenApiOptions): object {
     paths,
     components: {
       schemas: buildSchemas(limits),
-      parameters: messageParameters,
+      parameters,
       requestBodies: { Message: messageBody },
       responses: Object.fromEntries(responses),
       headers,
@@ -50,6 +53,10 @@ const info = {
 
 const tags = [
   { name: 'messages', description: 'Send messages.' },
+  {
+    name: 'permissions',
+    description: 'Who may send. What the configuration grants can be revoked there only.',
+  },
   { name: 'health', description: 'For whoever operates the gateway; no password needed.' },
   { name: 'documentation', description: 'What this API is; no password needed.' },
 ];

@@ -1,7 +1,8 @@
-import type { ProblemCode } from '../../core/errors.ts';
 import { headersOf } from './headers.ts';
 import { buildAnswerExamples, messageExamples } from './message-examples.ts';
-import type { ProblemExample } from './problem-examples.ts';
+import { parameter } from './parameters.ts';
+import { parserRefusals } from './parser-refusals.ts';
+import type { ProblemExamples } from './problem-examples.ts';
 import { buildProblemResponses, type ResponsePool } from './problem-responses.ts';
 
 /** A message URL: who speaks there. */
@@ -35,8 +36,6 @@ const apiUrl: MessageUrl = {
   sender: 'alice',
 };
 
-type ProblemExamples = Readonly<Record<ProblemCode, ProblemExample>>;
-
 /** The path items of the two message URLs. */
 export function buildMessagePaths(
   examples: ProblemExamples,
@@ -50,50 +49,6 @@ export function buildMessagePaths(
       post: buildOperation(apiUrl, examples, pool),
     },
   };
-}
-
-/** The parameters of the two URLs. */
-export const messageParameters = {
-  fqdn: {
-    name: 'fqdn',
-    in: 'path',
-    required: true,
-    description: 'One of the domains that the gateway serves.',
-    schema: { type: 'string' },
-    example: 'example.org',
-  },
-  username: {
-    name: 'username',
-    in: 'path',
-    required: true,
-    description: 'Localpart of the sender (RFC 7622 §3.3).',
-    schema: { type: 'string' },
-    example: 'alice',
-  },
-  dryRun: {
-    name: 'dry_run',
-    in: 'query',
-    description:
-      '`true`: check everything and answer with the stanza as it would be sent now, but send nothing; this works also while the XMPP server is down. `false` means nothing.',
-    schema: { type: 'string', enum: ['true', 'false'] },
-  },
-  format: {
-    name: 'format',
-    in: 'query',
-    description: 'Accepted, and means nothing.',
-    schema: { type: 'string', const: 'json' },
-  },
-  idempotencyKey: {
-    name: 'Idempotency-Key',
-    in: 'header',
-    description:
-      'A new one for each message, the same for each try: the first answer is kept for 24 hours and given to all later tries. 429 and 5xx are not kept.',
-    schema: { type: 'string', pattern: '^[!-~]{1,257}$' },
-  },
-} as const;
-
-function parameter(name: keyof typeof messageParameters): object {
-  return { $ref: `#/components/parameters/${name}` };
 }
 
 const stanza = { $ref: '#/components/schemas/Stanza' };
@@ -113,26 +68,6 @@ export const messageBody = {
     'text/xml': xml,
     'application/xmpp+xml': xml,
   },
-};
-
-const bareProblem = {
-  'application/problem+json': {
-    schema: {
-      type: 'object',
-      required: ['type', 'title', 'status'],
-      properties: {
-        type: { type: 'string', const: 'about:blank' },
-        title: { type: 'string' },
-        status: { type: 'integer' },
-      },
-    },
-  },
-};
-
-/** Refusals by the HTTP parser, which no code describes. */
-const parserRefusals = {
-  '408': { description: 'The request was not complete in time.', content: bareProblem },
-  '431': { description: 'The header fields are too large.', content: bareProblem },
 };
 
 function buildOperation(url: MessageUrl, examples: ProblemExamples, pool: ResponsePool): object {

@@ -1,7 +1,7 @@
 import { docsFiles } from '../docs-files.ts';
 import { buildProblemPage } from '../problem-pages.ts';
 import { headersOf } from './headers.ts';
-import type { buildProblemExamples } from './problem-examples.ts';
+import type { ProblemExamples } from './problem-examples.ts';
 import {
   buildProblemResponses,
   type Place,
@@ -19,9 +19,7 @@ interface Page {
   readonly responses: Readonly<Record<string, object>>;
 }
 
-type ProblemExamples = ReturnType<typeof buildProblemExamples>;
-
-/** The path items of all URLs but the message URLs. */
+/** The path items of the URLs that need no password. */
 export function buildPagePaths(
   examples: ProblemExamples,
   hasDocs: boolean,

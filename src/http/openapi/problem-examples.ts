@@ -10,10 +10,11 @@ export interface ProblemExample {
   readonly text?: string;
 }
 
-/** One example of each problem of the message URLs, in the words of the gateway. */
-export function buildProblemExamples(limits: {
-  readonly bodyBytes: number;
-}): Readonly<Record<ProblemCode, ProblemExample>> {
+/** One example of each problem. */
+export type ProblemExamples = Readonly<Record<ProblemCode, ProblemExample>>;
+
+/** The examples in the words of the gateway on the message URLs, where these have the problem. */
+export function buildProblemExamples(limits: { readonly bodyBytes: number }): ProblemExamples {
   return {
     ...examples,
     'too-large': { detail: `Expected a body of at most ${limits.bodyBytes} bytes, got more.` },
@@ -39,6 +40,7 @@ const examples = {
     detail:
       'The XMPP server refused the sender: This server does not let the gateway speak for the sender',
   },
+  'management-not-allowed': { detail: 'The API account "reports" lacks manage: true.' },
   'unknown-domain': {
     detail: 'Expected one of the domains that the gateway is configured for as <fqdn>.',
   },
@@ -50,6 +52,10 @@ const examples = {
   'idempotency-in-progress': {
     detail:
       'A request with this Idempotency-Key is being answered. Send it again to get that answer.',
+  },
+  'granted-in-configuration': {
+    detail:
+      'bot@example.org has the permission by "bot@example.org" in permissions.xmppgateway of the configuration, and it has to be revoked there.',
   },
   'unsupported-media-type': {
     detail:

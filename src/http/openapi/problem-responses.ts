@@ -1,35 +1,43 @@
 import { type ProblemCode, problems } from '../../core/errors.ts';
 import { bounceStatuses } from '../../core/stanza-error.ts';
 import { headersOf } from './headers.ts';
-import { type ProblemExample, sampleInstance } from './problem-examples.ts';
+import { type ProblemExample, type ProblemExamples, sampleInstance } from './problem-examples.ts';
 
-/** Where a problem is met: the two message URLs, a page, a page among others of its kind. */
-export type Place = 'user' | 'api' | 'page' | 'named-page';
+/**
+ * Where a problem is met: the two message URLs, the permissions of a user (read or changed), a page,
+ * a page among others of its kind.
+ */
+export type Place = 'user' | 'api' | 'acl' | 'acl-change' | 'page' | 'named-page';
 
 const messages = ['user', 'api'] as const;
-const everywhere = ['user', 'api', 'page', 'named-page'] as const;
+const acl = ['acl', 'acl-change'] as const;
+const withBody = [...messages, 'acl-change'] as const;
+const withLogin = [...messages, ...acl] as const;
+const everywhere = [...withLogin, 'page', 'named-page'] as const;
 
 const placesOf = {
-  'malformed-body': messages,
-  unauthenticated: messages,
+  'malformed-body': withBody,
+  unauthenticated: withLogin,
   'permission-missing': ['user'],
-  'domain-not-allowed': ['api'],
-  'sender-not-allowed': ['api'],
+  'domain-not-allowed': ['api', ...acl],
+  'sender-not-allowed': ['api', ...acl],
   'sender-refused': messages,
-  'unknown-domain': messages,
-  'not-found': ['user', 'api', 'named-page'],
+  'management-not-allowed': acl,
+  'unknown-domain': withLogin,
+  'not-found': [...withLogin, 'named-page'],
   'method-not-allowed': everywhere,
   'idempotency-in-progress': messages,
-  'too-large': messages,
-  'unsupported-media-type': messages,
-  'invalid-message': messages,
+  'granted-in-configuration': ['acl-change'],
+  'too-large': withBody,
+  'unsupported-media-type': withBody,
+  'invalid-message': withBody,
   'idempotency-mismatch': messages,
-  'too-many-requests': messages,
+  'too-many-requests': withLogin,
   bounced: messages,
   internal: everywhere,
   'xmpp-unavailable': messages,
   'authentication-unavailable': messages,
-  overloaded: messages,
+  overloaded: withLogin,
   'store-unavailable': messages,
   'delivery-unknown': messages,
 } as const satisfies Record<ProblemCode, readonly Place[]>;
@@ -47,7 +55,7 @@ export type ResponsePool = Map<string, object>;
 /** References to the responses of a place that are problems, by status; the pool gets them. */
 export function buildProblemResponses(
   place: Place,
-  examples: Readonly<Record<ProblemCode, ProblemExample>>,
+  examples: ProblemExamples,
   pool: ResponsePool,
 ): Record<string, object> {
   const codes = problemCodes.filter((code) => isMetAt(code, place));
@@ -87,7 +95,7 @@ function statusesOf(code: ProblemCode): readonly number[] {
 function buildResponse(
   status: number,
   codes: readonly ProblemCode[],
-  examples: Readonly<Record<ProblemCode, ProblemExample>>,
+  examples: ProblemExamples,
 ): object {
   // a bounce has many statuses; its example has the one of its condition
   const shown = codes.filter((code) => code !== 'bounced' || status === 404);

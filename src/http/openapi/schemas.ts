@@ -13,6 +13,8 @@ export function buildSchemas(limits: MessageLimits): Record<string, object> {
     Receipt: receipt,
     Problem: problem,
     ModeReport: modeReport,
+    Acl: acl,
+    AclChange: aclChange,
   };
 }
 
@@ -147,6 +149,38 @@ const modeReport = {
       description: 'Whose bounces the gateway gets to see.',
       required: ['local', 'remote'],
       properties: { local: { type: 'boolean' }, remote: { type: 'boolean' } },
+    },
+  },
+};
+
+const aclValues = {
+  type: 'object',
+  description: 'Permissions by name.',
+  required: ['xmppgateway'],
+  properties: { xmppgateway: { type: 'boolean', description: 'May the user send over HTTP?' } },
+};
+
+const aclChange = {
+  type: 'object',
+  description: 'Permissions as they are to be.',
+  required: ['acl'],
+  additionalProperties: false,
+  properties: { acl: { ...aclValues, additionalProperties: false } },
+};
+
+const acl = {
+  type: 'object',
+  description: 'What a user may do. Ignore members that you do not know.',
+  required: ['username', 'xmppDomain', 'jid', 'acl', 'aclLabels'],
+  properties: {
+    username: { type: 'string', description: 'The localpart, normalised.' },
+    xmppDomain: { type: 'string' },
+    jid: { type: 'string', description: 'The bare JID.' },
+    acl: aclValues,
+    aclLabels: {
+      type: 'object',
+      description: 'What the permissions mean, for people.',
+      additionalProperties: { type: 'string' },
     },
   },
 };

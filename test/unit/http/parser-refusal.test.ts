@@ -1,4 +1,5 @@
-import { expect, it } from 'vitest';
+import type { ServerResponse } from 'node:http';
+import { expect, it, vi } from 'vitest';
 import { refuseMalformed } from '../../../src/http/parser-refusal.ts';
 import { connectRaw } from './http-client.ts';
 import { serve } from './serve.ts';
@@ -43,4 +44,21 @@ it.each([
   });
   expect(JSON.parse(answer.text)).toEqual({ type: 'about:blank', title, status });
   expect(await raw.closed).toBe('');
+});
+
+it('garbage behind an answer that was given but not yet ended is refused in its turn', async () => {
+  const responses: ServerResponse[] = [];
+  const { server, port } = await serve((req, res) => {
+    responses.push(res);
+    req.resume().once('end', () => res.write('x'));
+  });
+  server.on('clientError', (error, socket) => {
+    refuseMalformed(error, socket, responses);
+    responses[0]?.end();
+  });
+  const raw = await connectRaw(port);
+  raw.write('GET / HTTP/1.1\r\nHost: h\r\n\r\n');
+  await vi.waitUntil(() => responses[0]?.headersSent);
+  raw.write('garbage\r\n\r\n');
+  expect(await raw.closed).toContain('HTTP/1.1 400 Bad Request');
 });

@@ -54,6 +54,13 @@ describe('the answer to a key', () => {
     await store.begin({ caller: 'account alerts', key: 'k-1' }, ['text', 'of a message']);
     expect(JSON.stringify([...values])).not.toMatch(/alerts|k-1|text|message"/);
   });
+
+  test('stands for its payload only together with its key', async () => {
+    const store = createSharedAnswerStore(claims, 1);
+    for (const name of ['1', '2']) await store.begin({ ...key, key: name }, ['1234']);
+    const payloads = [...values.values()].map((value) => JSON.parse(value).payload);
+    expect(new Set(payloads).size).toBe(2);
+  });
 });
 
 test.each([

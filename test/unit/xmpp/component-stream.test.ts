@@ -33,8 +33,8 @@ function open(port: number) {
 }
 
 /** A stream to a server that follows the script. */
-async function connect(script: Script) {
-  const server = await startComponentServer(script);
+async function connect(script: Script, announcements?: string) {
+  const server = await startComponentServer(script, announcements);
   const { stream, lines } = open(server.port);
   cleanUps.push(server.stop, stream.stop);
   const down = (count = 1): Promise<Record<string, unknown>[]> =>
@@ -72,6 +72,24 @@ test('it is ready once every domain has proven itself', async () => {
       domains: { 'example.org': { mode: 'plain' }, 'example.net': { mode: 'plain' } },
     },
   ]);
+});
+
+test('what is announced with the handshake is read, and proves nothing', async () => {
+  const announced = ['example.org', 'example.net'].map(
+    (domain) =>
+      `<message from='${domain}' to='gateway.example.org'><privilege xmlns='urn:xmpp:privilege:2'><perm access='message' type='outgoing'/></privilege></message>`,
+  );
+  const answers: (() => void)[] = [];
+  const { stream } = await connect((received, kind, peer) => {
+    answers.push(() => answerHonestly(received, kind, peer));
+  }, announced.join(''));
+  await waitUntil(() => answers.length === 8, { label: 'all that a stream asks' });
+  expect(stream.readiness().ready).toBe(false);
+  for (const answer of answers) answer();
+  await waitUntil(() => stream.readiness().ready, { label: 'readiness' });
+  expect(stream.readiness()).toMatchObject({
+    domains: { 'example.org': { mode: 'privileged' }, 'example.net': { mode: 'privileged' } },
+  });
 });
 
 test('a probe that another connection got is told as such', async () => {

@@ -117,7 +117,7 @@ describe('the routes', () => {
   it('have the methods that are described, and no others', async () => {
     const { port } = await startTestGateway({ docs });
     const paths = new Set(operations.map(({ path }) => path));
-    expect(paths.size).toBe(8);
+    expect(paths.size).toBe(9);
     for (const path of paths) {
       const described = operations.filter((one) => one.path === path).map(({ method }) => method);
       for (const method of http.METHODS.filter((name) => name !== 'CONNECT')) {

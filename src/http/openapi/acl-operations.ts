@@ -1,0 +1,89 @@
+import { createJid } from '../../core/jid.ts';
+import { buildAcl } from '../acl.ts';
+import { headersOf } from './headers.ts';
+import { parameter } from './parameters.ts';
+import { parserRefusals } from './parser-refusals.ts';
+import type { ProblemExamples } from './problem-examples.ts';
+import { buildProblemResponses, type Place, type ResponsePool } from './problem-responses.ts';
+
+/** The path item of a user's permissions. */
+export function buildAclPaths(
+  examples: ProblemExamples,
+  pool: ResponsePool,
+): Record<string, object> {
+  const told = { ...examples, ...ownExamples };
+  return {
+    '/api/1.0/xmppdomains/{fqdn}/users/{username}/acl': {
+      parameters: [parameter('fqdn'), parameter('username')],
+      get: {
+        operationId: 'readAcl',
+        summary: 'Read the permissions of a user',
+        ...buildOperation('acl', 'What the user may do.', told, pool),
+      },
+      put: {
+        operationId: 'changeAcl',
+        summary: 'Grant or revoke a permission',
+        requestBody: aclChange,
+        ...buildOperation('acl-change', 'What the user may do from now on.', told, pool),
+      },
+    },
+  };
+}
+
+const wrongType = 'Expected true or false, got a string.';
+
+/** Where the words are others than on the message URLs. */
+const ownExamples = {
+  'method-not-allowed': { detail: 'Expected GET or PUT, got POST.' },
+  'unsupported-media-type': { detail: 'Expected application/json.' },
+  'invalid-message': {
+    detail: wrongType,
+    errors: [{ pointer: '/acl/xmppgateway', detail: wrongType }],
+  },
+  overloaded: { detail: 'Too many passwords are being checked.' },
+};
+
+const aclChange = {
+  required: true,
+  description: 'In UTF-8, not compressed.',
+  content: {
+    'application/json': {
+      schema: { $ref: '#/components/schemas/AclChange' },
+      examples: {
+        granted: { summary: 'Grant', value: { acl: { xmppgateway: true } } },
+        denied: { summary: 'Revoke', value: { acl: { xmppgateway: false } } },
+      },
+    },
+  },
+};
+
+const alice = createJid('alice', 'example.org');
+const answers = {
+  granted: { summary: 'The user has the permission', value: buildAcl(alice, true) },
+  denied: { summary: 'The user lacks the permission', value: buildAcl(alice, false) },
+};
+
+function buildOperation(
+  place: Place,
+  meaning: string,
+  examples: ProblemExamples,
+  pool: ResponsePool,
+): object {
+  return {
+    tags: ['permissions'],
+    description:
+      'Log in with an API account that has `manage: true` and may speak as the user. The user need not exist.',
+    security: [{ apiAccount: [] }],
+    responses: {
+      '200': {
+        description: meaning,
+        headers: headersOf(200, false),
+        content: {
+          'application/json': { schema: { $ref: '#/components/schemas/Acl' }, examples: answers },
+        },
+      },
+      ...buildProblemResponses(place, examples, pool),
+      ...parserRefusals,
+    },
+  };
+}

@@ -1,0 +1,12 @@
+import { describeComparison } from '../support/as-a-client.ts';
+import { compareGateway, gatewayComparisons, notCompared } from '../support/gateway-comparisons.ts';
+
+for (const comparison of gatewayComparisons) {
+  const result = await compareGateway(comparison);
+  console.log(`\n${comparison.mode} on ${comparison.kind}: ${describeComparison(result)}`);
+  for (const answer of result.unrefused) console.log(`FAILED: not refused: ${answer}`);
+  if (result.unrefused.length > 0 || result.equal / result.all < comparison.floor) {
+    process.exitCode = 1;
+  }
+}
+console.log(`\n${notCompared}`);
