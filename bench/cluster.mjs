@@ -36,15 +36,18 @@ async function startEpmd() {
   return { port, stop: () => child.end('SIGTERM') };
 }
 
+function buildListener(module, port, others) {
+  return { port, ip: '127.0.0.1', module, ...others };
+}
+
 function buildConfig({ component, c2sPort, adminPort }) {
-  const listen = (module, port, others) => ({ port, ip: '127.0.0.1', module, ...others });
   return {
     hosts: [domain],
     loglevel: 'info',
     listen: [
-      listen('ejabberd_c2s', c2sPort, {}),
-      listen('ejabberd_http', adminPort, { request_handlers: { '/api': 'mod_http_api' } }),
-      listen('ejabberd_service', component.port, {
+      buildListener('ejabberd_c2s', c2sPort, {}),
+      buildListener('ejabberd_http', adminPort, { request_handlers: { '/api': 'mod_http_api' } }),
+      buildListener('ejabberd_service', component.port, {
         check_from: false,
         hosts: { [component.domain]: { password: component.secret } },
       }),

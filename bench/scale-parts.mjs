@@ -34,10 +34,11 @@ export function startPeer(file) {
 /** CPU time that the threads of a process have used so far, in milliseconds. */
 export function readCpuMs(pid) {
   const tasks = `/proc/${pid}/task`;
-  return readdirSync(tasks).reduce((sum, id) => {
+  const nanoseconds = readdirSync(tasks).map((id) => {
     const [onCpu] = readFileSync(`${tasks}/${id}/schedstat`, 'utf8').split(' ');
-    return sum + Number(onCpu) / 1e6;
-  }, 0);
+    return Number(onCpu);
+  });
+  return sum(nanoseconds) / 1e6;
 }
 
 const msPerTick = 10;
@@ -62,8 +63,6 @@ export function median(numbers) {
 
 /** Prints rows of cells, the first row a heading, as a table of Markdown. */
 export function printTable([heading, ...rows]) {
-  const print = (cells) => console.log(`| ${cells.join(' | ')} |`);
-  print(heading);
-  console.log(`|${'---|'.repeat(heading.length)}`);
-  for (const row of rows) print(row);
+  const line = heading.map(() => '---');
+  for (const cells of [heading, line, ...rows]) console.log(`| ${cells.join(' | ')} |`);
 }

@@ -62,15 +62,15 @@ function createCounter() {
   };
 }
 
-process.once('message', async (session) => {
-  try {
-    const socket = await logIn(session);
-    socket.on('data', createCounter());
-    socket.once('close', () => process.exit(1));
-    process.on('message', () => process.send({ event: 'count', delivered, duplicates }));
-    process.send({ event: 'ready' });
-  } catch (error) {
-    process.send({ event: 'failed', reason: String(error) });
-  }
+async function start(session) {
+  const socket = await logIn(session);
+  socket.on('data', createCounter());
+  socket.once('close', () => process.exit(1));
+  process.on('message', () => process.send({ event: 'count', delivered, duplicates }));
+  process.send({ event: 'ready' });
+}
+
+process.once('message', (session) => {
+  start(session).catch((error) => process.send({ event: 'failed', reason: String(error) }));
 });
 process.once('disconnect', () => process.exit());

@@ -204,7 +204,7 @@ describe.each(servers)('two gateways that share a store on $kind', ({ start }) =
       });
       await gateways[0]?.stop('SIGKILL');
     });
-    await expect(crash).rejects.toThrow();
+    await expect(crash).rejects.toThrow('hang up');
     const [claim = ''] = await claims();
     // Longer than confirm_timeout_ms; the rest of the test takes it as passed.
     expect(await redis.command('PTTL', claim)).toBeGreaterThan(30_000);

@@ -80,9 +80,9 @@ test('what could not be settled is settled later, an answer before all', async (
   try {
     const other = claims.claim(key, 'other', minuteMs);
     const settling = claims.settle(key, 'claim', 'value', minuteMs);
-    await expect(other).rejects.toThrow();
+    await expect(other).rejects.toThrow('no answer');
     await settling;
-    await expect(claims.claim(key, 'third', minuteMs)).rejects.toThrow();
+    await expect(claims.claim(key, 'third', minuteMs)).rejects.toThrow('no answer');
   } finally {
     redis.kill('SIGCONT');
   }
@@ -97,7 +97,7 @@ test('a claim that came to nothing is withdrawn', async () => {
   const key = randomUUID();
   redis.kill('SIGSTOP');
   try {
-    await expect(claims.claim(key, 'claim', minuteMs)).rejects.toThrow();
+    await expect(claims.claim(key, 'claim', minuteMs)).rejects.toThrow('no answer');
   } finally {
     redis.kill('SIGCONT');
   }
