@@ -9,6 +9,7 @@
 --   XMG_COMPONENT         component domain
 --   XMG_COMPONENT_SECRET  its shared secret
 --   XMG_INCLUDE           optional: a file of further settings, which win over those here
+--                         (for the quick start: mod_message_gateway, from modules/)
 
 local directory = assert(ENV_XMG_DIRECTORY, "XMG_DIRECTORY is not set")
 

@@ -108,6 +108,11 @@ export const testPackages = [
   // For what deploy/ has.
   'fail2ban',
   'prometheus',
+  // For the recipes.
+  'git',
+  'jq',
+  'prometheus-alertmanager',
+  'python3',
   'systemd',
 ];
 

@@ -1,80 +1,76 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
-import { runCheck } from './commands/check.ts';
-import { runHashPassword } from './commands/hash-password.ts';
-import { runGrant, runPermissions } from './commands/permissions.ts';
-import { runServe } from './commands/serve.ts';
-import { ConfigError } from './config.ts';
-
-const usage = `Usage:
-  xmpp-message-gateway [serve] --config FILE   run the gateway
-  xmpp-message-gateway check --config FILE     say what is wrong and how to mend it
-  xmpp-message-gateway hash-password           make a password_hash from a password
-  xmpp-message-gateway permissions --config FILE   list who has the xmppgateway permission
-  xmpp-message-gateway grant JID --config FILE     grant it to a user, or to *@domain
-  xmpp-message-gateway revoke JID --config FILE    revoke such a grant
-  xmpp-message-gateway --help | --version
-
-Exit codes: 0 all right, 1 failed, 64 wrong usage, 78 faulty configuration.
-`;
+import { type Command, UsageError } from './commands/command.ts';
+import { ConfigError } from './config/faults.ts';
 
 /** Exit codes of sysexits.h. */
 const exitUsage = 64;
 const exitConfig = 78;
 
-async function main(): Promise<number> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: {
-      config: { type: 'string', short: 'c' },
-      help: { type: 'boolean', short: 'h' },
-      version: { type: 'boolean' },
-    },
-  });
-  if (values.help) {
-    process.stdout.write(usage);
-    return 0;
+/** Loaded when they are called for: `send` must not wait for all that `serve` needs. */
+const commands = new Map<string, () => Promise<Command>>([
+  ['init', async () => (await import('./commands/init.ts')).initCommand],
+  ['check', async () => (await import('./commands/check.ts')).checkCommand],
+  ['serve', async () => (await import('./commands/serve.ts')).serveCommand],
+  ['send', async () => (await import('./commands/send.ts')).sendCommand],
+  ['hash-password', async () => (await import('./commands/hash-password.ts')).hashPasswordCommand],
+  ['permissions', async () => (await import('./commands/permissions.ts')).permissionsCommand],
+  ['grant', async () => (await import('./commands/permissions.ts')).grantCommand],
+  ['revoke', async () => (await import('./commands/permissions.ts')).revokeCommand],
+]);
+
+const program = 'xmpp-message-gateway';
+
+async function main([first = '', ...others]: readonly string[]): Promise<number> {
+  if (first === '--help' || first === '-h') return print(await overview());
+  if (first === '--version') return print(`${readVersion()}\n`);
+  // The default command needs no name.
+  const isNamed = first !== '' && !first.startsWith('-');
+  const name = isNamed ? first : 'serve';
+  const load = commands.get(name);
+  if (load === undefined) {
+    return refuse(`unknown command ${JSON.stringify(name)}`, await overview());
   }
-  if (values.version) {
-    process.stdout.write(`${readVersion()}\n`);
-    return 0;
-  }
-  const [command = 'serve', ...rest] = positionals;
-  const operand = command === 'grant' || command === 'revoke' ? rest.shift() : undefined;
-  if (rest.length > 0) {
-    throw new UsageError(`unexpected argument ${JSON.stringify(rest[0])}`);
-  }
-  switch (command) {
-    case 'serve':
-      return await runServe(requireConfig(values.config));
-    case 'check':
-      return await runCheck(requireConfig(values.config), process.stdout);
-    case 'hash-password':
-      return await runHashPassword(process);
-    case 'permissions':
-      return await runPermissions(requireConfig(values.config), process.stdout);
-    case 'grant':
-    case 'revoke':
-      if (operand === undefined) throw new UsageError('expected a JID or *@domain');
-      return await runGrant(
-        requireConfig(values.config),
-        operand,
-        command === 'grant',
-        process.stdout,
-      );
-    default:
-      throw new UsageError(`unknown command ${JSON.stringify(command)}`);
+  const command = await load();
+  const args = isNamed ? others : process.argv.slice(2);
+  if (asksForHelp(args)) return print(`${usage(command)}\n${command.help}`);
+  try {
+    return await command.run(args, process);
+  } catch (error) {
+    if (!(error instanceof UsageError || isParseArgsError(error))) throw error;
+    const more = `\nMore: ${program} ${name} --help\n`;
+    return refuse(firstSentence(error.message), usage(command) + more);
   }
 }
 
-class UsageError extends Error {}
+function usage({ synopsis }: Command): string {
+  return `Usage:\n  ${program} ${synopsis}\n`;
+}
 
-function requireConfig(path: string | undefined): string {
-  if (path === undefined) {
-    throw new UsageError('--config FILE is missing');
-  }
-  return path;
+async function overview(): Promise<string> {
+  const all = await Promise.all([...commands.values()].map((load) => load()));
+  const lines = all.map(({ synopsis, summary }) => `  ${program} ${synopsis}\n      ${summary}\n`);
+  return `Usage:
+${lines.join('')}  ${program} COMMAND --help
+  ${program} --help | --version
+
+Exit codes: 0 all right, 1 failed, 64 wrong usage, 78 faulty configuration; send has more.
+`;
+}
+
+function print(text: string): number {
+  process.stdout.write(text);
+  return 0;
+}
+
+function refuse(sentence: string, more: string): number {
+  process.stderr.write(`${program}: ${sentence}\n\n${more}`);
+  return exitUsage;
+}
+
+function asksForHelp(args: readonly string[]): boolean {
+  const end = args.indexOf('--');
+  return args.slice(0, end === -1 ? undefined : end).some((arg) => /^(--help|-h)$/.test(arg));
 }
 
 function readVersion(): string {
@@ -89,13 +85,7 @@ function explain(error: unknown): number {
     process.stderr.write(`${error.message}\n`);
     return exitConfig;
   }
-  if (error instanceof UsageError || isParseArgsError(error)) {
-    process.stderr.write(`xmpp-message-gateway: ${firstSentence(error.message)}\n\n${usage}`);
-    return exitUsage;
-  }
-  process.stderr.write(
-    `xmpp-message-gateway: ${error instanceof Error ? error.message : String(error)}\n`,
-  );
+  process.stderr.write(`${program}: ${error instanceof Error ? error.message : String(error)}\n`);
   return 1;
 }
 
@@ -113,4 +103,4 @@ function isParseArgsError(error: unknown): error is Error {
   );
 }
 
-process.exitCode = await main().catch(explain);
+process.exitCode = await main(process.argv.slice(2)).catch(explain);

@@ -234,6 +234,14 @@ local function answer(origin, stanza)
 	return true;
 end
 
+-- Where nobody speaks without joining, the gateway's occupants are user%host@component.
+local function find_occupant_refusal(stanza, address)
+	local username, host = (address or ""):match("^(.+)%%([^%%]+)$");
+	if not hosts[host] or hosts[host].type ~= "local" or stanza.attr.type == "unavailable" then return; end
+	local _, reason = accept(username, host);
+	return reason;
+end
+
 -- For whatever the component sends to another host of this server or, on a VirtualHost, to a remote one.
 local function from_component(event)
 	local origin, stanza = event.origin, event.stanza;
@@ -244,7 +252,8 @@ local function from_component(event)
 	local username, host, resource = jid_split(stanza.attr.from);
 	if host == component then
 		if stanza.attr.from == component and is_question(stanza) then return answer(origin, stanza); end
-		return;
+		local reason = find_occupant_refusal(stanza, username);
+		return reason and refuse(origin, stanza, reason);
 	end
 	local sender, reason = accept(username, host, resource);
 	if not sender then return refuse(origin, stanza, reason); end
@@ -372,4 +381,5 @@ local function add_host(name)
 end
 
 for name in pairs(hosts) do add_host(name); end
+module:hook("route/remote", from_component, before_all);
 module:hook_global("host-activated", add_host);

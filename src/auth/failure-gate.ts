@@ -40,7 +40,8 @@ export function createFailureGate(limit: number, windowMs: number, whose: string
     perf: performance,
   });
   const attempts = new Map<string, Attempts>();
-  const reserved = createReservedAttempts(Math.min(limit - 1, maxReserved), windowMs);
+  // What is left of this window, and the next.
+  const reserved = createReservedAttempts(Math.min(limit - 1, maxReserved), 2 * windowMs);
   const refuse = (key: string): GatewayError => {
     const seconds = Math.max(1, Math.ceil(failures.getRemainingTTL(key) / 1000));
     const detail = `Too many failed logins ${whose}: try again in ${seconds} s.`;
@@ -49,10 +50,11 @@ export function createFailureGate(limit: number, windowMs: number, whose: string
 
   return {
     hasRoom(key, from) {
-      const failed = failures.get(key)?.count ?? 0;
-      const allowed = limit - reserved.countForOthers(key, from);
-      if (failed >= allowed) {
-        reserved.reserve(key, from, failures.getRemainingTTL(key));
+      const window = failures.get(key);
+      const failed = window?.count ?? 0;
+      const allowed = limit - reserved.countForOthers(key, from, window);
+      if (window !== undefined && failed >= allowed) {
+        reserved.reserve(key, from, window);
         throw refuse(key);
       }
       return failed + (attempts.get(key)?.count ?? 0) < allowed;

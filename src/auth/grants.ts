@@ -61,7 +61,8 @@ export async function openGrants(path: string): Promise<Grants> {
     },
     watch: (onError) => {
       watchFile(path, { interval: pollMs, persistent: false }, () => {
-        reload().catch(onError);
+        // Behind what is being written, which knows better.
+        writing = writing.then(reload).catch(onError);
       });
     },
     stop: () => unwatchFile(path),

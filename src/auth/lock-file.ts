@@ -1,16 +1,23 @@
 import { randomBytes } from 'node:crypto';
-import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { link, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 
 const retryMs = 10;
 const timeoutMs = 5000;
 
-/** The locks of this process: a restarted container has the process id of the one that was killed. */
+/** It is held for as long as it takes to write a file. */
+const abandonedMs = 60_000;
+
+/**
+ * The locks that this process has or is about to take: a lock with its process id that is not among
+ * them is of a container before this one, which had the same id.
+ */
 const held = new Set<string>();
 
 /**
  * Waits until no other process holds the lock, takes it, and resolves with what gives it back. A
- * lock whose process has ended is taken over. Rejects with an Error after 5 seconds.
+ * lock whose process has ended is taken over, and so is one of more than a minute: after a power
+ * failure it may be empty, or its process id be another's. Rejects with an Error after 5 seconds.
  */
 export async function lockFile(path: string): Promise<() => Promise<void>> {
   const deadline = performance.now() + timeoutMs;
@@ -21,18 +28,31 @@ export async function lockFile(path: string): Promise<() => Promise<void>> {
     await delay(retryMs);
   }
   return async () => {
-    held.delete(path);
-    await rm(path, { force: true });
+    try {
+      await rm(path, { force: true });
+    } finally {
+      held.delete(path);
+    }
   };
 }
 
-/** Linked, not written: the lock says from its first moment whose it is. */
 async function take(path: string): Promise<boolean> {
+  held.add(path);
+  let isTaken = false;
+  try {
+    isTaken = await tryTaking(path);
+    return isTaken;
+  } finally {
+    if (!isTaken) held.delete(path);
+  }
+}
+
+/** Linked, not written: the lock says from its first moment whose it is. */
+async function tryTaking(path: string): Promise<boolean> {
   const own = `${path}.${randomBytes(6).toString('hex')}`;
   await writeFile(own, String(process.pid), { flag: 'wx', mode: 0o600 });
   try {
     await link(own, path);
-    held.add(path);
     return true;
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
@@ -46,10 +66,16 @@ async function take(path: string): Promise<boolean> {
 /** Removes the lock of a process that has ended, and no lock that was taken meanwhile. */
 async function removeAbandoned(path: string, aside: string): Promise<void> {
   const holder = await readHolder(path);
-  if (holder === undefined || isRunning(holder)) return;
+  const isHeld = holder === undefined || isRunning(holder);
+  if (isHeld && !(await isOld(path))) return;
   await rename(path, aside).catch(() => {});
   const moved = await readHolder(aside);
   if (moved !== process.pid && moved !== holder) await rename(aside, path).catch(() => {});
+}
+
+async function isOld(path: string): Promise<boolean> {
+  const modified = await stat(path).catch(() => undefined);
+  return modified !== undefined && Date.now() - modified.mtimeMs > abandonedMs;
 }
 
 async function readHolder(path: string): Promise<number | undefined> {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import type { Writable } from 'node:stream';
-import { type Config, loadConfig } from '../config.ts';
+import { parseArgs } from 'node:util';
+import { type Config, ConfigError, loadConfig } from '../config.ts';
 import { describeError, describeWithCause } from '../core/describe-error.ts';
 import { GatewayError } from '../core/errors.ts';
 import { createJid } from '../core/jid.ts';
@@ -11,18 +11,65 @@ import { createPasswordCheck } from '../xmpp/sasl.ts';
 import { adviceFor } from '../xmpp/server-advice.ts';
 import type { StreamFailure } from '../xmpp/stream-failure.ts';
 import { type DomainModes, openTrustedStream } from '../xmpp/trusted-stream.ts';
+import { wantsColour } from './colour.ts';
+import { type Command, refuseOperands, requireOption } from './command.ts';
 import type { Finding } from './finding.ts';
+import { findingsToJson, formatFindings } from './findings.ts';
 import { isTaken, listenAdvice, tryListening } from './listening.ts';
 import { describeModes } from './modes-found.ts';
 
 /** Most password checks at once. */
 const maxPasswordChecks = 4;
 
-/**
- * Tries everything that the gateway needs and prints what is wrong and how to mend it. Returns the
- * exit code: 0 when all is right, else 1; a faulty configuration throws ConfigError.
- */
-export async function runCheck(path: string, output: Writable): Promise<number> {
+/** EX_CONFIG of sysexits.h. */
+const exitConfig = 78;
+
+/** `check` */
+export const checkCommand: Command = {
+  synopsis: 'check --config FILE [--json]',
+  summary: 'say what is wrong and how to mend it',
+  help: `Tries the configuration, the component stream, the trust and the password checks.
+Stop the gateway first: a second connection disturbs it.
+
+  -c, --config FILE  the configuration
+      --json         {"ok": …, "findings": [{"ok", "text", "advice"}]} instead of text
+
+Exit codes: 0 all right, 1 something failed, 78 faulty configuration.
+In colour on a terminal, unless NO_COLOR is set.
+`,
+  run: async (args, surroundings) => {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: { config: { type: 'string', short: 'c' }, json: { type: 'boolean' } },
+    });
+    refuseOperands(positionals);
+    const path = requireOption(values.config, '--config FILE');
+    const { stdout } = surroundings;
+    if (values.json !== true) {
+      const findings = await findOut(path);
+      stdout.write(formatFindings(findings, wantsColour(surroundings)));
+      return exitCode(findings);
+    }
+    try {
+      const findings = await findOut(path);
+      stdout.write(findingsToJson(findings));
+      return exitCode(findings);
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      const faults = error.message.split('\n').map((text) => ({ isGood: false, text }));
+      stdout.write(findingsToJson(faults));
+      return exitConfig;
+    }
+  },
+};
+
+function exitCode(findings: readonly Finding[]): number {
+  return findings.every(({ isGood }) => isGood) ? 0 : 1;
+}
+
+/** Tries everything that the gateway needs; throws ConfigError. */
+async function findOut(path: string): Promise<readonly Finding[]> {
   const config = await loadConfig(path);
   const { c2s, domains } = config;
   const passwordCheck = createPasswordCheck({
@@ -31,7 +78,7 @@ export async function runCheck(path: string, output: Writable): Promise<number> 
     maxConcurrent: maxPasswordChecks,
   });
   const listenError = await tryListening(config.http);
-  const findings = [
+  return [
     { isGood: true, text: `configuration: ${path}` },
     describeListening(config.http, listenError),
     ...(
@@ -42,19 +89,6 @@ export async function runCheck(path: string, output: Writable): Promise<number> 
       ])
     ).flat(),
   ];
-  findings.forEach((finding, index) => {
-    // Domains often fail alike: one advice is enough.
-    const isRepeated = findings[index + 1]?.advice === finding.advice;
-    output.write(format(finding, isRepeated ? undefined : finding.advice));
-  });
-  return findings.every(({ isGood }) => isGood) ? 0 : 1;
-}
-
-function format({ isGood, text }: Finding, advice: string | undefined): string {
-  const lines = advice === undefined ? '' : `${advice.replace(/^(?=.)/gm, '       ')}\n`;
-  // Lines to copy stand apart, a sentence does not.
-  const more = lines.trimEnd().includes('\n') ? `\n${lines}\n` : lines;
-  return `${isGood ? 'ok    ' : 'FAILED'} ${text}\n${more}`;
 }
 
 function describeListening({ host, port }: Config['http'], error: Error | undefined): Finding {

@@ -1,17 +1,28 @@
 import { isUtf8 } from 'node:buffer';
-import { createInterface } from 'node:readline';
-import { type Readable, Writable } from 'node:stream';
+import type { Readable } from 'node:stream';
+import { parseArgs } from 'node:util';
 import { hashPassword } from '../auth/password-hash.ts';
+import { type Command, refuseOperands, type Surroundings } from './command.ts';
+import { NoAnswer, openPrompt } from './prompt.ts';
 
 /** Where the command reads and writes. */
-export interface HashPasswordStreams {
-  readonly stdin: Readable & { readonly isTTY?: boolean };
-  readonly stdout: Writable;
-  readonly stderr: Writable;
-}
+export type HashPasswordStreams = Pick<Surroundings, 'stdin' | 'stdout' | 'stderr'>;
 
 const exitUsage = 64;
 const maxBytes = 4096;
+
+/** `hash-password` */
+export const hashPasswordCommand: Command = {
+  synopsis: 'hash-password',
+  summary: 'make a password_hash from a password',
+  help: `Asks for a password twice, or reads it from the first line of stdin, and prints
+what stands as password_hash under api_accounts.
+`,
+  run: (args, surroundings) => {
+    refuseOperands(parseArgs({ args: [...args], allowPositionals: true }).positionals);
+    return runHashPassword(surroundings);
+  },
+};
 
 /**
  * Prints the PHC string of a password on stdout. On a terminal the password is asked for twice,
@@ -26,7 +37,7 @@ export async function runHashPassword(streams: HashPasswordStreams): Promise<num
     stdout.write(`${await hashPassword(password)}\n`);
     return 0;
   } catch (error) {
-    if (!(error instanceof UnusablePassword)) throw error;
+    if (!(error instanceof UnusablePassword || error instanceof NoAnswer)) throw error;
     stderr.write(`hash-password: ${error.message}\n`);
     return exitUsage;
   }
@@ -42,26 +53,16 @@ function requireUsable(password: string): void {
   }
 }
 
-async function askTwice({ stdin, stderr }: HashPasswordStreams): Promise<string> {
-  // In terminal mode readline echoes to its output what is typed: give it one that shows nothing.
-  const output = new Writable({ write: (_chunk, _encoding, done) => done() });
-  const terminal = createInterface({ input: stdin, output, terminal: true, historySize: 0 });
-  const lines = terminal[Symbol.asyncIterator]();
-  const ask = async (prompt: string): Promise<string> => {
-    stderr.write(prompt);
-    const line = await lines.next();
-    stderr.write('\n');
-    if (line.done === true) throw new UnusablePassword('expected a password, got none');
-    return line.value;
-  };
+async function askTwice(streams: HashPasswordStreams): Promise<string> {
+  const prompt = openPrompt(streams);
   try {
-    const password = await ask('Password: ');
-    if ((await ask('The same again: ')) !== password) {
+    const password = await prompt.askSecret('Password: ');
+    if ((await prompt.askSecret('The same again: ')) !== password) {
       throw new UnusablePassword('expected the same password twice, got two different ones');
     }
     return password;
   } finally {
-    terminal.close();
+    prompt.close();
   }
 }
 

@@ -1,12 +1,73 @@
 import type { Writable } from 'node:stream';
+import { parseArgs } from 'node:util';
 import { type Grants, openGrants } from '../auth/grants.ts';
 import { parsePermission } from '../auth/permissions.ts';
 import { type Config, loadConfig } from '../config.ts';
 import { JidError } from '../core/jid.ts';
 import { quote } from '../core/quote.ts';
+import { type Command, refuseOperands, requireOption, UsageError } from './command.ts';
+
+/** `permissions` */
+export const permissionsCommand: Command = {
+  synopsis: 'permissions --config FILE',
+  summary: 'list who has the xmppgateway permission',
+  help: `Prints a line for each: the bare JID or *@domain, a tab, and where it is granted.
+
+  -c, --config FILE  the configuration
+`,
+  run: (args, { stdout }) => {
+    const { config, operands } = readArguments(args);
+    refuseOperands(operands);
+    return runPermissions(config, stdout);
+  },
+};
+
+/** `grant` */
+export const grantCommand: Command = {
+  synopsis: 'grant JID --config FILE',
+  summary: 'grant it to a user, or to *@domain',
+  help: `Keeps the grant in permissions.state_file; a running gateway notices.
+
+  -c, --config FILE  the configuration
+`,
+  run: (args, { stdout }) => runGrantCommand(args, true, stdout),
+};
+
+/** `revoke` */
+export const revokeCommand: Command = {
+  synopsis: 'revoke JID --config FILE',
+  summary: 'revoke such a grant',
+  help: `Takes the grant out of permissions.state_file; a running gateway notices.
+What the configuration grants is revoked there only.
+
+  -c, --config FILE  the configuration
+`,
+  run: (args, { stdout }) => runGrantCommand(args, false, stdout),
+};
+
+function runGrantCommand(
+  args: readonly string[],
+  isGranted: boolean,
+  output: Writable,
+): Promise<number> {
+  const { config, operands } = readArguments(args);
+  const [operand, ...others] = operands;
+  if (operand === undefined) throw new UsageError('expected a JID or *@domain');
+  refuseOperands(others);
+  return runGrant(config, operand, isGranted, output);
+}
+
+function readArguments(args: readonly string[]): { config: string; operands: readonly string[] } {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: { config: { type: 'string', short: 'c' } },
+  });
+  return { config: requireOption(values.config, '--config FILE'), operands: positionals };
+}
 
 /** Prints who has the xmppgateway permission, and where it is granted. Returns the exit code. */
-export async function runPermissions(path: string, output: Writable): Promise<number> {
+async function runPermissions(path: string, output: Writable): Promise<number> {
   const { permissions } = await loadConfig(path);
   const granted = permissions.stateFile === undefined ? [] : await readAll(permissions.stateFile);
   for (const pattern of permissions.xmppgateway) output.write(`${pattern}\tconfiguration\n`);
@@ -18,7 +79,7 @@ export async function runPermissions(path: string, output: Writable): Promise<nu
  * Grants the permission to a bare JID or `*@domain`, or revokes it; a running gateway notices by
  * itself. Returns the exit code, 1 when the permission stands in the configuration.
  */
-export async function runGrant(
+async function runGrant(
   path: string,
   text: string,
   isGranted: boolean,

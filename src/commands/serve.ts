@@ -1,19 +1,71 @@
-import { pino } from 'pino';
+import { parseArgs } from 'node:util';
+import { type Logger, pino } from 'pino';
 import { openGrants } from '../auth/grants.ts';
 import { isLoopback } from '../config/rules.ts';
-import { ConfigError, loadConfig } from '../config.ts';
+import { type Config, ConfigError, loadConfig } from '../config.ts';
 import { changesThatNeedRestart } from '../config-changes.ts';
 import { describeError } from '../core/describe-error.ts';
 import { createGateway } from '../gateway.ts';
+import { wantsColour } from './colour.ts';
+import {
+  type Command,
+  refuseOperands,
+  requireOption,
+  type Surroundings,
+  UsageError,
+} from './command.ts';
 import { listenAdvice } from './listening.ts';
+import { createPrettyLog } from './pretty-log.ts';
+
+/** `serve` */
+export const serveCommand: Command = {
+  synopsis: '[serve] --config FILE [--log-format json|pretty]',
+  summary: 'run the gateway',
+  help: `Runs until SIGTERM or SIGINT; SIGHUP reads accounts and permissions again.
+
+  -c, --config FILE         the configuration
+      --log-format FORMAT   json (default): one object a line; pretty: to be read by people
+
+Exit codes: 0 stopped, 1 failed, 78 faulty configuration.
+`,
+  run: (args, surroundings) => {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        config: { type: 'string', short: 'c' },
+        'log-format': { type: 'string', default: 'json' },
+      },
+    });
+    refuseOperands(positionals);
+    const path = requireOption(values.config, '--config FILE');
+    const format = values['log-format'];
+    if (format !== 'json' && format !== 'pretty') {
+      throw new UsageError(`expected --log-format json or pretty, got ${JSON.stringify(format)}`);
+    }
+    return runServe(path, ({ level }) => createLog(level, format, surroundings));
+  },
+};
+
+function createLog(
+  level: Config['log']['level'],
+  format: 'json' | 'pretty',
+  surroundings: Surroundings,
+): Logger {
+  if (format === 'json') return pino({ level, base: null });
+  return pino(
+    { level, base: null },
+    createPrettyLog(surroundings.stdout, wantsColour(surroundings)),
+  );
+}
 
 /**
  * Runs the gateway until SIGTERM or SIGINT; SIGHUP reads the accounts, the permissions and
  * the certificate again. A second SIGTERM or SIGINT ends the process at once. Returns the exit code.
  */
-export async function runServe(path: string): Promise<number> {
+async function runServe(path: string, openLog: (config: Config['log']) => Logger): Promise<number> {
   const config = await loadConfig(path);
-  const log = pino({ level: config.log.level, base: null });
+  const log = openLog(config.log);
   const { stateFile } = config.permissions;
   const grants = stateFile === undefined ? undefined : await openGrants(stateFile);
   const gateway = createGateway(config, log, grants);

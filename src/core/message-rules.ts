@@ -45,7 +45,8 @@ export function readRecipient(
   faults: FaultList,
 ): Jid | undefined {
   try {
-    const to = parseJid(text);
+    // A copy: V8's slices keep the whole text alive that they were cut from, and addresses are kept.
+    const to = parseJid(Buffer.from(text, 'utf16le').toString('utf16le'));
     if (to.domain !== componentDomain) return to;
     faults.add(pointer, `Nobody can be reached at ${quote(componentDomain)}, the gateway itself.`);
   } catch (error) {

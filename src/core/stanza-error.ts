@@ -43,12 +43,12 @@ export function bounceStatus(error: StanzaError): number {
 
 /** Whether the server's module refuses the sender itself, whoever the recipient is. */
 export function isSenderRefusal(stanza: Element): boolean {
-  return stanza.getChild('error')?.getChild('sender-refused', moduleNamespace) !== undefined;
+  return findError(stanza)?.getChild('sender-refused', moduleNamespace) !== undefined;
 }
 
 /** Reads the `<error/>` of a stanza of type error (RFC 6120 §8.3.2). */
 export function readStanzaError(stanza: Element): StanzaError {
-  const error = stanza.getChild('error');
+  const error = findError(stanza);
   const children = error?.getChildElements() ?? [];
   const defined = children.filter((child) => child.getNS() === stanzasNamespace);
   return {
@@ -57,4 +57,9 @@ export function readStanzaError(stanza: Element): StanzaError {
     type: error?.attrs['type'],
     text: defined.find((child) => child.getName() === 'text')?.getText() || undefined,
   };
+}
+
+/** The last one: before it a server may echo the message, with whatever the sender had put in. */
+function findError(stanza: Element): Element | undefined {
+  return stanza.getChildren('error').at(-1);
 }

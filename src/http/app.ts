@@ -21,6 +21,7 @@ import {
   type RequestRecord,
 } from './request-record.ts';
 import { notFound, parseOriginForm } from './target.ts';
+import { parseTraceId } from './trace-context.ts';
 
 /** All that the HTTP side needs from the rest of the gateway. */
 export interface AppPorts extends MessagePorts, AclPorts {
@@ -65,6 +66,7 @@ function createAnswerErrors(ports: AppPorts): Middleware<State> {
     const forwardedFor = req.headers['x-forwarded-for'];
     const record = createRequestRecord(
       findClientAddress(req.socket.remoteAddress, forwardedFor?.toString()),
+      parseTraceId(req.headers['traceparent']?.toString()),
     );
     ctx.state.record = record;
     try {

@@ -26,13 +26,11 @@ const maxPipelined = 32;
 
 /**
  * Follows the connections of a server, those in a TLS handshake included. One more than
- * `maxConnections` takes the place of the one that has been idle longest.
+ * `maxConnections` takes the place of the one on which nothing has moved for longest.
  */
 export function createConnections(server: Server, maxConnections: number): Connections {
+  // By endpoint, in the order of what moved last: it was accepted, a request began, an answer ended.
   const open = new Map<string, Connection>();
-  // Both in the order in which their members became so.
-  const idle = new Set<Connection>();
-  const busy = new Set<Connection>();
   const bySocket = new WeakMap<Duplex, Connection>();
   let onIdle: (() => void) | undefined;
 
@@ -42,10 +40,12 @@ export function createConnections(server: Server, maxConnections: number): Conne
   });
 
   function track(socket: Socket): Connection {
-    const endpoint = endpointOf(socket);
-    const connection: Connection = { endpoint, socket, responses: new Set() };
-    open.set(endpoint, connection);
-    idle.add(connection);
+    const connection: Connection = {
+      endpoint: endpointOf(socket),
+      socket,
+      responses: new Set(),
+    };
+    open.set(connection.endpoint, connection);
     // by socket, because a response that waits behind another one says nothing when their socket closes
     socket.once('close', () => {
       connection.responses.clear();
@@ -55,20 +55,23 @@ export function createConnections(server: Server, maxConnections: number): Conne
     return connection;
   }
 
-  function forget(connection: Connection): void {
-    if (open.get(connection.endpoint) === connection) open.delete(connection.endpoint);
-    idle.delete(connection);
-    busy.delete(connection);
+  /** Whether it was still known: one that had to make room closes a little later. */
+  function forget(connection: Connection): boolean {
+    return open.get(connection.endpoint) === connection && open.delete(connection.endpoint);
+  }
+
+  function touch(connection: Connection): void {
+    if (forget(connection)) open.set(connection.endpoint, connection);
   }
 
   function makeRoom(): boolean {
-    const [longestIdle] = idle;
-    const victim = longestIdle ?? [...busy].find(isDispensable);
-    if (victim === undefined) return false;
-    // Its socket only says so later, and until then the next one would choose it again.
-    forget(victim);
-    victim.socket.destroy();
-    return true;
+    for (const connection of open.values()) {
+      if (!isDispensable(connection)) continue;
+      forget(connection);
+      connection.socket.destroy();
+      return true;
+    }
+    return false;
   }
 
   /** A request comes on the socket that was accepted, or on the one that TLS made of it. */
@@ -84,12 +87,12 @@ export function createConnections(server: Server, maxConnections: number): Conne
     const { responses } = connection;
     if (!responses.delete(res)) return;
     if (responses.size === maxPipelined) res.req.socket.resume();
-    if (responses.size === 0 && busy.delete(connection)) idle.add(connection);
+    touch(connection);
     settle();
   }
 
   function settle(): void {
-    if (onIdle && [...busy].every(({ responses }) => responses.size === 0)) onIdle();
+    if (onIdle && [...open.values()].every(({ responses }) => responses.size === 0)) onIdle();
   }
 
   return {
@@ -97,7 +100,7 @@ export function createConnections(server: Server, maxConnections: number): Conne
       const { socket } = res.req;
       const connection = find(socket);
       connection.responses.add(res);
-      if (idle.delete(connection)) busy.add(connection);
+      touch(connection);
       if (connection.responses.size > maxPipelined) process.nextTick(pauseFull, connection, socket);
       res.once('close', () => end(connection, res));
       if (onIdle) announceClose(connection.responses);
@@ -110,7 +113,7 @@ export function createConnections(server: Server, maxConnections: number): Conne
           clearTimeout(timer);
           resolve();
         };
-        for (const { responses } of busy) announceClose(responses);
+        for (const { responses } of open.values()) announceClose(responses);
         settle();
       });
     },
@@ -130,7 +133,7 @@ function pauseFull({ responses }: Connection, socket: Socket): void {
   if (responses.size > maxPipelined) socket.pause();
 }
 
-/** Nobody loses anything with it but the rest of a request, or an answer that is not taken. */
+/** With it goes nothing but the rest of a request, or an answer that is not taken. */
 function isDispensable({ responses }: Connection): boolean {
   return [...responses].every(({ headersSent, req }) => headersSent || !req.complete);
 }

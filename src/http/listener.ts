@@ -70,19 +70,26 @@ export function createListener(
   const server = createServer(options.tls, limits);
   const connections = createConnections(server, limits.connections);
   const answer = app.callback();
-  const onRequest = (req: IncomingMessage, res: ServerResponse): void => {
+  const refused = new WeakSet<Duplex>();
+  const handle = (req: IncomingMessage, res: ServerResponse, status: number | undefined): void => {
+    // What comes behind a request that was refused for its head is not to be believed.
+    if (refused.has(req.socket)) return;
     connections.add(res);
-    const status = findHeadRefusal(req);
-    if (status === undefined) void answer(req, res);
-    else refuseRequest(req, res, status);
+    if (status === undefined) {
+      void answer(req, res);
+    } else {
+      refused.add(req.socket);
+      refuseRequest(req, res, status);
+    }
   };
+  const onRequest = (req: IncomingMessage, res: ServerResponse): void =>
+    handle(req, res, findHeadRefusal(req));
   server.on('request', onRequest);
   // whoever reads the body sends the 100, not Node
   server.on('checkContinue', onRequest);
-  server.on('checkExpectation', (req: IncomingMessage, res: ServerResponse) => {
-    connections.add(res);
-    refuseRequest(req, res, 417);
-  });
+  server.on('checkExpectation', (req: IncomingMessage, res: ServerResponse) =>
+    handle(req, res, 417),
+  );
   server.on('timeout', (socket: Socket) => {
     const [oldest] = connections.responsesOn(socket);
     // An answer that is still being made has deadlines of its own.

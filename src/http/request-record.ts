@@ -7,6 +7,8 @@ export interface RequestRecord {
   /** Address of the client. */
   readonly address: string;
   readonly startedMs: number;
+  /** The trace that the request belongs to, if the client says so. */
+  readonly traceId: string | undefined;
   route: 'user' | 'api' | 'acl' | 'health' | 'problems' | 'docs' | 'none';
   /** The bare JID of the user who sends, or whose permissions are asked for; normalised. */
   sender?: string;
@@ -17,9 +19,9 @@ export interface RequestRecord {
   dryRun?: boolean;
 }
 
-/** Begins the record of a request from a client at `address`. */
-export function createRequestRecord(address: string): RequestRecord {
-  return { id: randomUUID(), address, startedMs: performance.now(), route: 'none' };
+/** Begins the record of a request from a client at `address`, part of the trace `traceId`. */
+export function createRequestRecord(address: string, traceId?: string): RequestRecord {
+  return { id: randomUUID(), address, startedMs: performance.now(), traceId, route: 'none' };
 }
 
 /** How a request ended; `reason` is the sentence behind a 5xx. */
@@ -47,6 +49,7 @@ export function logRequest(log: Logger, record: RequestRecord, outcome: RequestO
       recipientDomain: record.recipientDomain,
       dryRun: record.dryRun,
       address: record.address,
+      traceId: record.traceId,
       durationMs: Math.round((performance.now() - record.startedMs) * 1000) / 1000,
     },
     'request',

@@ -49,9 +49,14 @@ export function createDispatch(options: {
     const { id, from, to } = stanza;
     // Only in client mode do later bounces come to the gateway.
     const isWatched = form.mode === 'client' && !local.has(to.domain);
-    if (isWatched) remote.watch(stanza);
-    await delivery.deliver(stanza);
-    const confirmed = isWatched ? await remote.confirm(stanza) : 'server';
+    const watch = isWatched ? remote.watch(stanza) : undefined;
+    try {
+      await delivery.deliver(stanza);
+    } catch (error) {
+      watch?.forget();
+      throw error;
+    }
+    const confirmed = (await watch?.confirm()) ?? 'server';
     return { id, from, to, mode: form.mode, confirmed };
   };
 

@@ -15,25 +15,37 @@ export interface RemoteConfirmation {
   attach(connection: ComponentConnection): void;
   detach(): void;
   /** Begins to look for a bounce of the stanza; to be called before it is written. */
-  watch(stanza: Stanza): void;
+  watch(stanza: Stanza): Watch;
+  /** True when it was the bounce of a message that waits for the recipient's server. */
+  takeBounce(stanza: Element): boolean;
+  handleStanza(stanza: Element): void;
+}
+
+/** A message that is looked for. */
+export interface Watch {
   /**
    * Waits until the recipient's server has processed the stanza, for as long as configured, and
    * tells whose server has. Rejects with GatewayError `bounced`.
    */
-  confirm(stanza: Stanza): Promise<Receipt['confirmed']>;
-  handleStanza(stanza: Element): void;
+  confirm(): Promise<Receipt['confirmed']>;
+  /** It was refused already: what bounces now is another. */
+  forget(): void;
 }
 
-interface Watched {
-  readonly stanza: Stanza;
+/** Without the text of the stanza: many are watched, and for long. */
+interface Watched extends Pick<Stanza, 'from' | 'to'> {
   settle: ((outcome: Receipt['confirmed'] | Error) => void) | undefined;
   bounce: Error | undefined;
-  isAnswered: boolean;
+  /** Whether its fate is open, or the caller has been told already. */
+  state: 'in flight' | 'processed' | 'answered';
 }
 
 /** Most messages whose bounces are still recognised, and for how long. */
 const maxWatched = 20_000;
 const watchedMs = 10 * 60 * 1000;
+
+/** Of the messages of one sender with one id only the latest are watched. */
+const maxSameId = 100;
 
 /**
  * A ping (XEP-0199) from the sender's resource to the recipient's server is a barrier there: it
@@ -46,30 +58,64 @@ export function createRemoteConfirmation(options: {
   readonly onLateBounce?: () => void;
 }): RemoteConfirmation {
   const { timeoutMs, log } = options;
-  const watched = new LRUCache<string, Watched>({ max: maxWatched, ttl: watchedMs });
+  /** By sender and id; the oldest first. */
+  const watched = new LRUCache<string, readonly Watched[]>({
+    maxSize: maxWatched,
+    sizeCalculation: (same) => same.length,
+    ttl: watchedMs,
+  });
   const pings = new Map<string, Watched>();
   let connection: ComponentConnection | undefined;
 
-  const handleBounce = (stanza: Element, id: string, from: string, to: string): void => {
+  const keep = (key: string, same: readonly Watched[]): void => {
+    if (same.length === 0) watched.delete(key);
+    else watched.set(key, same);
+  };
+
+  const forget = (key: string, message: Watched): void => {
+    const same = watched.get(key) ?? [];
+    keep(
+      key,
+      same.filter((it) => it !== message),
+    );
+  };
+
+  const findBounced = (stanza: Element): readonly (readonly [string, Watched])[] => {
+    const { id, from, to, type } = stanza.attrs;
+    if (!stanza.is('message') || type !== 'error') return [];
+    if (id === undefined || from === undefined || to === undefined) return [];
     const key = keyOf(id, to);
-    const message = watched.get(key);
-    if (message === undefined || !isSameAddress(message.stanza.to, from)) return;
-    watched.delete(key);
-    const error = readBounce(stanza);
-    message.bounce = error;
-    message.settle?.(error);
-    if (!message.isAnswered) return;
+    const same = watched.get(key) ?? [];
+    return same.filter((it) => isSameAddress(it.to, from)).map((it) => [key, it]);
+  };
+
+  const refuse = (stanza: Element, state: Watched['state']): boolean => {
+    const found = findBounced(stanza).find(([, message]) => message.state === state);
+    if (found === undefined) return false;
+    const [key, message] = found;
+    forget(key, message);
+    message.bounce = readBounce(stanza);
+    message.settle?.(message.bounce);
+    return true;
+  };
+
+  const logLateBounce = (stanza: Element): void => {
+    const found = findBounced(stanza).findLast(([, { state }]) => state === 'answered');
+    if (found === undefined) return;
+    const [key, message] = found;
+    forget(key, message);
     options.onLateBounce?.();
-    const { condition, type } = error.options.stanzaError ?? {};
-    const recipientDomain = message.stanza.to.domain;
-    log.warn({ id, sender: to, recipientDomain, condition, type }, 'bounced after the answer');
+    const { id, to: sender } = stanza.attrs;
+    const { condition, type } = readBounce(stanza).options.stanzaError ?? {};
+    const recipientDomain = message.to.domain;
+    log.warn({ id, sender, recipientDomain, condition, type }, 'bounced after the answer');
   };
 
   const ping = async (message: Watched): Promise<Receipt['confirmed'] | Error> => {
     if (connection === undefined || connection.isBlocked() || pings.size >= maxWatched) {
       return 'server';
     }
-    const { from, to } = message.stanza;
+    const { from, to } = message;
     const id = `remote-${randomBytes(12).toString('hex')}`;
     pings.set(id, message);
     connection.write(buildPing(id, escapeAttribute(from.toString()), to.domain));
@@ -92,38 +138,57 @@ export function createRemoteConfirmation(options: {
       connection = undefined;
       for (const { settle } of pings.values()) settle?.('server');
     },
-    watch: (stanza) => {
-      const message = { stanza, settle: undefined, bounce: undefined, isAnswered: false };
-      watched.set(keyOf(stanza.id, stanza.from.toString()), message);
+    watch: ({ id, from, to }) => {
+      const message: Watched = {
+        from,
+        to,
+        settle: undefined,
+        bounce: undefined,
+        state: 'in flight',
+      };
+      const key = keyOf(id, from.toString());
+      const same = watched.get(key) ?? [];
+      keep(key, [...same.slice(1 - maxSameId), message]);
+      return {
+        confirm: async () => {
+          message.state = 'processed';
+          const outcome = message.bounce ?? (timeoutMs > 0 ? await ping(message) : 'server');
+          message.state = 'answered';
+          if (outcome instanceof Error) throw outcome;
+          return outcome;
+        },
+        forget: () => forget(key, message),
+      };
     },
-    confirm: async (stanza) => {
-      const message = watched.get(keyOf(stanza.id, stanza.from.toString()));
-      if (message === undefined) return 'server';
-      const outcome = message.bounce ?? (timeoutMs > 0 ? await ping(message) : 'server');
-      message.isAnswered = true;
-      if (outcome instanceof Error) throw outcome;
-      return outcome;
-    },
+    takeBounce: (stanza) => refuse(stanza, 'processed'),
     handleStanza: (stanza) => {
-      const { id, from, to, type } = stanza.attrs;
-      if (id === undefined || from === undefined || to === undefined) return;
-      if (stanza.is('message') && type === 'error') {
-        handleBounce(stanza, id, from, to);
-      } else if (stanza.is('iq') && pings.size > 0) {
+      const { id, from } = stanza.attrs;
+      if (stanza.is('message')) {
+        // Our server has just processed it, and whoever sent it has not been told yet.
+        if (!refuse(stanza, 'in flight')) logLateBounce(stanza);
+      } else if (id !== undefined && stanza.is('iq') && pings.size > 0) {
         const message = pings.get(id);
-        if (message === undefined || from !== message.stanza.to.domain) return;
-        if (isProcessed(stanza)) message.settle?.('remote');
+        if (message === undefined || from !== message.to.domain) return;
+        if (!isProcessed(stanza)) return;
+        // Now, not when the caller goes on: the next bounce may be in the same chunk.
+        message.state = 'answered';
+        message.settle?.('remote');
       }
     },
   };
 }
 
-/** An error of another kind says as well that the remote server has read the ping. */
+/**
+ * An error of another kind says as well that the remote server has read the ping. Our own says in
+ * its place that it cannot be reached, or to wait: the queue of what goes there is full.
+ */
 function isProcessed(stanza: Element): boolean {
-  const { condition } = stanza.attrs['type'] === 'error' ? readStanzaError(stanza) : {};
-  return !condition?.startsWith('remote-server-');
+  if (stanza.attrs['type'] !== 'error') return true;
+  const { condition, type } = readStanzaError(stanza);
+  return type !== 'wait' && !condition.startsWith('remote-server-');
 }
 
+/** A copy: V8's slices keep the whole text alive that they were cut from. */
 function keyOf(id: string, from: string): string {
-  return `${from} ${id}`;
+  return Buffer.from(`${from} ${id}`).toString();
 }

@@ -75,8 +75,9 @@ export function enterRoom(options: {
   };
   const handlePresence = (stanza: Element): void => {
     const own = readOwnPresence(stanza, nick);
-    // Not there: the echo of an earlier leave.
-    if (own === undefined || !own.isThere) return;
+    // Not there: the echo of an earlier leave. Not marked: somebody else, of whom the room still
+    // tells an occupant that an earlier process has left there.
+    if (own === undefined || !own.isThere || !own.isMarked) return;
     nick = own.nick;
     if (own.isRoomNew) {
       cancel();

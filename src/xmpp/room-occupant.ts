@@ -134,8 +134,11 @@ export function createRoomOccupant(options: {
 
   const handleMessage = (stanza: Element): void => {
     const { id, from, type } = stanza.attrs;
-    const isOwn = type === 'groupchat' && nick !== undefined && resourceOf(String(from)) === nick;
-    if (!isOwn && type !== 'error') return;
+    const speaker = resourceOf(String(from));
+    const isOwn = type === 'groupchat' && nick !== undefined && speaker === nick;
+    // Rooms relay errors between occupants (XEP-0045 §7.5): those with a nick are not the room's.
+    const isRefusal = type === 'error' && speaker === undefined;
+    if (!isOwn && !isRefusal) return;
     const saying = written.find((it) => it.stanza.id === id);
     if (saying === undefined) return;
     if (isOwn) saying.settle();

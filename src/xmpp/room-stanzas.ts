@@ -36,6 +36,8 @@ export function buildLeave(from: string, to: string): string {
 /** What a room says of the occupant itself (XEP-0045 §7.2.2). */
 export interface OwnPresence {
   readonly isThere: boolean;
+  /** Whether the room says so (status 110): until it has, whoever has the nick may be another. */
+  readonly isMarked: boolean;
   readonly nick: string;
   /** The nick that it has from now on, when this presence tells a change (§7.6). */
   readonly nextNick: string | undefined;
@@ -51,6 +53,7 @@ export function readOwnPresence(stanza: Element, nick: string): OwnPresence | un
   if (name === undefined || (name !== nick && !codes.includes('110'))) return undefined;
   return {
     isThere: stanza.attrs['type'] === undefined,
+    isMarked: codes.includes('110'),
     nick: name,
     nextNick: codes.includes('303') ? x?.getChild('item')?.attrs['nick'] : undefined,
     isRoomNew: codes.includes('201'),

@@ -76,7 +76,8 @@ export function createSending(options: SendingOptions): Sending {
         observer.onStream(true);
       },
       onStanza: (stanza) => {
-        if (delivery.handleStanza(stanza)) return;
+        // Of messages with the same id those that our server has processed are the older ones.
+        if (remote.takeBounce(stanza) || delivery.handleStanza(stanza)) return;
         for (const part of [remote, roomHosts, rooms]) part.handleStanza(stanza);
       },
       answerRequest: rooms.answerRequest,

@@ -39,30 +39,39 @@ export function adviceFor(failure: StreamFailure, component: AdviceAddress): str
   }
 }
 
-function componentLines({ domain, host, port }: AdviceAddress): string {
-  const ip = addressOf(host);
+function componentLines(component: AdviceAddress): string {
+  return `${prosodyComponentLines(component)}
+
+${ejabberdComponentLines(component)}
+
+Then restart the server.`;
+}
+
+/** The lines for Prosody's configuration that let a component connect and be trusted. */
+export function prosodyComponentLines({ domain, host, port }: AdviceAddress): string {
   return `Prosody (prosody.cfg.lua), above all VirtualHost lines:
 
   component_ports = { ${port} }
-  component_interfaces = { "${ip}" }
+  component_interfaces = { "${addressOf(host)}" }
 
 and at its end:
 
   Component "${domain}"
     component_secret = "<the same as component.secret>"
-    validate_from_addresses = false
+    validate_from_addresses = false`;
+}
 
-ejabberd (ejabberd.yml), under listen:
+/** The lines for ejabberd's configuration that let a component connect and be trusted. */
+export function ejabberdComponentLines({ domain, host, port }: AdviceAddress): string {
+  return `ejabberd (ejabberd.yml), under listen:
 
   - port: ${port}
-    ip: "${ip}"
+    ip: "${addressOf(host)}"
     module: ejabberd_service
     check_from: false
     hosts:
       "${domain}":
-        password: "<the same as component.secret>"
-
-Then restart the server.`;
+        password: "<the same as component.secret>"`;
 }
 
 function addressOf(host: string): string {

@@ -1,4 +1,4 @@
-import { describeComparison } from '../support/as-a-client.ts';
+import { describeComparison } from '../support/comparison.ts';
 import { compareGateway, gatewayComparisons, notCompared } from '../support/gateway-comparisons.ts';
 
 for (const comparison of gatewayComparisons) {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { summarizeComparison } from '../support/as-a-client.ts';
+import { summarizeComparison } from '../support/comparison.ts';
 import { compareGateway, gatewayComparisons, notCompared } from '../support/gateway-comparisons.ts';
 
 // Each starts servers of its own.

@@ -1,4 +1,7 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { stringify } from 'yaml';
 import { createCertificates } from '../support/certificates.ts';
 import { check } from '../support/check-command.ts';
 import { startEjabberd } from '../support/ejabberd.ts';
@@ -8,9 +11,10 @@ import { prosodyPrivilege, withModule } from '../support/mode-setups.ts';
 import { freePort } from '../support/ports.ts';
 import { createDirectory, removeDirectory } from '../support/processes.ts';
 import { startProsody } from '../support/prosody.ts';
-import { startRedis, startRedis } from '../support/redis.ts';
+import { startRedis } from '../support/redis.ts';
 import { servers } from '../support/servers.ts';
 import { openSessionOn } from '../support/session.ts';
+import { openTerminal } from '../support/terminal.ts';
 import type { XmppServer } from '../support/xmpp-server.ts';
 
 const components = [{ domain: 'gateway.example.org', secret: 'component-secret' }];
@@ -72,6 +76,24 @@ describe.each(servers)('check against $kind', ({ kind, start }) => {
       `${lines.configuration}${http}${lines.component}${modes.join('')}${lines.c2s}`,
     );
     expect(code).toBe(0);
+  });
+
+  test('for machines it says the same as JSON', async () => {
+    const { code, stdout } = await check(config(), '--json');
+    const { ok, findings }: { ok: boolean; findings: { ok: boolean }[] } = JSON.parse(stdout);
+    expect([code, ok, findings.length]).toEqual([0, true, 7]);
+    expect(findings.every((one) => one.ok)).toBe(true);
+  });
+
+  test.each([
+    ['', 7],
+    ['1', 0],
+  ])('on a terminal it is in colour, unless NO_COLOR says no: %j', async (NO_COLOR, coloured) => {
+    const file = join(directory, 'gateway.yaml');
+    writeFileSync(file, stringify(config({ http: { port: await freePort() } })), { mode: 0o600 });
+    const terminal = openTerminal(['check', '--config', file], { env: { NO_COLOR } });
+    expect(await terminal.ended).toBe(0);
+    expect(terminal.screen().split('\u001b[32mok')).toHaveLength(coloured + 1);
   });
 
   test('where a better mode is to be had it prints the lines for it, once', async () => {

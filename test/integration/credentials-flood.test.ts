@@ -126,10 +126,12 @@ describe.each(servers)('a flood of logins on $kind', ({ start }) => {
   test('that goes on does not lock the user out elsewhere for more than one window', async () => {
     const window_ms = 2000;
     await startGateway({ throttle: { per_address: 1_000_000, per_user: 3, window_ms } });
-    const state = { isOver: false, lastStatus: 0 };
+    const state = { isOver: false, lastStatus: 0, guesses: 0 };
     const attack = async (): Promise<void> => {
       while (!state.isOver) {
-        const { status } = await logIn({ user: 'carol', password: 'x', address: '127.0.0.3' });
+        state.guesses += 1;
+        const password = `guess-${state.guesses}`;
+        const { status } = await logIn({ user: 'carol', password, address: '127.0.0.3' });
         state.lastStatus = status;
       }
     };
@@ -194,21 +196,20 @@ describe.each(servers)('a flood of logins on $kind', ({ start }) => {
     };
     await measure(20);
     const quiet = await measure(100);
-    let isOver = false;
-    let refused = 0;
+    const state = { isOver: false, refused: 0 };
     const flood = async (_: unknown, index: number): Promise<void> => {
-      for (let count = 0; !isOver; count += 1) {
+      for (let count = 0; !state.isOver; count += 1) {
         const user = `user-${index}-${count}`;
         // Of many addresses, so that passwords are checked all the time.
         const address = `127.${1 + index}.${Math.floor(count / 25)}.1`;
         await logIn({ user, password: 'guess', address, isApi: index % 2 === 0 });
-        refused += 1;
+        state.refused += 1;
       }
     };
     const floods = Array.from({ length: 16 }, flood);
-    await waitUntil(() => refused > 50, { label: 'the flood' });
+    await waitUntil(() => state.refused > 50, { label: 'the flood' });
     const flooded = await measure(100);
-    isOver = true;
+    state.isOver = true;
     await Promise.all(floods);
     if (process.env['FIGURES'] !== undefined) {
       for (const part of [0.5, 0.9, 0.99]) {

@@ -1,11 +1,11 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type GatewayProcess, gatewayConfig, startGatewayProcess } from '../support/gateway.ts';
 import { post, request } from '../support/http.ts';
 import { freePort } from '../support/ports.ts';
-import { createDirectory, removeDirectory, runChild } from '../support/processes.ts';
+import { createDirectory, removeDirectory, runChild, runToSuccess } from '../support/processes.ts';
 import { servers } from '../support/servers.ts';
 import type { XmppServer } from '../support/xmpp-server.ts';
 
@@ -109,3 +109,23 @@ test.each([
   const { code, stdout, stderr } = await runChild({ file, args });
   expect([code, stdout, stderr].join('\n')).toMatch(/^0\n/);
 });
+
+test('the Dockerfile copies all that its build needs', async () => {
+  const root = fileURLToPath(new URL('../../', import.meta.url));
+  const [, stage = ''] = readFileSync(deploy('Dockerfile'), 'utf8').split(/^FROM .*$/m);
+  const directory = createDirectory('docker');
+  try {
+    for (const [, words = ''] of stage.matchAll(/^COPY (.+)$/gm)) {
+      const sources = words.split(' ').slice(0, -1);
+      for (const name of sources)
+        cpSync(join(root, name), join(directory, name), { recursive: true });
+    }
+    symlinkSync(join(root, 'node_modules'), join(directory, 'node_modules'));
+    await runToSuccess({ file: 'npm', args: ['run', '--silent', 'build'], cwd: directory });
+    for (const name of ['main.js', 'docs/page.html']) {
+      expect(existsSync(join(directory, 'dist', name))).toBe(true);
+    }
+  } finally {
+    removeDirectory(directory);
+  }
+}, 60_000);

@@ -24,12 +24,36 @@ describe('what cannot be run ends with a code and a sentence', () => {
     [[], '--config FILE is missing'],
     [['frobnicate'], 'unknown command "frobnicate"'],
     [['serve', '--konfig', 'a.yaml'], "Unknown option '--konfig'"],
-    [['hash-password', '--config=a.yaml', 'secret'], 'unexpected argument "secret"'],
+    [['hash-password', 'secret'], 'unexpected argument "secret"'],
+    [['hash-password', '--config=a.yaml'], "Unknown option '--config'"],
+    [['check', '--config=a.yaml', 'b.yaml'], 'unexpected argument "b.yaml"'],
+    [['--config=a.yaml', 'check'], 'unexpected argument "check"'],
+    [['constructor'], 'unknown command "constructor"'],
+    [
+      ['serve', '--config=a.yaml', '--log-format=xml'],
+      'expected --log-format json or pretty, got "xml"',
+    ],
+    [['grant', '--config=a.yaml'], 'expected a JID or *@domain'],
+    [['send', '--to', 'bob@example.org'], '--url URL is missing'],
   ])('64, wrong usage: %j', async (args, sentence) => {
     const { code, stdout, stderr } = await runCommand(args);
     expect({ code, stdout }).toEqual({ code: 64, stdout: '' });
     expect(stderr).toMatch(/^xmpp-message-gateway: .*\n\nUsage:\n(.*\n)+$/);
     expect(stderr.split('\n')[0]).toBe(`xmpp-message-gateway: ${sentence}`);
+  });
+
+  test.each([
+    [['--help'], /^Usage:\n {2}xmpp-message-gateway init /],
+    [['--version'], /^\d+\.\d+\.\d+\n$/],
+    ...['serve', 'send', 'revoke'].map((name): [string[], RegExp] => [
+      [name, '--help'],
+      new RegExp(`^Usage:\\n  xmpp-message-gateway \\[?${name}\\b.*\\n\\n(.*\\n){2,32}$`),
+    ]),
+  ])('0, help: %j', async (args, said) => {
+    const { code, stdout, stderr } = await runCommand(args);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toMatch(said);
+    for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(95);
   });
 
   test.each(['serve', 'check'])(
@@ -55,6 +79,18 @@ api_accounts: [{ username: alerts, password_hash: plain-text-password, domains: 
       ]);
     },
   );
+
+  test('78, faulty configuration, for machines', async () => {
+    const file = write('faulty.yaml', 'domains: []\n');
+    const { code, stdout } = await runCommand(['check', '--json', '--config', file]);
+    expect(code).toBe(78);
+    const { ok, findings }: { ok: boolean; findings: unknown[] } = JSON.parse(stdout);
+    expect([ok, findings.length]).toEqual([false, 2]);
+    expect(findings).toContainEqual({
+      ok: false,
+      text: `${file}:1: domains: expected at least one domain, got an empty list`,
+    });
+  });
 
   test.each([
     ['absent.yaml', 'ENOENT: no such file or directory'],

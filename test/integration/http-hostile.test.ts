@@ -300,7 +300,9 @@ describe('while slow clients hold more connections than there may be', () => {
   const maxFiles = 1256;
   /** The files that the gateway keeps for itself left out. */
   const limit = 1000;
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  /** One connection for all of its requests, and one for each. */
+  const keeping = new Agent({ keepAlive: true, maxSockets: 1 });
+  const opening = new Agent();
   const slow: RawConnection[] = [];
   let gateway: GatewayProcess;
 
@@ -311,16 +313,16 @@ describe('while slow clients hold more connections than there may be', () => {
     });
   });
   afterAll(async () => {
-    agent.destroy();
+    keeping.destroy();
     for (const raw of slow) raw.destroy();
     await gateway?.stop();
   });
 
-  const postOne = (options: { readonly agent?: Agent } = {}): Promise<HttpAnswer> =>
+  const postOne = (agent: Agent): Promise<HttpAnswer> =>
     post(`${gateway.url}${path}`, {
       auth: [apiAccount.username, apiAccount.password],
       body: newBody('ordinary'),
-      ...options,
+      agent,
     });
   const openFiles = (): number => readdirSync(`/proc/${gateway.pid}/fd`).length;
 
@@ -341,7 +343,7 @@ describe('while slow clients hold more connections than there may be', () => {
         return raw;
       });
       slow.push(...(await Promise.all(batch)));
-      const answers = await Promise.all([postOne(), postOne({ agent })]);
+      const answers = await Promise.all([postOne(opening), postOne(keeping)]);
       expect(answers.map(({ status }) => status)).toEqual([200, 200]);
       most = Math.max(most, openFiles());
     }
@@ -352,7 +354,7 @@ describe('while slow clients hold more connections than there may be', () => {
     );
     await waitUntil(
       async () => {
-        expect((await postOne()).status).toBe(200);
+        expect((await postOne(opening)).status).toBe(200);
         return [silent, halfHead, unauthenticated].flat().every((raw) => raw?.isClosed());
       },
       { label: 'the end of the slow connections', timeoutMs: 20_000, stepMs: 200 },

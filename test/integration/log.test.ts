@@ -80,6 +80,19 @@ describe.each(servers)('the log of a gateway on $kind', ({ start }) => {
     ]);
   });
 
+  test('has the trace that a request belongs to', async () => {
+    const trace = '4bf92f3577b34da6a3ce929d0e0e4736';
+    const before = requests().length;
+    for (const traceparent of [`00-${trace}-00f067aa0ba902b7-01`, `00-${trace}`]) {
+      await send('/alice', { headers: { traceparent } });
+    }
+    await waitForRequests(before + 2);
+    const traces = requests()
+      .slice(before)
+      .map(({ traceId }) => traceId);
+    expect(new Set(traces)).toEqual(new Set([trace, undefined]));
+  });
+
   test('never holds a password, a header, a secret or a body', async () => {
     const text = 'the text of a body';
     const json = JSON.stringify({
@@ -153,6 +166,21 @@ describe.each(servers)('the log of a gateway on $kind', ({ start }) => {
     const failregex = readFailregex();
     const hosts = lines.map((line) => failregex.exec(line)?.groups?.['host']);
     expect(new Set(hosts)).toEqual(new Set(['127.0.0.1']));
+  });
+
+  test('is for people with --log-format pretty', async () => {
+    await gateway.stop();
+    gateway = await startGatewayProcess({
+      config: gatewayConfig(server),
+      serveArgs: ['--log-format', 'pretty'],
+    });
+    await send('', { auth: ['mallory', 'wrong'], body: '{}' });
+    const line = /^\d\d:\d\d:\d\d\.\d{3} warn {2}login failed address=127\.0\.0\.1 user=mallory$/m;
+    await waitUntil(() => line.test(gateway.output()), { label: 'the line' });
+    expect(gateway.output()).toMatch(
+      / info {2}request request=\S+ method=POST route=user status=401 /,
+    );
+    expect(gateway.output()).not.toContain('{"level"');
   });
 
   test('says why a password could not be checked; the caller is not told', async () => {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { compareWithClient, describeComparison, openComponentWay } from '../support/as-a-client.ts';
+import { compareWithClient, openComponentWay } from '../support/as-a-client.ts';
+import { describeComparison } from '../support/comparison.ts';
 import { createStage, kinds, muc, silent } from '../support/message-kinds.ts';
 import {
   ask,
@@ -96,6 +97,13 @@ describe('who is refused', () => {
     ['not on the list, bare', () => limited, 'bob@example.org', 'not-allowed'],
     ['on the black list', () => limited, `frank@other.example/${resource}`, 'not-allowed'],
     ['an admin', () => limited, `root@example.org/${resource}`, 'not-allowed'],
+    [
+      "an admin's occupant in a room",
+      () => limited,
+      `root%example.org@${limited}/gateway`,
+      'not-allowed',
+    ],
+    ["a user's occupant", () => limited, `alice%example.org@${limited}/gateway`, undefined],
     ['on the list', () => limited, `alice@example.org/${resource}`, undefined],
     ['on the list by domain', () => limited, `gina@other.example/${resource}`, undefined],
     ['a bare JID without account', () => server.componentDomain, 'nobody@example.org', undefined],

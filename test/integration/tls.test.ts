@@ -102,7 +102,9 @@ describe('http.tls', () => {
   test('serves HTTPS, and nothing in the clear', async () => {
     const answer = await post(`${url}${messages}/alice`, { auth, body, ca: read(first.caFile) });
     expect(answer.status, answer.body).toBe(200);
-    await expect(post(`${gateway.url}${messages}/alice`, { auth, body })).rejects.toThrow();
+    await expect(post(`${gateway.url}${messages}/alice`, { auth, body })).rejects.toThrow(
+      /hang up|ECONNRESET/,
+    );
     await expect(request(`${url}/livez`, { ca: read(second.caFile) })).rejects.toThrow(
       /certificate/,
     );
@@ -123,7 +125,7 @@ describe('http.tls', () => {
     expect(validTo).toBe(new X509Certificate(read(second.certFile)).validTo);
     expect(await shownCertificate()).toBe(fingerprint(second.certFile));
     const answer = await request(`${url}/readyz`, { ca: read(second.caFile) });
-    expect(answer.json()).toEqual({ status: 'ready' });
+    expect(answer.json()).toMatchObject({ status: 'ready' });
     expect((await send()).status).toBe(200);
     expect(sockets.size).toBe(1);
     expect(server.componentHandshakes()).toBe(handshakes);

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { Comparison, Difference } from './comparison.ts';
 import { openComponent } from './component.ts';
 import { openSession, type Session } from './session.ts';
 import { collect, collectErrors, type Masks, type Sightings } from './sightings.ts';
@@ -42,21 +43,6 @@ export interface Way {
   /** Sends a kind's `<message/>`, without `from`; resolves when the server has processed it. */
   readonly send: (message: string, kind: Kind) => Promise<void>;
   readonly close: () => Promise<void>;
-}
-
-/** What one observer saw of one kind, by the client and by the other way; undefined: nothing. */
-export interface Difference {
-  readonly kind: string;
-  readonly observer: string;
-  readonly client: string | undefined;
-  readonly other: string | undefined;
-}
-
-/** What was compared, and what differs. */
-export interface Comparison {
-  readonly equal: number;
-  readonly all: number;
-  readonly differences: readonly Difference[];
 }
 
 function split(fullJid: string) {
@@ -233,23 +219,4 @@ export async function compareWithClient(
     }
   }
   return { equal: all - differences.length, all, differences };
-}
-
-/** `equal N of M`, and every difference. */
-export function describeComparison({ equal, all, differences }: Comparison): string {
-  const lines = differences.map(
-    ({ kind, observer, client, other }) =>
-      `${kind}, ${observer}:\n  client ${client}\n  other  ${other}`,
-  );
-  return [`equal ${equal} of ${all}`, ...lines].join('\n');
-}
-
-/** `equal N of M`, and one line for each difference. */
-export function summarizeComparison({ equal, all, differences }: Comparison): string {
-  const lines = differences.map(({ kind, observer, client, other }) => {
-    const missing = client === undefined ? 'nothing from the client' : 'only from the client';
-    const isMissing = client === undefined || other === undefined;
-    return `  ${kind}, ${observer}: ${isMissing ? missing : 'not the same'}`;
-  });
-  return [`equal ${equal} of ${all}`, ...lines].join('\n');
 }

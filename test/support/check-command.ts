@@ -6,12 +6,15 @@ import { freePort } from './ports.ts';
 import { createDirectory, removeDirectory } from './processes.ts';
 
 /** Runs the `check` command on a configuration, with a free HTTP port unless it names one. */
-export async function check(config: object): ReturnType<typeof runCommand> {
+export async function check(
+  config: object,
+  ...options: readonly string[]
+): ReturnType<typeof runCommand> {
   const directory = createDirectory('check');
   const file = join(directory, 'gateway.yaml');
   writeFileSync(file, stringify({ http: { port: await freePort() }, ...config }), { mode: 0o600 });
   try {
-    return await runCommand(['check', '--config', file]);
+    return await runCommand(['check', '--config', file, ...options]);
   } finally {
     removeDirectory(directory);
   }

@@ -1,4 +1,5 @@
-import { type Comparison, compareWithClient, type Kind, type Stage } from './as-a-client.ts';
+import { compareWithClient, type Kind, type Stage } from './as-a-client.ts';
+import type { Comparison } from './comparison.ts';
 import { startEjabberd } from './ejabberd.ts';
 import { startFederation } from './federation.ts';
 import { gatewayConfig, startGatewayProcess } from './gateway.ts';

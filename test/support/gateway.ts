@@ -84,6 +84,8 @@ export interface GatewayOptions {
   /** Wait for /readyz; default true. */
   readonly ready?: boolean;
   readonly env?: NodeJS.ProcessEnv;
+  /** Further options of `serve`. */
+  readonly serveArgs?: readonly string[];
   /** Options for node itself. */
   readonly nodeArgs?: readonly string[];
   /** Most files that it may have open; default: as many as we may. */
@@ -160,7 +162,8 @@ export async function startGatewayProcess(options: GatewayOptions): Promise<Gate
     writeFileSync(join(directory, name), text, { mode: 0o600 });
   }
   reconfigure(options.config);
-  const child = await startChild(gatewayCommand(['serve', '--config', configFile], options));
+  const args = ['serve', '--config', configFile, ...(options.serveArgs ?? [])];
+  const child = await startChild(gatewayCommand(args, options));
   const waitUntilReady = async (timeoutMs = 15_000): Promise<void> => {
     try {
       await waitUntil(

@@ -77,7 +77,12 @@ function buildOperation(url: MessageUrl, examples: ProblemExamples, pool: Respon
     summary: url.summary,
     description: url.description,
     security: [{ [url.security]: [] }],
-    parameters: [parameter('dryRun'), parameter('format'), parameter('idempotencyKey')],
+    parameters: [
+      parameter('dryRun'),
+      parameter('format'),
+      parameter('idempotencyKey'),
+      parameter('traceparent'),
+    ],
     requestBody: { $ref: '#/components/requestBodies/Message' },
     responses: {
       '200': buildSuccess(url.sender),

@@ -36,6 +36,13 @@ export const parameters = {
       'A new one for each message, the same for each try: the first answer is kept for 24 hours and given to all later tries. 429 and 5xx are not kept.',
     schema: { type: 'string', pattern: '^[!-~]{1,257}$' },
   },
+  traceparent: {
+    name: 'traceparent',
+    in: 'header',
+    description:
+      'W3C Trace Context §3.2: its trace id is logged. One that is not valid is ignored.',
+    schema: { type: 'string' },
+  },
 } as const;
 
 /** A reference to one of them. */

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -62,6 +62,18 @@ test.each(['the same process id, as in a container', 'a process that has ended']
     expect(readdirSync(folder)).toEqual(['grants.json']);
   },
 );
+
+test.each([
+  ['an empty one', ''],
+  ['one with the process id of another by now', String(process.ppid)],
+])('a lock that a power failure has left is taken over: %s', async (_, holder) => {
+  const grants = await openGrants(file);
+  writeFileSync(`${file}.lock`, holder);
+  const longAgo = new Date(Date.now() - 61_000);
+  utimesSync(`${file}.lock`, longAgo, longAgo);
+  await grants.set('bot@example.org', true);
+  expect(readdirSync(folder)).toEqual(['grants.json']);
+});
 
 test('what another process writes is noticed; what cannot be read changes nothing', async () => {
   const grants = await openGrants(file);

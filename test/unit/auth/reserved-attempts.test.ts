@@ -8,46 +8,51 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-const windowMs = 1000;
-const nextWindow = (): void => void vi.advanceTimersByTime(windowMs);
+const [first, second, third] = [{ count: 0 }, { count: 0 }, { count: 0 }];
 
 test('count in the next window, for all but their holder', () => {
-  const reserved = createReservedAttempts(2, windowMs);
-  reserved.reserve('alice', 'home', windowMs);
-  expect(reserved.countForOthers('alice', 'work')).toBe(0);
-  nextWindow();
-  expect(reserved.countForOthers('alice', 'home')).toBe(0);
-  expect(reserved.countForOthers('alice', 'work')).toBe(1);
-  expect(reserved.countForOthers('bob', 'work')).toBe(0);
-  nextWindow();
-  expect(reserved.countForOthers('alice', 'work')).toBe(0);
+  const reserved = createReservedAttempts(2, 1000);
+  reserved.reserve('alice', 'home', first);
+  expect(reserved.countForOthers('alice', 'work', first)).toBe(0);
+  for (const window of [second, undefined]) {
+    expect(reserved.countForOthers('alice', 'home', window)).toBe(0);
+    expect(reserved.countForOthers('alice', 'work', window)).toBe(1);
+    expect(reserved.countForOthers('bob', 'work', window)).toBe(0);
+  }
+});
+
+test('lapse', () => {
+  const reserved = createReservedAttempts(2, 1000);
+  reserved.reserve('alice', 'home', first);
+  vi.advanceTimersByTime(999);
+  expect(reserved.countForOthers('alice', 'work', second)).toBe(1);
+  vi.advanceTimersByTime(1);
+  expect(reserved.countForOthers('alice', 'work', second)).toBe(0);
 });
 
 test('are used up by an attempt of their holder', () => {
-  const reserved = createReservedAttempts(2, windowMs);
-  reserved.reserve('alice', 'home', 0);
+  const reserved = createReservedAttempts(2, 1000);
+  reserved.reserve('alice', 'home', first);
   reserved.take('alice', 'work');
-  expect(reserved.countForOthers('alice', 'work')).toBe(1);
+  expect(reserved.countForOthers('alice', 'work', second)).toBe(1);
   reserved.take('alice', 'home');
-  expect(reserved.countForOthers('alice', 'work')).toBe(0);
+  expect(reserved.countForOthers('alice', 'work', second)).toBe(0);
 });
 
 test('are bounded in each window, and the first ones stay', () => {
-  const reserved = createReservedAttempts(2, windowMs);
-  for (const place of ['a', 'b', 'c', 'a']) reserved.reserve('alice', place, windowMs);
-  nextWindow();
-  for (const place of ['d', 'e', 'f']) reserved.reserve('alice', place, windowMs);
-  expect(['a', 'c', 'd'].map((place) => reserved.countForOthers('alice', place))).toEqual([
-    1, 2, 2,
-  ]);
-  nextWindow();
-  expect(['a', 'c', 'd'].map((place) => reserved.countForOthers('alice', place))).toEqual([
-    2, 2, 1,
-  ]);
+  const reserved = createReservedAttempts(2, 1000);
+  const counts = (window: object) =>
+    ['a', 'c', 'd'].map((place) => reserved.countForOthers('alice', place, window));
+  for (const place of ['a', 'b', 'c', 'a']) reserved.reserve('alice', place, first);
+  expect(counts(second)).toEqual([1, 2, 2]);
+  for (const place of ['d', 'e', 'f']) reserved.reserve('alice', place, second);
+  expect(counts(second)).toEqual([1, 2, 2]);
+  // Those of two windows before have not lapsed yet.
+  expect(counts(third)).toEqual([2, 2, 2]);
 });
 
 test('none are made where none are allowed', () => {
-  const reserved = createReservedAttempts(0, windowMs);
-  reserved.reserve('alice', 'home', 0);
-  expect(reserved.countForOthers('alice', 'x')).toBe(0);
+  const reserved = createReservedAttempts(0, 1000);
+  reserved.reserve('alice', 'home', first);
+  expect(reserved.countForOthers('alice', 'x', second)).toBe(0);
 });

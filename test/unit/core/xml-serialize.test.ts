@@ -22,6 +22,7 @@ function serialize(text: string, maxBytes = 1e6): string {
 test.each([
   ['<m/>', '<m/>'],
   ['<m></m>', '<m/>'],
+  ['<m><![CDATA[]]></m>', '<m/>'],
   ["<m xmlns='jabber:client'><body>x</body></m>", '<m><body>x</body></m>'],
   ["<c:m xmlns:c='jabber:client'><c:body/></c:m>", '<m><body/></m>'],
   ["<m xmlns:c='jabber:client' c:a='1'/>", '<m xmlns:c="jabber:client" c:a="1"/>'],

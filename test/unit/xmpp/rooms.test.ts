@@ -221,6 +221,19 @@ describe('joining', () => {
     expect(steps()).toEqual(['query', 'join alice', 'join alice-2', 'join alice-3', '1']);
   });
 
+  test('is not taken for done by the presence of another who has the nick', async () => {
+    const { say, steps } = await connect((step, stanza) => {
+      const { id = '', to = '' } = stanza.root.attributes;
+      // To an occupant that an earlier process has left in the room.
+      if (step === 'join' && to.endsWith('/alice')) {
+        return ownPresence(to, occupant) + refusal(stanza, 'conflict');
+      }
+      return step === 'message' ? reflection(id, occupant, `${lobby}/alice-2`) : undefined;
+    });
+    expect(await outcome(say('1'))).toBe('reflected');
+    expect(steps()).toEqual(['query', 'join alice', 'join alice-2', '1']);
+  });
+
   test('fails when all three nicks are taken', async () => {
     const { say, steps } = await connect((step, stanza) =>
       step === 'join' ? refusal(stanza, 'conflict') : undefined,
@@ -294,6 +307,8 @@ describe('a message', () => {
         reflection('1', occupant, 'other@rooms.example/alice'),
         `<message type='chat' id='1' from='${lobby}/alice' to='${occupant}'/>`,
         refusal(stanza, 'forbidden').replace("from='lobby@", "from='other@"),
+        // A room relays it from one occupant to another.
+        refusal(stanza, 'not-acceptable').replace(lobby, `${lobby}/mallory`),
       ].join('');
     });
     let isSettled = false;

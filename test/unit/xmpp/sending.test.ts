@@ -95,6 +95,8 @@ function message(to: string, id = 'm1'): Message {
 
 const notFound = `<error type='cancel'><remote-server-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>`;
 
+const queueFull = `<error type='wait'><resource-constraint xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>`;
+
 describe('delivery.mode', () => {
   test.each(['client', 'privileged'] as const)('%s where it is not offered', async (mode) => {
     const { sending, logLines } = await connect(answerHonestly, { mode, hasModule: false });
@@ -154,10 +156,16 @@ describe('a message for another server', () => {
       if (stanza.root.attributes['id']?.startsWith('remote-')) answer(stanza, peer);
       else answerHonestly(stanza, kind, peer);
     };
-  const answerPing = ({ root }: Stanza, peer: ComponentPeer, type = 'result', from?: string) => {
+  const answerPing = (
+    { root }: Stanza,
+    peer: ComponentPeer,
+    type = 'result',
+    from?: string,
+    error = notFound,
+  ) => {
     const { id, from: asker, to } = root.attributes;
     peer.send(
-      `<iq type='${type}' id='${id}' from='${from ?? to}' to='${asker}'>${type === 'error' ? notFound : ''}</iq>`,
+      `<iq type='${type}' id='${id}' from='${from ?? to}' to='${asker}'>${type === 'error' ? error : ''}</iq>`,
     );
   };
 
@@ -183,6 +191,10 @@ describe('a message for another server', () => {
       (s: Stanza, p: ComponentPeer) => answerPing(s, p, 'result', 'evil.example'),
     ],
     ['our own server, in its place', (s: Stanza, p: ComponentPeer) => answerPing(s, p, 'error')],
+    [
+      'our own server, whose queue is full',
+      (s: Stanza, p: ComponentPeer) => answerPing(s, p, 'error', undefined, queueFull),
+    ],
   ])('is confirmed by our server only when %s answers in time', async (_, answer) => {
     const { sending } = await connectReady(scriptOf(answer), { remoteConfirmMs: 50 });
     const receipt = await sending.deliver(message('carol@remote.example'));
@@ -200,6 +212,40 @@ describe('a message for another server', () => {
       code: 'bounced',
       options: { stanzaError: { condition: 'remote-server-not-found' } },
     });
+  });
+
+  test('is not taken for another with the same id', async () => {
+    const sent = new Map<string, Stanza>();
+    const { sending } = await connectReady((stanza, kind, peer) => {
+      const { id, to = '' } = stanza.root.attributes;
+      if (kind === 'message') sent.set(to, stanza);
+      if (!id?.startsWith('remote-')) answerHonestly(stanza, kind, peer);
+      else if (to === 'remote.example') answerPing(stanza, peer);
+      else refuse(sent.get('carol@down.example')!, peer, notFound);
+    });
+    const outcomes = await Promise.allSettled(
+      ['carol@down.example', 'carol@remote.example'].map((to) => sending.deliver(message(to))),
+    );
+    expect(outcomes).toMatchObject([
+      { status: 'rejected', reason: { code: 'bounced' } },
+      { status: 'fulfilled', value: { confirmed: 'remote' } },
+    ]);
+  });
+
+  test('has the fate that is its own, whatever has the same id before it', async () => {
+    const sent: Stanza[] = [];
+    const { sending, logLines } = await connectReady((stanza, kind, peer) => {
+      if (kind === 'message') sent.push(stanza);
+      if (!stanza.root.attributes['id']?.startsWith('remote-')) answerHonestly(stanza, kind, peer);
+      else if (sent.length === 1) answerPing(stanza, peer);
+      else refuse(sent[1]!, peer, notFound);
+    });
+    const first = await sending.deliver(message('carol@remote.example'));
+    expect(first.confirmed).toBe('remote');
+    await expect(sending.deliver(message('carol@remote.example'))).rejects.toMatchObject({
+      code: 'bounced',
+    });
+    expect(logLines.filter(({ msg }) => msg === 'bounced after the answer')).toEqual([]);
   });
 
   test('that bounces after the answer is logged, once', async () => {

@@ -1,0 +1,138 @@
+import { parsePermission } from '../auth/permissions.ts';
+import { JidError, parseDomain } from '../core/jid.ts';
+import { type Surroundings, UsageError } from './command.ts';
+import type { InitAnswers } from './init-config.ts';
+import { openPrompt } from './prompt.ts';
+
+/** What the command line already says; `domain` may hold several. */
+export interface InitFlags {
+  readonly domain: string | undefined;
+  readonly component: string | undefined;
+  readonly server: string | undefined;
+  readonly account: string | undefined;
+  readonly bot: string | undefined;
+}
+
+/** All that is asked; `server` is `prosody`, `ejabberd` or `both`. */
+export type InitChoices = Omit<InitAnswers, 'passwordHash'> & { readonly server: string };
+
+/** The text for a question; `fallback` is undefined where there has to be an answer. */
+type Find = (name: keyof InitFlags, question: string, fallback?: string) => Promise<string>;
+
+/** Asks on a terminal for what the flags leave open, else takes defaults; throws UsageError. */
+export async function findAnswers(
+  flags: InitFlags,
+  surroundings: Surroundings,
+): Promise<InitChoices> {
+  if (surroundings.stdin.isTTY !== true) {
+    return collect(flags, (name, _question, fallback) => {
+      if (fallback !== undefined) return Promise.resolve(fallback);
+      throw new UsageError(`--${name} is missing, and there is no terminal to ask on`);
+    });
+  }
+  const prompt = openPrompt(surroundings);
+  try {
+    return await collect(
+      flags,
+      async (_name, question, fallback) => {
+        const hint = fallback === undefined ? '' : ` [${fallback || 'none'}]`;
+        return (await prompt.ask(`${question}${hint}: `)).trim() || (fallback ?? '');
+      },
+      (fault) => surroundings.stderr.write(`  ${fault}\n`),
+    );
+  } finally {
+    prompt.close();
+  }
+}
+
+/** `onFault` is told what is wrong with an answer, and the question is asked again. */
+async function collect(
+  flags: InitFlags,
+  find: Find,
+  onFault?: (fault: string) => void,
+): Promise<InitChoices> {
+  const read = async <T>(
+    name: keyof InitFlags,
+    question: string,
+    fallback: string | undefined,
+    parse: (text: string) => T,
+  ): Promise<T> => {
+    const given = flags[name];
+    if (given !== undefined) return orUsageError(name, () => parse(given));
+    for (;;) {
+      const text = await find(name, question, fallback);
+      try {
+        return parse(text);
+      } catch (error) {
+        if (onFault === undefined || !isFault(error)) throw error;
+        onFault(error.message);
+      }
+    }
+  };
+  const domains = await read('domain', 'Domain of the XMPP users', undefined, parseDomains);
+  const [first = ''] = domains;
+  const component = await read(
+    'component',
+    "The gateway's own domain on the XMPP server",
+    `gateway.${first}`,
+    (text) => parseComponent(text, domains),
+  );
+  const server = await read(
+    'server',
+    'XMPP server: prosody, ejabberd or both',
+    'both',
+    parseServer,
+  );
+  const account = await read('account', 'Name of the API account', 'alerts', parseAccount);
+  const bot = await read('bot', 'XMPP user who may send as itself (JID)', '', (text) =>
+    parseBot(text, domains),
+  );
+  return { domains, component, server, account, bot };
+}
+
+/** An answer that is not usable; the message says what is. */
+class Fault extends Error {}
+
+function isFault(error: unknown): error is Error {
+  return error instanceof Fault || error instanceof JidError;
+}
+
+function orUsageError<T>(name: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    throw isFault(error) ? new UsageError(`--${name}: ${error.message}`) : error;
+  }
+}
+
+function parseDomains(text: string): readonly string[] {
+  const names = text.split(/[\s,]+/).filter((name) => name !== '');
+  if (names.length === 0) throw new Fault('expected a domain such as example.org, got nothing');
+  return [...new Set(names.map(parseDomain))];
+}
+
+/** The rule of the configuration: no user can live in the component's domain. */
+function parseComponent(text: string, domains: readonly string[]): string {
+  const component = parseDomain(text);
+  if (domains.some((domain) => domain === component || domain.endsWith(`.${component}`))) {
+    throw new Fault('expected a domain of its own, neither one of the users’ nor one above it');
+  }
+  return component;
+}
+
+function parseServer(text: string): string {
+  if (['prosody', 'ejabberd', 'both'].includes(text)) return text;
+  throw new Fault(`expected prosody, ejabberd or both, got ${JSON.stringify(text)}`);
+}
+
+function parseAccount(text: string): string {
+  if (/^[^:\p{Cc}]+$/u.test(text)) return text.normalize('NFC');
+  throw new Fault('expected a name without colons and control characters');
+}
+
+function parseBot(text: string, domains: readonly string[]): string | undefined {
+  if (text === '') return undefined;
+  const { pattern, domain } = parsePermission(text);
+  if (!domains.includes(domain)) throw new Fault(`expected a user of ${domains.join(' or ')}`);
+  return pattern;
+}

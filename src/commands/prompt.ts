@@ -1,0 +1,77 @@
+import { createInterface } from 'node:readline';
+import { Writable } from 'node:stream';
+import type { Surroundings } from './command.ts';
+
+/** Questions on a terminal. */
+export interface Prompt {
+  /** Resolves with the line that was typed; rejects with NoAnswer. */
+  readonly ask: (question: string) => Promise<string>;
+  /** The same, showing nothing of what is typed. */
+  readonly askSecret: (question: string) => Promise<string>;
+  /** Resolves with all lines until Ctrl-D; rejects with NoAnswer. */
+  readonly askLines: (question: string) => Promise<string>;
+  /** Gives the terminal back. */
+  readonly close: () => void;
+}
+
+/** The input ended (Ctrl-C, Ctrl-D) before an answer. */
+export class NoAnswer extends Error {
+  override readonly name = 'NoAnswer';
+
+  constructor(question: string) {
+    super(`expected an answer to "${question.trim()}", got none`);
+  }
+}
+
+/** Opens a prompt that asks on stderr, so that stdout stays what the command prints. */
+export function openPrompt({ stdin, stderr }: Pick<Surroundings, 'stdin' | 'stderr'>): Prompt {
+  let isHidden = true;
+  // In terminal mode readline echoes to its output what is typed.
+  const output = new Writable({
+    write: (chunk, _encoding, done) => {
+      if (!isHidden) stderr.write(chunk);
+      done();
+    },
+  });
+  const terminal = createInterface({ input: stdin, output, terminal: true, historySize: 0 });
+  const lines = terminal[Symbol.asyncIterator]();
+  let isInterrupted = false;
+  terminal.once('SIGINT', () => {
+    isInterrupted = true;
+    terminal.close();
+  });
+  const readLine = async (question: string): Promise<string> => {
+    const line = await lines.next();
+    if (isHidden || line.done === true) stderr.write('\n');
+    if (line.done === true) throw new NoAnswer(question);
+    return line.value;
+  };
+  const show = (question: string): void => {
+    isHidden = false;
+    terminal.setPrompt(question);
+    terminal.prompt();
+  };
+  const hide = (): void => {
+    isHidden = true;
+  };
+  return {
+    ask: (question) => {
+      show(question);
+      return readLine(question).finally(hide);
+    },
+    askSecret: (question) => {
+      stderr.write(question);
+      return readLine(question);
+    },
+    askLines: async (question) => {
+      stderr.write(`${question}\n`);
+      show('');
+      const text: string[] = [];
+      for await (const line of { [Symbol.asyncIterator]: () => lines }) text.push(line);
+      hide();
+      if (isInterrupted) throw new NoAnswer(question);
+      return text.join('\n');
+    },
+    close: () => terminal.close(),
+  };
+}

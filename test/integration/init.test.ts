@@ -1,0 +1,125 @@
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { parse } from 'yaml';
+import { loadConfig } from '../../src/config.ts';
+import { check } from '../support/check-command.ts';
+import { runCommand, startGatewayProcess } from '../support/gateway.ts';
+import { freePort } from '../support/ports.ts';
+import { createDirectory, removeDirectory } from '../support/processes.ts';
+import { servers } from '../support/servers.ts';
+import { openSessionOn } from '../support/session.ts';
+import { openTerminal } from '../support/terminal.ts';
+import type { ServerKind, ServerOptions } from '../support/xmpp-server.ts';
+
+let folder: string;
+beforeEach(() => {
+  folder = createDirectory('init');
+});
+afterEach(() => removeDirectory(folder));
+
+const at = (name: string): string => join(folder, name);
+const modeOf = (name: string): number => statSync(at(name)).mode & 0o777;
+
+/** The lines to copy below a sentence that ends with a colon, without their indentation. */
+function linesBelow(said: string, heading: string): string {
+  const [, lines = ''] = new RegExp(`${heading}:\\n\\n((?: {2}.*\\n)+)`).exec(said) ?? [];
+  return lines.replaceAll(/^ {2}/gm, '');
+}
+
+/** The configuration of a server that has what `init` said it needs, and a component besides. */
+function serverOptions(kind: ServerKind, said: string): ServerOptions {
+  const components = [{ domain: 'other.example.org', secret: 'other-secret' }];
+  if (kind === 'prosody') {
+    const above = linesBelow(said, 'above all VirtualHost lines');
+    return { components, extra: { global: above + linesBelow(said, 'and at its end') } };
+  }
+  const listener = linesBelow(said, 'under listen').replaceAll(/^/gm, '  ');
+  writeFileSync(at('gateway.yml'), `listen:\n${listener}`);
+  const access = 'access_rules: {trusted_network: {allow: all}}';
+  const modules = linesBelow(said, 'and under modules').trimEnd().split('\n').slice(1);
+  return {
+    components,
+    extra: { global: `${access}\ninclude_config_file: [${at('gateway.yml')}]`, modules },
+  };
+}
+
+describe.each(servers)('init for $kind', ({ kind, start }) => {
+  test('has all that a message needs: its configuration, its lines for the server, its password', async () => {
+    const file = at('gateway.yaml');
+    const names = ['--domain', 'example.org', '--component', 'http.example.org', '--server', kind];
+    const { code, stdout, stderr } = await runCommand([
+      'init',
+      '--config',
+      file,
+      ...names,
+      '--bot',
+      'bot@example.org',
+    ]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const secret = readFileSync(at('component.secret'), 'utf8').trim();
+    expect(secret).toMatch(/^[0-9a-f]{64}$/);
+    expect([modeOf('component.secret'), modeOf('gateway.yaml')]).toEqual([0o600, 0o600]);
+    const [, password = ''] = /^Password: +(\S+)/m.exec(stdout) ?? [];
+    expect(readFileSync(file, 'utf8')).not.toContain(password);
+    expect(stdout).not.toContain(secret);
+
+    const port = await freePort();
+    const said = stdout
+      .replaceAll('5347', String(port))
+      .replaceAll('<the same as component.secret>', secret);
+    const server = await start(serverOptions(kind, said));
+    onTestFinished(server.stop);
+    await server.register('bob', 'bob-secret');
+    await server.register('bot', 'bot-secret');
+    const bob = await openSessionOn(server, 'bob', 'bob-secret');
+    onTestFinished(bob.destroy);
+
+    const written: { component: object } = parse(readFileSync(file, 'utf8'));
+    const config = {
+      ...written,
+      component: { ...written.component, port, secret_file: at('component.secret') },
+      c2s: { port: server.c2sPort, ca_file: server.caFile },
+    };
+    const checked = await check(config);
+    expect([checked.code, checked.stdout.includes('FAILED')]).toEqual([0, false]);
+    const gateway = await startGatewayProcess({ config });
+    onTestFinished(async () => void (await gateway.stop()));
+    for (const [user, own, ...from] of [
+      ['alerts', password, '--from', 'alice@example.org'],
+      ['bot@example.org', 'bot-secret'],
+    ]) {
+      const to = ['--to', 'bob@example.org', ...from];
+      const args = ['send', '--url', gateway.url, '--user', user ?? '', ...to, 'Hello'];
+      const sent = await runCommand(args, { env: { XMPP_GATEWAY_PASSWORD: own } });
+      expect(sent.stderr).toBe('');
+      await bob.waitForMessage(sent.stdout.trim());
+    }
+  });
+});
+
+test('asks on a terminal, again where the answer is no good', async () => {
+  const terminal = openTerminal(['init', '--server', 'ejabberd'], { cwd: folder });
+  await terminal.answer('Domain of the XMPP users: ', '\r');
+  await terminal.answer('got nothing', 'Example.ORG b.example.org\r');
+  await terminal.answer('[gateway.example.org]: ', 'org\r');
+  await terminal.answer('neither one of the users', '\r');
+  await terminal.answer('API account [alerts]: ', 'monitor\r');
+  await terminal.answer('(JID) [none]: ', 'bot@b.example.org\r');
+  expect(await terminal.ended).toBe(0);
+  const config = await loadConfig(at('gateway.yaml'));
+  expect(config.domains).toEqual(['example.org', 'b.example.org']);
+  expect(config.component.domain).toBe('gateway.example.org');
+  expect(config.apiAccounts.map(({ username }) => username)).toEqual(['monitor']);
+  expect(config.permissions.xmppgateway).toEqual(['bot@b.example.org']);
+  expect(terminal.screen()).toContain('module: ejabberd_service');
+  expect(terminal.screen()).not.toContain('prosody.cfg.lua');
+});
+
+test('writes nothing when the terminal is left in between', async () => {
+  const terminal = openTerminal(['init'], { cwd: folder });
+  await terminal.answer('users: ', 'example.org\r');
+  await terminal.answer('[gateway.example.org]: ', '\u0003');
+  expect(await terminal.ended).toBe(1);
+  expect(readdirSync(folder)).toEqual([]);
+});

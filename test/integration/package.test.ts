@@ -1,0 +1,140 @@
+import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { stringify } from 'yaml';
+import { gatewayConfig } from '../support/gateway.ts';
+import { request } from '../support/http.ts';
+import { freePort } from '../support/ports.ts';
+import {
+  type Command,
+  createDirectory,
+  removeDirectory,
+  runChild,
+  runToSuccess,
+  startChild,
+} from '../support/processes.ts';
+import { startProsody } from '../support/prosody.ts';
+import { waitUntil } from '../support/wait.ts';
+
+const project = fileURLToPath(new URL('../..', import.meta.url));
+const packageName = 'xmpp-message-gateway';
+
+/** What is read here of package.json and of npm's own list of what it installed. */
+interface PackageFile {
+  readonly version: string;
+  readonly files: readonly string[];
+  readonly packages: Readonly<Record<string, { readonly hasInstallScript?: boolean }>>;
+}
+
+const readJson = (file: string): PackageFile => JSON.parse(readFileSync(file, 'utf8'));
+const own = readJson(join(project, 'package.json'));
+
+let folder: string;
+let files: string[];
+let npx: (...args: string[]) => Command;
+
+/** Packs a copy of the project (`npm pack` builds, and other tests use dist/), installs that alone. */
+beforeAll(async () => {
+  folder = createDirectory('package');
+  const source = join(folder, 'source');
+  const left = ['.git', 'build', 'coverage', 'dist', 'node_modules', 'test'];
+  for (const name of readdirSync(project)) {
+    if (!left.includes(name)) cpSync(join(project, name), join(source, name), { recursive: true });
+  }
+  symlinkSync(join(project, 'node_modules'), join(source, 'node_modules'));
+  const env = { npm_config_update_notifier: 'false', npm_config_audit: 'false' };
+  const packed = await runToSuccess({
+    file: 'npm',
+    // What .npmrc forbids to foreign packages, ours has to do: build.
+    args: ['pack', '--json', '--silent', '--pack-destination', folder],
+    cwd: source,
+    env,
+  });
+  const { filename, files: listed } = readPackResult(packed);
+  files = listed.map(({ path }) => path).toSorted();
+  const empty = join(folder, 'empty');
+  mkdirSync(empty);
+  await runToSuccess({
+    file: 'npm',
+    args: [
+      'install',
+      '--omit=dev',
+      '--ignore-scripts',
+      '--prefer-offline',
+      '--no-fund',
+      join(folder, filename),
+    ],
+    cwd: empty,
+    env,
+  });
+  npx = (...args) => ({
+    file: 'npx',
+    args: ['--no-install', packageName, ...args],
+    cwd: empty,
+    env,
+  });
+}, 120_000);
+afterAll(() => removeDirectory(folder));
+
+interface Packed {
+  readonly filename: string;
+  readonly files: readonly { readonly path: string }[];
+}
+
+/** Behind what the build printed; newer versions of npm give an object instead of a list. */
+function readPackResult(printed: string): Packed {
+  const result: Record<string, Packed> = JSON.parse(printed.slice(printed.search(/^[[{]/m)));
+  const [packed] = Object.values(result);
+  if (packed === undefined) throw new Error(`expected a package, got ${printed}`);
+  return packed;
+}
+
+test('only what is wanted is in the package', () => {
+  const wanted =
+    /^(CHANGELOG\.md|LICENSE|README\.md|SECURITY\.md|openapi\.json|package\.json)$|^(deploy|docs|prosody)\//;
+  const built = files.filter((file) => !wanted.test(file) && !file.startsWith('dist/docs/'));
+  const expected = readdirSync(join(project, 'src'), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts') && !file.endsWith('.d.ts'))
+    .map((file) => `dist/${file.replace(/ts$/, 'js')}`);
+  expect(built.filter((file) => /^dist\/.*\.js$/.test(file))).toEqual(expected.toSorted());
+  expect(built.filter((file) => !file.startsWith('dist/'))).toEqual([]);
+  for (const file of ['SECURITY.md', 'deploy/README.md', 'docs/log.md', 'prosody/README.md']) {
+    expect(files).toContain(file);
+  }
+});
+
+test('no package that it needs runs a script when it is installed', () => {
+  const { packages } = readJson(join(folder, 'empty/node_modules/.package-lock.json'));
+  const scripted = Object.keys(packages).filter((name) => packages[name]?.hasInstallScript);
+  expect(Object.keys(packages).length).toBeGreaterThan(20);
+  expect(scripted).toEqual([]);
+});
+
+test('the command runs from it', async () => {
+  const version = await runToSuccess(npx('--version'));
+  expect(version).toBe(`${own.version}\n`);
+  const server = await startProsody();
+  try {
+    const port = await freePort();
+    const config = gatewayConfig(server, { http: { port } });
+    writeFileSync(join(folder, 'empty/gateway.yaml'), stringify(config));
+    const checked = await runChild(npx('check', '--config', 'gateway.yaml'));
+    expect([checked.code, checked.stdout.includes('connected and trusted')]).toEqual([0, true]);
+    // Not by npx, which does not pass signals on.
+    const gateway = await startChild({
+      file: join(folder, 'empty/node_modules/.bin', packageName),
+      args: ['serve', '--config', 'gateway.yaml'],
+      cwd: join(folder, 'empty'),
+    });
+    const isReady = (): Promise<boolean> =>
+      request(`http://127.0.0.1:${port}/readyz`).then(
+        ({ status }) => status === 200,
+        () => false,
+      );
+    await waitUntil(isReady, { label: '200 from /readyz' });
+    expect((await gateway.end()).code).toBe(0);
+  } finally {
+    await server.stop();
+  }
+});

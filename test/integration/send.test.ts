@@ -1,0 +1,178 @@
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { apiAccount, runCommand } from '../support/gateway.ts';
+import { type GatewaySite, startGatewaySite } from '../support/gateway-site.ts';
+import { freePort } from '../support/ports.ts';
+import { startProsody } from '../support/prosody.ts';
+import { servers } from '../support/servers.ts';
+import { find, type Stanza, text } from '../support/stanza.ts';
+import { openTerminal } from '../support/terminal.ts';
+import { waitUntil } from '../support/wait.ts';
+
+const asApi = { XMPP_GATEWAY_PASSWORD: apiAccount.password };
+const asBot = { XMPP_GATEWAY_PASSWORD: 'bot-secret' };
+
+function childText({ root }: Stanza, name: string): string | undefined {
+  const element = find(root, name);
+  return element === undefined ? undefined : text(element);
+}
+
+describe.each(servers)('send on $kind', ({ start }) => {
+  let site: GatewaySite;
+
+  beforeAll(async () => {
+    site = await startGatewaySite(start);
+    await site.server.register('carol', 'carol-secret');
+  });
+  afterAll(() => site?.stop());
+
+  const api = (...others: string[]): string[] => {
+    const { username } = apiAccount;
+    const from = ['--from', 'alice@example.org', '--to', 'bob@example.org'];
+    return ['send', '--url', site.gateway.url, '--user', username, ...from, ...others];
+  };
+  const own = (user: string, ...others: string[]): string[] => {
+    const to = ['--to', 'bob@example.org'];
+    return ['send', '--url', `${site.gateway.url}/`, '--user', user, ...to, ...others];
+  };
+
+  test('says what its arguments say, and prints the id', async () => {
+    const more = [
+      '--type',
+      'headline',
+      '--subject',
+      'R&D <1>',
+      '--id',
+      'cli-1',
+      '--',
+      '-93 %',
+      'full',
+    ];
+    const { code, stdout, stderr } = await runCommand(api(...more), { env: asApi });
+    expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: 'cli-1\n', stderr: '' });
+    const arrived = await site.bob.waitForMessage('cli-1');
+    expect(arrived.root.attributes).toMatchObject({ type: 'headline', from: 'alice@example.org' });
+    expect(childText(arrived, 'body')).toBe('-93 % full');
+    expect(childText(arrived, 'subject')).toBe('R&D <1>');
+    expect(find(arrived.root, 'origin-id')).toBeDefined();
+  });
+
+  test.each([[['bot@example.org']], [['bot', '--domain', 'example.org']]])(
+    'says what stdin says, as %j',
+    async ([user = '', ...more]) => {
+      const input = 'Zeile 1 ✓\n\n  line 3\n';
+      const run = await runCommand(own(user, '--json', ...more), { input, env: asBot });
+      const answer: Record<string, unknown> = JSON.parse(run.stdout);
+      expect(answer).toMatchObject({ status: 'success', from: 'bot@example.org' });
+      const arrived = await site.bob.waitForMessage(String(answer['id']));
+      expect(childText(arrived, 'body')).toBe('Zeile 1 ✓\n\n  line 3');
+    },
+  );
+
+  test('asks for the password without showing it, then for the message', async () => {
+    const terminal = openTerminal(own('bot@example.org'), {
+      env: { XMPP_GATEWAY_PASSWORD: '' },
+    });
+    await terminal.answer('Password: ', 'bot-secret\r');
+    await terminal.answer('Message, then Ctrl-D:', 'typed by hand\n\u0004');
+    expect(await terminal.ended).toBe(0);
+    expect(terminal.screen()).not.toContain('bot-secret');
+    const [id = ''] = terminal.screen().trim().split(/\s+/).slice(-1);
+    expect(childText(await site.bob.waitForMessage(id), 'body')).toBe('typed by hand');
+  });
+
+  test('1, refused, with what is wrong where', async () => {
+    const { code, stdout, stderr } = await runCommand(api('--type', 'sms', 'hi'), { env: asApi });
+    expect([code, stdout]).toEqual([1, '']);
+    expect(stderr).toMatch(/^422 invalid-message: .*\n {2}\/message_attributes\/type: .*\n$/);
+  });
+
+  test.each([
+    ['bot@example.org', 'wrong', '401 unauthenticated'],
+    ['carol@example.org', 'carol-secret', '403 permission-missing'],
+  ])('77, %s with %s', async (user, password, said) => {
+    const run = await runCommand(own(user, 'hi'), { env: { XMPP_GATEWAY_PASSWORD: password } });
+    expect([run.code, run.stdout, run.stderr.split(':')[0]]).toEqual([77, '', said]);
+  });
+});
+
+describe('send, while not all is well', () => {
+  let site: GatewaySite;
+
+  beforeAll(async () => {
+    const delivery = { confirm_timeout_ms: 700, silence_timeout_ms: 500 };
+    site = await startGatewaySite(startProsody, {}, { delivery });
+  });
+  afterAll(() => site?.stop());
+
+  const send = (seconds: number, ...others: string[]) => {
+    const names = ['--user', apiAccount.username, '--from', 'alice@example.org'];
+    const to = ['--to', 'bob@example.org', '--timeout', String(seconds)];
+    const args = ['send', '--url', site.gateway.url, ...names, ...to, ...others];
+    return runCommand(args, { env: asApi });
+  };
+  const codes = (): unknown[] =>
+    site.gateway
+      .logLines()
+      .filter(({ route }) => route === 'api')
+      .map(({ code }) => code);
+
+  test('1, bounced', async () => {
+    const { code, stdout, stderr } = await send(9, '--to', 'nobody@example.org', '--json', 'hi');
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^404 bounced: [^–]*service-unavailable\.\n$/);
+    expect(JSON.parse(stdout)).toMatchObject({ code: 'bounced', status: 404 });
+  });
+
+  test('76 and the key, when nobody knows; the same key is the same message', async () => {
+    site.server.kill('SIGSTOP');
+    onTestFinished(() => site.server.kill('SIGCONT'));
+    const { code, stdout, stderr } = await send(2, 'sent perhaps');
+    expect([code, stdout]).toEqual([76, '']);
+    expect(stderr).toMatch(/^504 delivery-unknown: /);
+    const key = /--idempotency-key (\S+)\n$/.exec(stderr)?.[1] ?? '';
+    site.server.kill('SIGCONT');
+    await site.gateway.waitUntilReady();
+    const again = await send(20, '--idempotency-key', key, 'sent perhaps');
+    expect(again.code).toBe(0);
+    const id = again.stdout.trim();
+    expect(childText(await site.bob.waitForMessage(id), 'body')).toBe('sent perhaps');
+    const others = site.bob.received.filter(
+      (stanza) =>
+        childText(stanza, 'body') === 'sent perhaps' && stanza.root.attributes['id'] !== id,
+    );
+    expect(others).toEqual([]);
+  });
+
+  test('0 in the end, when the server comes back', async () => {
+    await site.server.halt();
+    await waitUntil(() => site.gateway.output().includes('component stream down'), {
+      label: 'the loss',
+    });
+    const before = codes().length;
+    const sending = send(30, 'patient');
+    await waitUntil(() => codes().slice(before).includes('xmpp-unavailable'), { label: '503' });
+    await site.server.resume();
+    const { code, stdout, stderr } = await sending;
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^\S+\n$/);
+    expect(stderr).toMatch(/^503 xmpp-unavailable: .*\nTrying again in \d+ s\.\n(Trying|$)/);
+    expect(codes().at(-1)).toBe('ok');
+  });
+
+  test('75, when nothing was sent', async () => {
+    await site.server.halt();
+    onTestFinished(() => site.server.resume());
+    await waitUntil(async () => (await send(1, 'never')).code === 75, { label: '75' });
+  });
+});
+
+test('75, when nobody listens', async () => {
+  const url = `http://127.0.0.1:${await freePort()}`;
+  const names = ['--user', 'a', '--from', 'alice@example.org', '--to', 'bob@example.org'];
+  const args = ['send', '--url', url, ...names, '--timeout', '1', 'hi'];
+  const { code, stderr } = await runCommand(args, { env: asApi });
+  expect(code).toBe(75);
+  expect(stderr).toBe(
+    `no answer from ${url}: connect ECONNREFUSED ${url.slice(7)}\nNothing was sent: try again later.\n`,
+  );
+});

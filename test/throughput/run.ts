@@ -1,0 +1,88 @@
+import { openAs } from '../support/as-a-client.ts';
+import { withModule } from '../support/mode-setups.ts';
+import { startProsody } from '../support/prosody.ts';
+import type { ServerOptions, XmppServer } from '../support/xmpp-server.ts';
+import {
+  type Cost,
+  measure,
+  median,
+  openClientSender,
+  openComponentSender,
+  type Sender,
+} from './measure.ts';
+
+const rounds = 9;
+const body = `<body>${'x'.repeat(100)}</body>`;
+/** Prosody drops the oldest of 10,000 archived messages, at great cost: no archive comes to that. */
+const loads = [
+  { title: 'archived', count: 400, payload: body },
+  {
+    title: 'not archived',
+    count: 1500,
+    payload: `${body}<no-store xmlns='urn:xmpp:hints'/>`,
+  },
+];
+type Load = (typeof loads)[number];
+
+async function start(options: ServerOptions): Promise<XmppServer> {
+  const server = await startProsody(options);
+  for (const name of ['alice', 'bob']) await server.register(name, name);
+  return server;
+}
+
+interface Way {
+  readonly name: string;
+  readonly server: XmppServer;
+  readonly sender: Sender;
+}
+
+async function openWays(without: XmppServer, having: XmppServer): Promise<Way[]> {
+  const bare = await openComponentSender(without, 'alice@example.org');
+  const full = await openComponentSender(having, 'alice@example.org/http-1');
+  return [
+    { name: 'client, no module', server: without, sender: await openClientSender(without) },
+    { name: 'component, no module', server: without, sender: bare },
+    { name: 'client, module there', server: having, sender: await openClientSender(having) },
+    { name: 'component, module', server: having, sender: full },
+  ];
+}
+
+/** Each way once in each round, so that all have the same weather; the first round warms up. */
+async function measureAll(ways: readonly Way[], load: Load): Promise<Map<Way, Cost[]>> {
+  const costs = new Map(ways.map((way): [Way, Cost[]] => [way, []]));
+  for (let round = 0; round <= rounds; round++) {
+    for (const way of ways) {
+      const cost = await measure(way.server, way.sender, load);
+      if (round > 0) costs.get(way)?.push(cost);
+    }
+  }
+  return costs;
+}
+
+function print(title: string, costs: ReadonlyMap<Way, readonly Cost[]>): void {
+  console.log(`\n${title.padEnd(24)} messages/s   CPU µs/message`);
+  for (const [{ name }, each] of costs) {
+    const rate = median(each.map(({ messagesPerSecond }) => messagesPerSecond));
+    // The kernel counts in ticks of 10 ms: only together do they say anything.
+    const cpu = each.reduce((sum, { cpuMicroseconds }) => sum + cpuMicroseconds, 0) / each.length;
+    console.log(
+      `  ${name.padEnd(22)} ${rate.toFixed(0).padStart(10)} ${cpu.toFixed(0).padStart(16)}`,
+    );
+  }
+}
+
+const [without, having] = [await start({}), await start(withModule)];
+const bobs = [
+  await openAs(without, 'bob@example.org/desk'),
+  await openAs(having, 'bob@example.org/desk'),
+];
+const ways = await openWays(without, having);
+console.log(
+  `Prosody to the answer of a ping, to a user online, ${rounds} rounds in turn (rate: median, CPU: mean)`,
+);
+for (const load of loads) {
+  print(`${load.title}, ${load.count} at once`, await measureAll(ways, load));
+}
+for (const { sender } of ways) await sender.close();
+for (const bob of bobs) bob.destroy();
+await Promise.all([without.stop(), having.stop()]);

@@ -1,0 +1,17 @@
+import { PassThrough } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import type { Command, Surroundings } from '../../../src/commands/command.ts';
+
+/** Runs a command that is given no input, or this, with nothing in its environment. */
+export async function run(
+  command: Command,
+  args: readonly string[],
+  given: { readonly input?: string } & Partial<Pick<Surroundings, 'argv' | 'env'>> = {},
+): Promise<{ code: number; out: string; err: string }> {
+  const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
+  stdin.end(given.input);
+  const code = await command.run(args, { stdin, stdout, stderr, env: {}, argv: [], ...given });
+  stdout.end();
+  stderr.end();
+  return { code, out: await text(stdout), err: await text(stderr) };
+}

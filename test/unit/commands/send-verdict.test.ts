@@ -1,0 +1,95 @@
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import {
+  combineOutcomes,
+  exitCodes,
+  judgeAnswer,
+  judgeFailure,
+  type Outcome,
+} from '../../../src/commands/send-verdict.ts';
+import { type ProblemCode, problems } from '../../../src/core/errors.ts';
+
+/** Of every code of the gateway: the outcome, and whether the message is sent again. */
+const expected: Record<ProblemCode, [Outcome, boolean]> = {
+  'malformed-body': ['refused', false],
+  unauthenticated: ['not-permitted', false],
+  'permission-missing': ['not-permitted', false],
+  'domain-not-allowed': ['not-permitted', false],
+  'sender-not-allowed': ['not-permitted', false],
+  'sender-refused': ['not-permitted', false],
+  'management-not-allowed': ['not-permitted', false],
+  'unknown-domain': ['refused', false],
+  'not-found': ['refused', false],
+  'method-not-allowed': ['refused', false],
+  'idempotency-in-progress': ['unknown', true],
+  'granted-in-configuration': ['refused', false],
+  'too-large': ['refused', false],
+  'unsupported-media-type': ['refused', false],
+  'invalid-message': ['refused', false],
+  'idempotency-mismatch': ['refused', false],
+  'too-many-requests': ['unavailable', true],
+  bounced: ['bounced', false],
+  internal: ['unknown', false],
+  'xmpp-unavailable': ['unavailable', true],
+  'authentication-unavailable': ['unavailable', true],
+  overloaded: ['unavailable', true],
+  'store-unavailable': ['unavailable', true],
+  'delivery-unknown': ['unknown', true],
+};
+
+test.each(Object.entries(expected))('%s: %j', (code, [outcome, mayRetry]) => {
+  const { status } = problems[code as ProblemCode];
+  expect(judgeAnswer(status, code)).toEqual({ outcome, mayRetry });
+});
+
+test.each<[number, string | undefined, Outcome, boolean]>([
+  [200, undefined, 'confirmed', false],
+  [302, undefined, 'refused', false],
+  [403, 'bounced', 'bounced', false],
+  [404, 'bounced', 'bounced', false],
+  [503, 'bounced', 'bounced', true],
+  [504, 'bounced', 'bounced', false],
+  [500, undefined, 'unknown', false],
+  [502, undefined, 'unknown', true],
+  [503, undefined, 'unavailable', true],
+  [504, undefined, 'unknown', true],
+])('%i %s: %s, again: %j', (status, code, outcome, mayRetry) => {
+  expect(judgeAnswer(status, code)).toEqual({ outcome, mayRetry });
+});
+
+test.each<[boolean, Outcome]>([
+  [true, 'unknown'],
+  [false, 'unavailable'],
+])('without answer, connected: %j', (wasConnected, outcome) => {
+  expect(judgeFailure(wasConnected)).toEqual({ outcome, mayRetry: true });
+});
+
+test.each<[Outcome[], Outcome]>([
+  [['unavailable', 'confirmed'], 'confirmed'],
+  [['unknown', 'confirmed'], 'confirmed'],
+  [['unknown', 'bounced'], 'bounced'],
+  [['unknown', 'unavailable'], 'unknown'],
+  [['unknown', 'not-permitted'], 'unknown'],
+  [['unavailable', 'refused'], 'refused'],
+])('%j together: %s', (outcomes, outcome) => {
+  expect(combineOutcomes(outcomes)).toBe(outcome);
+});
+
+test('the exit codes are those that are documented', () => {
+  const page = readFileSync(new URL('../../../docs/commands.md', import.meta.url), 'utf8');
+  const codes = new Set([64, ...Object.values(exitCodes)]);
+  expect([...page.matchAll(/^\| (\d+) \|/gm)].map(([, code]) => Number(code))).toEqual(
+    [...codes].toSorted((a, b) => a - b),
+  );
+});
+
+test('the exit codes', () => {
+  expect(exitCodes).toEqual({
+    confirmed: 0,
+    refused: 1,
+    bounced: 1,
+    unavailable: 75,
+    unknown: 76,
+    'not-permitted': 77,
+  });
+});

@@ -1,0 +1,129 @@
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type ServerResponse,
+} from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { sendCommand } from '../../../src/commands/send.ts';
+import { run } from './run.ts';
+
+interface Seen {
+  readonly headers: IncomingHttpHeaders;
+  readonly body: string;
+}
+
+/** A gateway that gives these answers, one after the other; `undefined` cuts the connection. */
+async function startScript(
+  answers: readonly ({ status: number; body?: object | string; retryAfter?: string } | undefined)[],
+): Promise<{ url: string; seen: Seen[] }> {
+  const seen: Seen[] = [];
+  const answerNext = async (req: IncomingMessage, res: ServerResponse): Promise<void> => {
+    seen.push({ headers: req.headers, body: await text(req) });
+    const answer = answers[Math.min(seen.length, answers.length) - 1];
+    if (answer === undefined) {
+      req.socket.destroy();
+      return;
+    }
+    if (answer.retryAfter !== undefined) res.setHeader('Retry-After', answer.retryAfter);
+    res.statusCode = answer.status;
+    res.end(typeof answer.body === 'string' ? answer.body : JSON.stringify(answer.body ?? {}));
+  };
+  const server = createServer((req, res) => void answerNext(req, res));
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  onTestFinished(() => void server.close());
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, seen };
+}
+
+const env = { XMPP_GATEWAY_PASSWORD: 'pä:ss' };
+const names = ['--user', 'bot@example.org', '--to', 'bob@example.org'];
+const send = (url: string, ...args: string[]) =>
+  run(sendCommand, ['--url', url, ...names, ...args], { env });
+const success = { status: 200, body: { status: 'success', id: 'm1' } };
+
+test('posts JSON with the credentials in UTF-8, and prints the id', async () => {
+  const { url, seen } = await startScript([success]);
+  expect(await send(url, 'two', 'words')).toEqual({ code: 0, out: 'm1\n', err: '' });
+  const [{ headers, body }] = seen as [Seen];
+  const basic = Buffer.from(String(headers.authorization).replace('Basic ', ''), 'base64');
+  expect(basic.toString('utf8')).toBe('bot@example.org:pä:ss');
+  expect(headers['content-type']).toBe('application/json');
+  expect(headers['idempotency-key']).toMatch(/^[0-9a-f-]{36}$/);
+  expect(JSON.parse(body)).toEqual({ to: 'bob@example.org', body: 'two words' });
+});
+
+test.each([
+  [
+    'answers',
+    { status: 503, body: { code: 'xmpp-unavailable' }, retryAfter: '1' },
+    '503 xmpp-unavailable',
+  ],
+  ['throttled', { status: 429, body: { code: 'too-many-requests' } }, '429 too-many-requests'],
+  ['in progress', { status: 409, body: { code: 'idempotency-in-progress' } }, '409 idempotency'],
+  ['fate unknown', { status: 504, body: { code: 'delivery-unknown' } }, '504 delivery-unknown'],
+  ['a proxy’s page', { status: 502, body: '<html>' }, '502'],
+  ['cut', undefined, 'no answer from http://127.0.0.1:'],
+])('tries again with the same key: %s', async (_what, first, said) => {
+  const { url, seen } = await startScript([first, success]);
+  const { code, out, err } = await send(url, 'hi');
+  expect([code, out]).toEqual([0, 'm1\n']);
+  expect(err).toMatch(/\nTrying again in 1 s\.\n$/);
+  expect(err).toContain(said);
+  expect(seen).toHaveLength(2);
+  expect(new Set(seen.map(({ headers }) => headers['idempotency-key'])).size).toBe(1);
+  expect(new Set(seen.map(({ body }) => body)).size).toBe(1);
+});
+
+test('does not wait longer than it may try', async () => {
+  const { url, seen } = await startScript([{ status: 503, retryAfter: '100' }]);
+  const { code, err } = await send(url, '--timeout', '5', 'hi');
+  expect([code, seen.length]).toEqual([75, 1]);
+  expect(err).toContain('Nothing was sent: try again later.');
+});
+
+test('76 when the answer does not come in time', async () => {
+  const server = createServer(() => {});
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const { port } = server.address() as AddressInfo;
+  const { code, err } = await send(`http://127.0.0.1:${port}`, '--timeout', '1', 'hi');
+  expect(code).toBe(76);
+  expect(err).toMatch(/: none within 1 s\n.*--idempotency-key [0-9a-f-]{36}\n$/);
+});
+
+test('shows nothing that would steer the terminal', async () => {
+  const detail = '\u001b[2Jwiped\u009b';
+  const { url } = await startScript([{ status: 422, body: { code: 'invalid-message', detail } }]);
+  const { code, err } = await send(url, 'hi');
+  expect([code, err]).toEqual([1, '422 invalid-message: \ufffd[2Jwiped\ufffd\n']);
+});
+
+describe('wrong usage', () => {
+  const url = 'http://127.0.0.1:1';
+  test.each([
+    [[], '--url URL is missing'],
+    [['--url', url], '--user USER is missing'],
+    [['--url', url, '--user', 'bot@example.org'], '--to JID is missing'],
+    [['--url', url, ...names, '--timeout', '0', 'hi'], 'expected --timeout'],
+    [['--url', url, ...names, '--idempotency-key', 'a b', 'hi'], 'as --idempotency-key'],
+    [['--url', url, ...names, ''], 'expected a text, got none'],
+    [['--url', url, ...names], 'expected a text, got none'],
+  ])('%j', async (args, sentence) => {
+    await expect(run(sendCommand, args, { env })).rejects.toThrow(sentence);
+  });
+
+  test('no password, and nobody to ask', async () => {
+    await expect(run(sendCommand, ['--url', url, ...names, 'hi'])).rejects.toThrow(
+      'XMPP_GATEWAY_PASSWORD is not set',
+    );
+  });
+});
