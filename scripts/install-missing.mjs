@@ -103,6 +103,8 @@ export const testPackages = [
   'curl',
   'lua-check',
   'chromium',
+  'redis-server',
+  'haproxy',
   // For what deploy/ has.
   'fail2ban',
   'prometheus',

@@ -76,6 +76,8 @@ export interface Config {
     readonly depth: number;
     readonly attributes: number;
   };
+  /** URL of the Redis that several processes share; undefined for what is kept in memory alone. */
+  readonly store: Secret | undefined;
   readonly log: { readonly level: ConfigValues['log']['level'] };
 }
 
@@ -171,6 +173,7 @@ function buildConfig(values: ConfigValues, files: ConfigFiles, folder: string): 
       depth: limits.depth,
       attributes: limits.attributes,
     },
+    store: values.store === 'memory' ? undefined : new Secret(values.store),
     log,
   };
 }

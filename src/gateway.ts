@@ -8,11 +8,14 @@ import { createThrottle } from './auth/throttle.ts';
 import { createUsers } from './auth/users.ts';
 import type { Config } from './config.ts';
 import type { Readiness } from './core/readiness.ts';
+import { createAnswerStore } from './http/answer-store.ts';
 import { createApp } from './http/app.ts';
 import { readDocs } from './http/docs-files.ts';
 import { createListener } from './http/listener.ts';
 import { createMetricsListener } from './http/metrics-listener.ts';
+import { createSharedAnswerStore } from './http/shared-answer-store.ts';
 import { createMetrics } from './metrics.ts';
+import { createStore } from './store/store.ts';
 import { createPasswordCheck } from './xmpp/sasl.ts';
 import { createSending } from './xmpp/sending.ts';
 
@@ -54,9 +57,10 @@ export function createGateway(config: Config, log: Logger, grants: Grants | unde
     observer: metrics,
   });
   metrics.watchInFlight(sending.inFlight);
+  const store = config.store && createStore(config.store, log);
   const login = {
     cacheMs: config.auth.cacheMs,
-    throttle: createThrottle(config.auth.throttle),
+    throttle: createThrottle(config.auth.throttle, store?.counters),
     refusalStepMs,
     onFailure: (failure: object) => log.warn(failure, 'login failed'),
     onResult: metrics.onLogin,
@@ -74,6 +78,13 @@ export function createGateway(config: Config, log: Logger, grants: Grants | unde
     ),
   });
   const apiAccounts = createApiAccounts({ ...login, accounts: config.apiAccounts });
+  const readiness = (): Readiness => {
+    const sendingNow = sending.readiness();
+    const failure = store?.failure();
+    return sendingNow.ready && failure !== undefined
+      ? { ...sendingNow, degraded: describeDegraded(failure) }
+      : sendingNow;
+  };
   const app = createApp({
     domains,
     limits,
@@ -85,7 +96,10 @@ export function createGateway(config: Config, log: Logger, grants: Grants | unde
     permissions,
     buildStanza: sending.buildStanza,
     deliver: metrics.measureDelivery(sending.deliver),
-    readiness: sending.readiness,
+    answers: store
+      ? createSharedAnswerStore(store.claims, longestSendingMs(deliveryConfig))
+      : createAnswerStore(),
+    readiness,
     observeRequest: metrics.onRequest,
     docs: config.http.docs ? readDocs(docsDirectory) : undefined,
   });
@@ -98,6 +112,7 @@ export function createGateway(config: Config, log: Logger, grants: Grants | unde
       await metricsListener?.start();
       const port = await listener.start();
       sending.start();
+      store?.start();
       grants?.watch((error) => log.error({ err: error }, 'grants not read: the old ones stay'));
       return port;
     },
@@ -105,6 +120,7 @@ export function createGateway(config: Config, log: Logger, grants: Grants | unde
       grants?.stop();
       await listener.stop(deliveryConfig.confirmTimeoutMs + settleMs);
       await sending.stop();
+      store?.stop();
       await metricsListener?.stop();
     },
     reload: (next) => {
@@ -115,6 +131,15 @@ export function createGateway(config: Config, log: Logger, grants: Grants | unde
       listener.renewCertificate(tls);
       log.info({ validTo: new X509Certificate(tls.cert).validTo }, 'certificate reloaded');
     },
-    readiness: sending.readiness,
+    readiness,
   };
+}
+
+/** Longer than any message waits for its fate, also one that has to enter a room first. */
+function longestSendingMs({ confirmTimeoutMs, remoteConfirmMs }: Config['delivery']): number {
+  return 2 * confirmTimeoutMs + remoteConfirmMs + 10_000;
+}
+
+function describeDegraded(failure: string): string {
+  return `the store is away (${failure}): requests with an Idempotency-Key are refused, and failed logins are counted by each process alone`;
 }

@@ -23,6 +23,8 @@ export interface FailureGate {
   /** Resolves when an attempt ends. */
   nextLeave(key: string): Promise<void>;
   fail(key: string): void;
+  /** Takes over what others have counted, where it is more, for as long as it counts there. */
+  learn(key: string, count: number, remainingMs: number): void;
 }
 
 interface Attempts {
@@ -81,6 +83,10 @@ export function createFailureGate(limit: number, windowMs: number, whose: string
       const failed = failures.get(key);
       if (failed === undefined) failures.set(key, { count: 1 });
       else failed.count += 1;
+    },
+    learn(key, count, remainingMs) {
+      if (count <= (failures.get(key)?.count ?? 0) || remainingMs <= 0) return;
+      failures.set(key, { count }, { ttl: remainingMs });
     },
   };
 }

@@ -3,6 +3,7 @@ import { LRUCache } from 'lru-cache';
 import { GatewayError } from '../core/errors.ts';
 import { addressKey } from './address-key.ts';
 import { createFailureGate, type FailureGate } from './failure-gate.ts';
+import { createSharing, type SharedFailures } from './shared-failures.ts';
 
 /** How many failed logins are allowed in the `windowMs` that begin with the first of them. */
 export interface ThrottleOptions {
@@ -35,13 +36,15 @@ interface Slot {
   readonly from: string;
 }
 
-/** Creates a throttle that has counted nothing yet. */
-export function createThrottle({ perAddress, perUser, windowMs }: ThrottleOptions): Throttle {
+/** Creates a throttle that has counted nothing yet; what `shared` has counted counts too. */
+export function createThrottle(options: ThrottleOptions, shared?: SharedFailures): Throttle {
+  const { perAddress, perUser, windowMs } = options;
   const byAddress = createFailureGate(perAddress, windowMs, 'from this address');
   const byUser = createFailureGate(perUser, windowMs, 'of this user');
   // Where a user has logged in before, failures from elsewhere must not lock that user out.
   const proven = new LRUCache<string, true>({ max: maxProvenPairs });
   const attemptIn = createAttemptIn();
+  const sharing = shared && createSharing(shared, windowMs);
 
   return {
     async attempt(address, user, check) {
@@ -50,15 +53,24 @@ export function createThrottle({ perAddress, perUser, windowMs }: ThrottleOption
       // A digest, because a name that was only tried may be as long as a header.
       const name: Slot = { gate: byUser, key: hash('sha256', user, 'base64'), from };
       const pair = `${name.key} ${from}`;
+      await sharing?.learn([place, name]);
       const isRight = await attemptIn(proven.has(pair) ? [place] : [place, name], async () => {
         const answer = await check();
-        if (answer) proven.set(pair, true);
-        else for (const { gate, key } of [place, name]) gate.fail(key);
-        return answer;
+        if (answer) {
+          proven.set(pair, true);
+          return true;
+        }
+        for (const { gate, key } of [place, name]) gate.fail(key);
+        await sharing?.fail([place, name]);
+        return false;
       });
       return isRight;
     },
-    fail: (address) => byAddress.fail(addressKey(address)),
+    fail(address) {
+      const from = addressKey(address);
+      byAddress.fail(from);
+      void sharing?.fail([{ gate: byAddress, key: from }]);
+    },
   };
 }
 

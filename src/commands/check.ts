@@ -5,6 +5,8 @@ import { describeError, describeWithCause } from '../core/describe-error.ts';
 import { GatewayError } from '../core/errors.ts';
 import { createJid } from '../core/jid.ts';
 import type { PasswordCheck } from '../core/password-check.ts';
+import type { Secret } from '../core/secret.ts';
+import { tryStore } from '../store/store.ts';
 import { createPasswordCheck } from '../xmpp/sasl.ts';
 import { adviceFor } from '../xmpp/server-advice.ts';
 import type { StreamFailure } from '../xmpp/stream-failure.ts';
@@ -82,6 +84,7 @@ async function findOut(path: string): Promise<readonly Finding[]> {
     ...(
       await Promise.all([
         checkStream(config, isTaken(listenError)),
+        checkStore(config.store),
         ...domains.map(async (domain) => [await checkLogin(passwordCheck, c2s, domain)]),
       ])
     ).flat(),
@@ -136,6 +139,15 @@ function tryStream({ component, domains, delivery }: Config): Promise<DomainMode
   });
 }
 
+async function checkStore(url: Secret | undefined): Promise<Finding[]> {
+  if (url === undefined) return [];
+  const what = `store at ${new URL(url.reveal()).host}`;
+  const failure = await tryStore(url);
+  return failure === undefined
+    ? [{ isGood: true, text: `${what}: takes what is written` }]
+    : [{ isGood: false, text: `${what}: ${failure}`, advice: storeAdvice }];
+}
+
 /** Logs in as nobody: the server must answer with a definite no. */
 async function checkLogin(
   passwordCheck: PasswordCheck,
@@ -169,6 +181,8 @@ users. Let it spare that address (trusted_network is Debian's rule for loopback)
   modules:
     mod_fail2ban:
       access: trusted_network`;
+
+const storeAdvice = `Is Redis (6 or newer) running there, and are user, password and database in "store" right?`;
 
 const listenerAdvice = `Compare with the server's listener for clients:
 

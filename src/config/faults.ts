@@ -35,7 +35,7 @@ export interface FoundFault {
   readonly got?: (value: unknown) => string;
 }
 
-const secretKeys: readonly PropertyKey[] = ['secret', 'password_hash', 'passwords'];
+const secretKeys: readonly PropertyKey[] = ['secret', 'password_hash', 'passwords', 'store'];
 
 function describeFault(file: string, { path, line, expected, got }: ConfigFault): string {
   const place = line === undefined ? file : `${file}:${line}`;

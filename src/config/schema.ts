@@ -5,6 +5,7 @@ import { parsePermission } from '../auth/permissions.ts';
 import { parseSenderPattern } from '../auth/sender-pattern.ts';
 import { JidError, parseDomain, parseJid } from '../core/jid.ts';
 import { modes } from '../core/mode.ts';
+import { isRedisUrl } from '../store/redis-url.ts';
 
 // The message of each schema says what is expected; it completes "expected …, got …".
 
@@ -175,6 +176,10 @@ export const configSchema = mapping({
     depth: integer(1, 124).default(32),
     attributes: integer(1, 10_000).default(256),
   }).prefault({}),
+  store: text(
+    'memory, or redis://[user:password@]host:port[/database], user and password percent-encoded',
+    (value) => value === 'memory' || isRedisUrl(value),
+  ).default('memory'),
   log: mapping({
     level: z
       .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], {

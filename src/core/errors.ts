@@ -122,6 +122,11 @@ export const problems = {
     title: 'Too many messages are in flight.',
     retry: 'Yes, safely: nothing was sent.',
   },
+  'store-unavailable': {
+    status: 503,
+    title: 'The gateway cannot look up what the Idempotency-Key was used for.',
+    retry: 'Yes, safely, with the same key: nothing was sent.',
+  },
   'delivery-unknown': {
     status: 504,
     title: 'The message was sent, but the XMPP server did not confirm it.',

@@ -17,7 +17,7 @@ export async function answerOnce(
   send: () => Promise<Answer>,
 ): Promise<OnceAnswer> {
   const { key, payload, id } = request;
-  const stored = store.begin(key, payload);
+  const stored = await store.begin(key, payload);
   if (stored !== undefined) return { ...stored, isReplayed: true };
   let kept: Answer | undefined;
   try {
@@ -30,6 +30,6 @@ export async function answerOnce(
     }
     throw error;
   } finally {
-    store.finish(key, kept);
+    await store.finish(key, kept);
   }
 }

@@ -15,13 +15,13 @@ export interface Answer {
 /** Remembers what callers were answered, by their Idempotency-Key. */
 export interface AnswerStore {
   /**
-   * The answer to an earlier request with this key; undefined when this is the first one, which has
-   * to be followed by `finish`. Throws GatewayError `idempotency-in-progress` while the first one is
-   * being answered, `idempotency-mismatch` when its payload was another.
+   * Resolves with the answer to an earlier request with this key; undefined when this is the first
+   * one, which has to be followed by `finish`. Rejects with GatewayError `idempotency-in-progress`
+   * while the first one is being answered, `idempotency-mismatch` when its payload was another.
    */
-  begin(key: CallerKey, payload: Payload): Answer | undefined;
-  /** Keeps the answer; without one, the request may be tried again. */
-  finish(key: CallerKey, answer: Answer | undefined): void;
+  begin(key: CallerKey, payload: Payload): Promise<Answer | undefined>;
+  /** Keeps the answer; without one, the request may be tried again. Never rejects. */
+  finish(key: CallerKey, answer: Answer | undefined): Promise<void>;
 }
 
 /** What tells one request from another with the same key. */
@@ -32,8 +32,10 @@ interface Entry {
   readonly answer: Answer;
 }
 
-/** How long answers are kept, and how much of them in memory: those used longest ago give way. */
-const keptMs = 24 * 60 * 60 * 1000;
+/** How long answers are kept. */
+export const keptMs = 24 * 60 * 60 * 1000;
+
+/** How much of them is kept in memory: those used longest ago give way. */
 const maxAnswers = 100_000;
 const maxBytes = 64 * 1024 * 1024;
 
@@ -49,9 +51,9 @@ export function createAnswerStore(): AnswerStore {
   const inProgress = new Map<string, string>();
 
   return {
-    begin: (callerKey, payload) => {
+    begin: async (callerKey, payload) => {
       const key = digestKey(callerKey);
-      const digest = digestPayload(payload);
+      const digest = digestPayload(callerKey, payload);
       const entry = answered.get(key);
       const first = entry?.payload ?? inProgress.get(key);
       if (first !== undefined && first !== digest) throw mismatch();
@@ -60,7 +62,7 @@ export function createAnswerStore(): AnswerStore {
       inProgress.set(key, digest);
       return undefined;
     },
-    finish: (callerKey, answer) => {
+    finish: async (callerKey, answer) => {
       const key = digestKey(callerKey);
       const payload = inProgress.get(key);
       inProgress.delete(key);
@@ -69,27 +71,31 @@ export function createAnswerStore(): AnswerStore {
   };
 }
 
-function digestKey({ caller, key }: CallerKey): string {
+/** Stands for a key where it is stored. */
+export function digestKey({ caller, key }: CallerKey): string {
   return hash('sha256', JSON.stringify([caller, key]), 'base64');
 }
 
-function digestPayload(payload: Payload): string {
+/** Stands for a payload; without the key, nobody can try which text it was made of. */
+export function digestPayload({ caller, key }: CallerKey, payload: Payload): string {
   const digest = createHash('sha256');
-  for (const part of payload) {
+  for (const part of [caller, key, ...payload]) {
     // The length keeps the parts apart.
     digest.update(`${Buffer.byteLength(part)}:`).update(part);
   }
   return digest.digest('base64');
 }
 
-function mismatch(): GatewayError {
+/** The refusal of another payload. */
+export function mismatch(): GatewayError {
   return new GatewayError(
     'idempotency-mismatch',
     'This Idempotency-Key was sent before with another payload. Send a new key for a new message.',
   );
 }
 
-function stillInProgress(): GatewayError {
+/** The refusal of a request whose answer is to come. */
+export function stillInProgress(): GatewayError {
   return new GatewayError(
     'idempotency-in-progress',
     'A request with this Idempotency-Key is being answered. Send it again to get that answer.',

@@ -9,8 +9,12 @@ export function answerLivez(ctx: Context): void {
 
 /** Answers `/readyz`: whether messages can be sent now, else why not. */
 export function answerReadyz(ctx: Context, readiness: Readiness): void {
-  if (readiness.ready) answer(ctx, 200, { status: 'ready', domains: readiness.domains });
-  else answer(ctx, 503, { status: 'unavailable', reason: readiness.reason });
+  if (readiness.ready) {
+    const { degraded, domains } = readiness;
+    answer(ctx, 200, { status: 'ready', degraded, domains });
+  } else {
+    answer(ctx, 503, { status: 'unavailable', reason: readiness.reason });
+  }
 }
 
 function answer(ctx: Context, status: number, body: object): void {

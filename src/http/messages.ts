@@ -13,7 +13,7 @@ import type { MessageContext } from '../core/message-rules.ts';
 import { withOriginId } from '../core/origin-id.ts';
 import { decodeUtf8 } from '../core/utf8.ts';
 import { answerOnce, type OnceAnswer } from './answer-once.ts';
-import { type Answer, createAnswerStore } from './answer-store.ts';
+import type { Answer, AnswerStore } from './answer-store.ts';
 import { createReadBody } from './body.ts';
 import { type CallerKey, deriveStanzaId, parseIdempotencyKey } from './idempotency-key.ts';
 import { type Notation, parseMediaType } from './media-type.ts';
@@ -32,6 +32,8 @@ export interface MessagePorts extends SenderPorts {
   /** The stanza as it would be sent now; throws GatewayError `too-large`. */
   readonly buildStanza: (message: Message) => Stanza;
   readonly deliver: Deliver;
+  /** What was answered to requests with an Idempotency-Key. */
+  readonly answers: AnswerStore;
 }
 
 /** Answers a request to a message URL; `localpart` is undefined on the URL of the XMPP users. */
@@ -47,10 +49,9 @@ export type PostMessage = (
  * refuses, it refuses before all that the lines below it would.
  */
 export function createPostMessage(ports: MessagePorts): PostMessage {
-  const { limits, componentDomain, buildStanza, deliver } = ports;
+  const { limits, componentDomain, buildStanza, deliver, answers } = ports;
   const readBody = createReadBody(limits.bodyBytes);
   const findDomain = createFindDomain(ports.domains);
-  const answers = createAnswerStore();
   return async (ctx, record, fqdn, username) => {
     const localpart = username === undefined ? undefined : parseUsername(username);
     const domainText = decodeSegment(fqdn);

@@ -11,6 +11,7 @@ import { prosodyPrivilege, withModule } from '../support/mode-setups.ts';
 import { freePort } from '../support/ports.ts';
 import { createDirectory, removeDirectory } from '../support/processes.ts';
 import { startProsody } from '../support/prosody.ts';
+import { startRedis } from '../support/redis.ts';
 import { servers } from '../support/servers.ts';
 import { openSessionOn } from '../support/session.ts';
 import { openTerminal } from '../support/terminal.ts';
@@ -161,6 +162,21 @@ FAILED password checks for bots.example.org at 127.0.0.1:${c2sPort} (starttls): 
 `,
     );
     expect(code).toBe(1);
+  });
+
+  test('the store is tried, too, and its password is not shown', async () => {
+    const redis = await startRedis();
+    onTestFinished(() => redis.stop());
+    const http = { port: await freePort() };
+    const place = new URL(redis.url).host;
+    const good = await run(config({ http, store: redis.url }));
+    expect(good.text).toContain(`ok     store at ${place}: takes what is written\n`);
+    expect(good.code).toBe(0);
+    const bad = await run(config({ http, store: redis.url.replace(redis.password, 'wrong-one') }));
+    expect(bad.text).toMatch(`FAILED store at ${place}: WRONGPASS`);
+    expect(bad.text).toContain('Is Redis (6 or newer) running there');
+    expect(bad.text).not.toMatch(/wrong-one|redis-secret/);
+    expect(bad.code).toBe(1);
   });
 
   test('a certificate of an unknown CA is told with its cause', async () => {

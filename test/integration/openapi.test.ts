@@ -6,6 +6,7 @@ import { type HttpAnswer, type RequestOptions, request } from '../support/http.t
 import { withModule } from '../support/mode-setups.ts';
 import { type DescribedOperation, examplesOf, readOperations } from '../support/openapi.ts';
 import { startProsody } from '../support/prosody.ts';
+import { type RedisServer, startRedis } from '../support/redis.ts';
 import { waitUntil } from '../support/wait.ts';
 
 const operations = readOperations();
@@ -39,13 +40,27 @@ const settings = {
   auth: { cache_ms: 600_000, throttle: { per_user: 2, per_address: 1000 } },
 };
 
+let redis: RedisServer;
 let site: GatewaySite;
 
 beforeAll(async () => {
-  site = await startGatewaySite(startProsody, server, settings);
+  redis = await startRedis();
+  site = await startGatewaySite(startProsody, server, { ...settings, store: redis.url });
+  await untilShared();
   for (const user of ['carol', 'ghost']) await site.server.register(user, `${user}-secret`);
 });
-afterAll(() => site?.stop());
+afterAll(async () => {
+  await site?.stop();
+  await redis?.stop();
+});
+
+async function untilShared(): Promise<void> {
+  const isShared = async (): Promise<boolean> => {
+    const answer = await request(`${site.gateway.url}/readyz`);
+    return answer.status === 200 && answer.json()['degraded'] === undefined;
+  };
+  await waitUntil(isShared, { label: 'the gateway to reach the store' });
+}
 
 /** A request to a URL that needs a password; what is not said is right. */
 interface Asked extends RequestOptions {
@@ -101,6 +116,16 @@ const provocations: Readonly<Record<string, (ask: Ask, id: string) => Promise<Ht
   'xmpp-unavailable': (ask) => whileDown(ask, () => ask()),
   'authentication-unavailable': (ask) => whileDown(ask, () => ask({ auth: ['dora', 'x'] })),
   overloaded: async (ask, id) => (await stall(ask, id)).overloaded,
+  'store-unavailable': async (ask, id) => {
+    await ask(); // so that the credentials are known
+    await redis.halt();
+    try {
+      return await ask({ headers: { 'idempotency-key': `away-${id}` } });
+    } finally {
+      await redis.resume();
+      await untilShared();
+    }
+  },
   'delivery-unknown': async (ask, id) => (await stall(ask, id)).unknown,
 };
 

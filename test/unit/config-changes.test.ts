@@ -40,6 +40,7 @@ function config(overrides: Partial<Config> = {}): Config {
       throttle: { perAddress: 30, perUser: 10, windowMs: 60_000 },
     },
     limits: { bodyBytes: 1, stanzaBytes: 1, depth: 32, attributes: 256 },
+    store: undefined,
     log: { level: 'info' },
     ...overrides,
   };
@@ -71,6 +72,7 @@ test.each<[string, Partial<Config>, string[]]>([
     { http: { ...http, tls: undefined } },
     ['http.tls.cert_file', 'http.tls.key_file'],
   ],
+  ['where the store is', { store: new Secret('redis://:hunter2@host:1') }, ['store']],
   [
     'keys of two words, at any depth',
     {

@@ -85,6 +85,10 @@ const examples = {
   overloaded: {
     detail: 'Nothing was sent: too many messages are in flight. Send the message again later.',
   },
+  'store-unavailable': {
+    detail:
+      'Nothing was sent: the store of the Idempotency-Keys cannot be reached. Send the message again later, with the same key.',
+  },
   'delivery-unknown': {
     detail:
       'The message was written, but its fate is unknown: no confirmation within 30000 ms. It may have arrived.',

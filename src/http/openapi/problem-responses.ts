@@ -38,6 +38,7 @@ const placesOf = {
   'xmpp-unavailable': messages,
   'authentication-unavailable': messages,
   overloaded: withLogin,
+  'store-unavailable': messages,
   'delivery-unknown': messages,
 } as const satisfies Record<ProblemCode, readonly Place[]>;
 

@@ -33,6 +33,7 @@ const expected: Record<ProblemCode, [Outcome, boolean]> = {
   'xmpp-unavailable': ['unavailable', true],
   'authentication-unavailable': ['unavailable', true],
   overloaded: ['unavailable', true],
+  'store-unavailable': ['unavailable', true],
   'delivery-unknown': ['unknown', true],
 };
 

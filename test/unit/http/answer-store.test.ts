@@ -14,49 +14,49 @@ beforeEach(() => {
 afterEach(() => vi.useRealTimers());
 
 describe('the answer to a key', () => {
-  test('is given again', () => {
+  test('is given again', async () => {
     const store = createAnswerStore();
-    expect(store.begin(key, ['a'])).toBeUndefined();
-    store.finish(key, answer);
-    expect(store.begin(key, ['a'])).toEqual(answer);
+    expect(await store.begin(key, ['a'])).toBeUndefined();
+    await store.finish(key, answer);
+    expect(await store.begin(key, ['a'])).toEqual(answer);
   });
 
-  test('is for the same caller only', () => {
+  test('is for the same caller only', async () => {
     const store = createAnswerStore();
-    store.begin(key, ['a']);
-    store.finish(key, answer);
-    expect(store.begin({ ...key, caller: 'user bot@example.org' }, ['b'])).toBeUndefined();
+    await store.begin(key, ['a']);
+    await store.finish(key, answer);
+    expect(await store.begin({ ...key, caller: 'user bot@example.org' }, ['b'])).toBeUndefined();
   });
 
-  test('is not there while the first request is in progress', () => {
+  test('is not there while the first request is in progress', async () => {
     const store = createAnswerStore();
-    store.begin(key, ['a']);
-    expect(() => store.begin(key, ['a'])).toThrow(inProgress);
+    await store.begin(key, ['a']);
+    await expect(store.begin(key, ['a'])).rejects.toEqual(inProgress);
   });
 
-  test('is for the same payload only, in progress or answered', () => {
+  test('is for the same payload only, in progress or answered', async () => {
     const store = createAnswerStore();
-    store.begin(key, ['ab', 'c']);
-    expect(() => store.begin(key, ['a', 'bc'])).toThrow(mismatch);
-    store.finish(key, answer);
-    expect(() => store.begin(key, ['ab', Buffer.from('d')])).toThrow(mismatch);
-    expect(store.begin(key, ['ab', Buffer.from('c')])).toEqual(answer);
+    await store.begin(key, ['ab', 'c']);
+    await expect(store.begin(key, ['a', 'bc'])).rejects.toEqual(mismatch);
+    await store.finish(key, answer);
+    await expect(store.begin(key, ['ab', Buffer.from('d')])).rejects.toEqual(mismatch);
+    expect(await store.begin(key, ['ab', Buffer.from('c')])).toEqual(answer);
   });
 
-  test('is forgotten when there was none to keep', () => {
+  test('is forgotten when there was none to keep', async () => {
     const store = createAnswerStore();
-    store.begin(key, ['a']);
-    store.finish(key, undefined);
-    expect(store.begin(key, ['another'])).toBeUndefined();
+    await store.begin(key, ['a']);
+    await store.finish(key, undefined);
+    expect(await store.begin(key, ['another'])).toBeUndefined();
   });
 
-  test('is kept for 24 hours', () => {
+  test('is kept for 24 hours', async () => {
     const store = createAnswerStore();
-    store.begin(key, ['a']);
-    store.finish(key, answer);
+    await store.begin(key, ['a']);
+    await store.finish(key, answer);
     vi.advanceTimersByTime(24 * 3600 * 1000 - 1);
-    expect(store.begin(key, ['a'])).toEqual(answer);
+    expect(await store.begin(key, ['a'])).toEqual(answer);
     vi.advanceTimersByTime(2);
-    expect(store.begin(key, ['a'])).toBeUndefined();
+    expect(await store.begin(key, ['a'])).toBeUndefined();
   });
 });

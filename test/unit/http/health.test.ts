@@ -4,10 +4,18 @@ import { startTestGateway } from './test-gateway.ts';
 
 const down = () => ({ ready: false, reason: 'The XMPP server refuses the secret.' }) as const;
 
+const degraded = () => ({ ready: true, domains: {}, degraded: 'No store.' }) as const;
+
 describe.each([
   { path: '/livez', overrides: {}, status: 200, body: { status: 'alive' } },
   { path: '/livez', overrides: { readiness: down }, status: 200, body: { status: 'alive' } },
   { path: '/readyz', overrides: {}, status: 200, body: { status: 'ready', domains: {} } },
+  {
+    path: '/readyz',
+    overrides: { readiness: degraded },
+    status: 200,
+    body: { status: 'ready', degraded: 'No store.', domains: {} },
+  },
   {
     path: '/readyz',
     overrides: { readiness: down },

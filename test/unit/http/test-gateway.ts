@@ -13,6 +13,7 @@ import {
   type Stanza,
   serializeMessage,
 } from '../../../src/core/message.ts';
+import { createAnswerStore } from '../../../src/http/answer-store.ts';
 import { type AppPorts, createApp } from '../../../src/http/app.ts';
 import { createListener } from '../../../src/http/listener.ts';
 
@@ -60,6 +61,7 @@ export async function startTestGateway(overrides: Partial<AppPorts> = {}): Promi
       delivered.push(serializeMessage(message, limits));
       return buildReceipt(message);
     },
+    answers: createAnswerStore(),
     readiness: () => ({ ready: true, domains: {} }),
     observeRequest: () => {},
     docs: undefined,

@@ -1,0 +1,192 @@
+// npm run bench:scale: 1, 2 and 3 gateways behind HAProxy, on Prosody and on ejabberd.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { startEjabberd } from '../build/support/ejabberd.js';
+import { apiAccount, gatewayConfig, startGatewayProcess } from '../build/support/gateway.js';
+import { startHaproxy } from '../build/support/haproxy.js';
+import { basic } from '../build/support/http.js';
+import { startProsody } from '../build/support/prosody.js';
+import { startRedis } from '../build/support/redis.js';
+import { waitUntil } from '../build/support/wait.js';
+import { median, printTable, readCpuMs, readMachine, startPeer, sum } from './scale-parts.mjs';
+
+const connections = 64;
+const warmUpMs = 700;
+const ms = 2500;
+const rounds = 4;
+/** Counted from the start: what takes longer is cut short after its round. */
+const maxMs = 165_000;
+
+const components = [1, 2, 3].map((number) => ({
+  domain: `gateway${number}.example.org`,
+  secret: `secret-${number}`,
+}));
+
+const cases = [
+  { name: '1, without HAProxy', gateways: 0, hasKey: false },
+  { name: '1', gateways: 1, hasKey: false },
+  { name: '2', gateways: 2, hasKey: false },
+  { name: '3', gateways: 3, hasKey: false },
+  { name: '2, each with an Idempotency-Key', gateways: 2, hasKey: true },
+];
+
+function buildRequest({ hasKey }) {
+  // In the text, because an id would stand in <origin-id/> too.
+  const text = `scale-#${'x'.repeat(85)}`;
+  // Not archived: Prosody's own archive slows down a hundredfold once it has 10,000 messages of a user.
+  const hint = "<no-store xmlns='urn:xmpp:hints'/>";
+  const body = `{"to":"bob@example.org","body":"${text}","extra_elements":"${hint}"}`;
+  const lines = [
+    'POST /api/1.0/xmppdomains/example.org/gateway/messages/alice HTTP/1.1',
+    'Host: 127.0.0.1',
+    `Authorization: ${basic(apiAccount.username, apiAccount.password)}`,
+    'Content-Type: application/json',
+    // # is one character for nine digits
+    `Content-Length: ${body.length + 8}`,
+    ...(hasKey ? ['Idempotency-Key: scale-#'] : []),
+  ];
+  return `${lines.join('\r\n')}\r\n\r\n${body}`;
+}
+
+async function startSite(start) {
+  const server = await start({ components });
+  await server.register('bob', 'bob-secret');
+  const redis = await startRedis({ fsync: 'everysec' });
+  const gateways = await Promise.all(
+    server.components.map((component) =>
+      startGatewayProcess({
+        config: gatewayConfig(server, {
+          component: { ...component },
+          store: redis.url,
+          log: { level: 'warn' },
+        }),
+      }),
+    ),
+  );
+  const balancers = [];
+  for (const count of [1, 2, 3]) {
+    balancers.push(await startHaproxy(gateways.slice(0, count).map(({ port }) => port)));
+  }
+  const receiver = startPeer('./scale-receiver.mjs');
+  const ready = receiver.waitFor('ready');
+  receiver.send({
+    port: server.c2sPort,
+    domain: 'example.org',
+    user: 'bob',
+    password: 'bob-secret',
+  });
+  await ready;
+  const load = startPeer('./scale-load.mjs');
+  const stop = async () => {
+    load.stop();
+    receiver.stop();
+    for (const part of [...balancers, ...gateways, redis, server]) await part.stop();
+  };
+  return { server, redis, gateways, balancers, receiver, load, stop };
+}
+
+async function readCount({ receiver }) {
+  const counted = receiver.waitFor('count');
+  receiver.send('count');
+  return counted;
+}
+
+function readCpu({ server, redis, gateways, balancers, receiver, load }) {
+  return {
+    server: readCpuMs(server.pid),
+    gateways: gateways.map(({ pid }) => readCpuMs(pid)),
+    haproxy: sum(balancers.map(({ pid }) => readCpuMs(pid))),
+    redis: readCpuMs(redis.pid),
+    load: readCpuMs(load.pid) + readCpuMs(receiver.pid),
+  };
+}
+
+async function look(site) {
+  const { delivered } = await readCount(site);
+  return { at: performance.now(), delivered, cpu: readCpu(site), machine: readMachine() };
+}
+
+let lastId = 0;
+
+async function measure(site, { name, gateways, hasKey }) {
+  const target = gateways === 0 ? site.gateways[0] : site.balancers[gateways - 1];
+  const before = await readCount(site);
+  const [started, ended, done] = ['started', 'ended', 'done'].map((event) =>
+    site.load.waitFor(event),
+  );
+  const template = buildRequest({ hasKey });
+  const { port } = target;
+  site.load.send({ port, template, connections, warmUpMs, ms, firstId: lastId });
+  await started;
+  const first = await look(site);
+  await ended;
+  const last = await look(site);
+  const { statuses, p50, p99, lastId: reached } = await done;
+  lastId = reached;
+  const accepted = statuses[200] ?? 0;
+  const settled = await waitUntil(
+    async () => {
+      const now = await readCount(site);
+      return now.delivered >= before.delivered + accepted && now;
+    },
+    { label: `${accepted} messages to arrive` },
+  );
+  const messages = last.delivered - first.delivered;
+  const each = (key) => ((last.cpu[key] - first.cpu[key]) * 1000) / messages;
+  const ofGateways = last.cpu.gateways.map((cpu, index) => cpu - first.cpu.gateways[index]);
+  return {
+    name,
+    perSecond: (messages * 1000) / (last.at - first.at),
+    p50,
+    p99,
+    server: each('server'),
+    gateways: (sum(ofGateways) * 1000) / messages,
+    busiest: Math.max(...ofGateways) / (last.at - first.at),
+    haproxy: each('haproxy'),
+    redis: each('redis'),
+    load: each('load'),
+    machine:
+      (last.machine.busyMs - first.machine.busyMs) / (last.machine.allMs - first.machine.allMs),
+    others: sum(Object.entries(statuses).map(([code, many]) => (code === '200' ? 0 : many))),
+    duplicates: settled.duplicates - before.duplicates,
+  };
+}
+
+function report(kind, samples) {
+  console.log(`\n${kind}, ${connections} connections, 100-byte messages, medians of rounds:\n`);
+  const rows = cases.map(({ name }) => {
+    const own = samples.filter((sample) => sample.name === name);
+    const mid = (key, places = 0) => median(own.map((sample) => sample[key])).toFixed(places);
+    const percent = (key) => `${(100 * median(own.map((sample) => sample[key]))).toFixed(0)} %`;
+    const speeds = own.map(({ perSecond }) => perSecond);
+    const range = `${Math.min(...speeds).toFixed(0)}–${Math.max(...speeds).toFixed(0)}`;
+    const cells = [name, `${mid('perSecond')} (${range})`, mid('p50', 1), mid('p99', 1)];
+    const cpu = ['server', 'gateways', 'haproxy', 'redis', 'load'].map((key) => mid(key));
+    const bad = `${sum(own.map(({ others }) => others))} / ${sum(own.map(({ duplicates }) => duplicates))}`;
+    return [...cells, ...cpu, percent('busiest'), percent('machine'), bad];
+  });
+  printTable([
+    ['gateways', 'delivered/s', 'p50 ms', 'p99 ms']
+      .concat(['server', 'gateways', 'HAProxy', 'Redis', 'load'].map((who) => `${who} µs/message`))
+      .concat(['busiest gateway', 'machine busy', 'not 200 / twice']),
+    ...rows,
+  ]);
+}
+
+const servers = { Prosody: startProsody, ejabberd: startEjabberd };
+for (const [index, [kind, start]] of Object.entries(servers).entries()) {
+  const site = await startSite(start);
+  const samples = [];
+  try {
+    await measure(site, cases[3]);
+    for (let round = 0; round < rounds; round += 1) {
+      if (performance.now() > (maxMs * (index + 1)) / 2 - 17_000) break;
+      const order = round % 2 === 0 ? cases : cases.toReversed();
+      for (const one of order) samples.push(await measure(site, one));
+      await sleep(0);
+    }
+  } finally {
+    await site.stop();
+  }
+  report(kind, samples);
+}
+process.exit();

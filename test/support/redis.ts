@@ -1,0 +1,97 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createClient } from '@redis/client';
+import { freePort } from './ports.ts';
+import { type Child, createDirectory, removeDirectory, startChild } from './processes.ts';
+import { waitUntil } from './wait.ts';
+
+/** A real Redis that belongs to the test alone, on loopback; it keeps its data over `halt`. */
+export interface RedisServer {
+  /** With the password. */
+  readonly url: string;
+  readonly password: string;
+  readonly pid: number;
+  kill(signal: NodeJS.Signals): void;
+  /** Ends the process and keeps port and data. */
+  halt(signal?: NodeJS.Signals): Promise<void>;
+  /** Starts it again; resolves when it takes commands. */
+  resume(): Promise<void>;
+  /** Runs one command on a connection of its own. */
+  command(...words: string[]): Promise<unknown>;
+  /** Every command that ever changed the data, as Redis has them on disk. */
+  history(): string;
+  stop(): Promise<void>;
+}
+
+const password = 'redis-secret';
+
+function writeConfig(file: string, directory: string, port: number, fsync: string): void {
+  const lines = [
+    `port ${port}`,
+    'bind 127.0.0.1',
+    `dir ${directory}`,
+    `requirepass ${password}`,
+    'save ""',
+    'appendonly yes',
+    `appendfsync ${fsync}`,
+    'aof-use-rdb-preamble no',
+  ];
+  writeFileSync(file, `${lines.join('\n')}\n`, { mode: 0o600 });
+}
+
+/** Starts a private Redis; every command is on disk before its answer unless `fsync` says otherwise. */
+export async function startRedis({ fsync = 'always' } = {}): Promise<RedisServer> {
+  const directory = createDirectory('redis');
+  const configFile = join(directory, 'redis.conf');
+  const port = await freePort();
+  const url = `redis://:${password}@127.0.0.1:${port}/0`;
+  writeConfig(configFile, directory, port, fsync);
+  let child = await launch(configFile);
+  return {
+    url,
+    password,
+    get pid() {
+      return child.pid;
+    },
+    kill: (signal) => child.kill(signal),
+    halt: async (signal) => {
+      await child.end(signal);
+    },
+    resume: async () => {
+      child = await launch(configFile);
+    },
+    command: async (...words) => {
+      const client = createClient({ url, socket: { reconnectStrategy: false } });
+      client.on('error', () => undefined);
+      await client.connect();
+      try {
+        return await client.sendCommand(words);
+      } finally {
+        client.destroy();
+      }
+    },
+    history: () => readFiles(join(directory, 'appendonlydir')),
+    stop: async () => {
+      await child.end();
+      removeDirectory(directory);
+    },
+  };
+}
+
+async function launch(configFile: string): Promise<Child> {
+  const child = await startChild({ file: 'redis-server', args: [configFile] });
+  await waitUntil(
+    () => {
+      if (!child.isRunning()) throw new Error(`redis-server ended:\n${child.output()}`);
+      return child.output().includes('Ready to accept connections');
+    },
+    { label: 'redis-server to be ready' },
+  );
+  return child;
+}
+
+function readFiles(directory: string): string {
+  return readdirSync(directory)
+    .map((name) => readFileSync(join(directory, name), 'utf8'))
+    .join('\n');
+}

@@ -1,0 +1,127 @@
+import { createServer, type Socket } from 'node:net';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { Secret } from '../../../src/core/secret.ts';
+import {
+  createRedisConnection,
+  type RedisConnection,
+} from '../../../src/store/redis-connection.ts';
+import { type RedisServer, startRedis } from '../../support/redis.ts';
+import { waitUntil } from '../../support/wait.ts';
+
+let redis: RedisServer;
+
+beforeAll(async () => {
+  redis = await startRedis();
+});
+afterAll(() => redis?.stop());
+
+interface Watched {
+  readonly connection: RedisConnection;
+  readonly events: readonly string[];
+}
+
+function connect(url: string): Watched {
+  const events: string[] = [];
+  const connection = createRedisConnection({
+    url: new Secret(url),
+    onReady: () => void events.push('ready'),
+    onDown: (reason, _retryInMs, isRepeated) =>
+      void events.push(isRepeated ? 'down again' : `down: ${reason}`),
+  });
+  onTestFinished(() => connection.stop());
+  connection.start();
+  return { connection, events };
+}
+
+async function untilEvent({ events }: Watched, event: string | RegExp): Promise<void> {
+  await waitUntil(() => events.some((one) => one === event || new RegExp(event).test(one)), {
+    label: `${event}, not ${events.join(', ')}`,
+  });
+}
+
+test('runs commands once it is ready', async () => {
+  const watched = connect(redis.url);
+  await expect(watched.connection.run((client) => client.ping())).rejects.toThrow('being opened');
+  await untilEvent(watched, 'ready');
+  expect(await watched.connection.run((client) => client.ping())).toBe('PONG');
+  expect(watched.connection.failure()).toBeUndefined();
+});
+
+test.each([
+  ['a wrong password', (url: string) => url.replace('redis-secret', 'wrong'), /WRONGPASS/],
+  ['nobody there', () => 'redis://127.0.0.1:1', /ECONNREFUSED/],
+])('says why it is down, and not the password: %s', async (_, change, reason) => {
+  const watched = connect(change(redis.url));
+  await untilEvent(watched, 'down again');
+  expect(watched.connection.failure()).toMatch(reason);
+  expect(watched.events.join()).not.toMatch(/wrong@|redis-secret/);
+});
+
+test('is down when Redis takes no writes', async () => {
+  const watched = connect(redis.url);
+  await untilEvent(watched, 'ready');
+  await redis.command('CONFIG', 'SET', 'maxmemory', '1');
+  await untilEvent(watched, 'down: OOM');
+  await redis.command('CONFIG', 'SET', 'maxmemory', '0');
+  await waitUntil(() => watched.connection.failure() === undefined, { label: 'no failure' });
+});
+
+describe('a Redis that hangs', () => {
+  test('holds no command longer than its deadline, and none at all after it', async () => {
+    const watched = connect(redis.url);
+    await untilEvent(watched, 'ready');
+    redis.kill('SIGSTOP');
+    try {
+      const late = Promise.allSettled(
+        Array.from({ length: 100 }, () => watched.connection.run((client) => client.ping())),
+      );
+      const outcomes = await late;
+      expect(new Set(outcomes.map(({ status }) => status))).toEqual(new Set(['rejected']));
+      await expect(watched.connection.run((client) => client.ping())).rejects.toThrow('no answer');
+    } finally {
+      redis.kill('SIGCONT');
+    }
+    await waitUntil(() => watched.connection.failure() === undefined, { label: 'no failure' });
+  });
+
+  test('is noticed without any command', async () => {
+    const watched = connect(redis.url);
+    await untilEvent(watched, 'ready');
+    redis.kill('SIGSTOP');
+    try {
+      await untilEvent(watched, 'down: no answer');
+    } finally {
+      redis.kill('SIGCONT');
+    }
+  });
+
+  test('from the beginning is given up, too', async () => {
+    const sockets: Socket[] = [];
+    const silent = createServer((socket) => void sockets.push(socket));
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => {
+      for (const socket of sockets) socket.destroy();
+      silent.close();
+    });
+    const address = silent.address();
+    const port = typeof address === 'object' ? address?.port : 0;
+    const watched = connect(`redis://127.0.0.1:${port}`);
+    await untilEvent(watched, 'down again');
+    expect(sockets.length).toBeGreaterThan(1);
+  });
+});
+
+test('connects no more once it was stopped', async () => {
+  const watched = connect(redis.url);
+  await untilEvent(watched, 'ready');
+  watched.connection.stop();
+  const clients = await waitUntil(
+    async () => {
+      const list = String(await redis.command('CLIENT', 'LIST'));
+      return list.trim().split('\n').length === 1 && list;
+    },
+    { label: 'its connection to end' },
+  );
+  expect(clients).toBeTruthy();
+  expect(watched.events).toEqual(['ready']);
+});

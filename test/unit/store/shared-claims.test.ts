@@ -1,0 +1,127 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Secret } from '../../../src/core/secret.ts';
+import {
+  createRedisConnection,
+  type RedisConnection,
+} from '../../../src/store/redis-connection.ts';
+import { createSharedClaims } from '../../../src/store/shared-claims.ts';
+import { createSharedCounters } from '../../../src/store/shared-counters.ts';
+import { type RedisServer, startRedis } from '../../support/redis.ts';
+import { waitUntil } from '../../support/wait.ts';
+
+const minuteMs = 60_000;
+
+let redis: RedisServer;
+let connection: RedisConnection;
+let claims: ReturnType<typeof createSharedClaims>;
+
+beforeAll(async () => {
+  redis = await startRedis();
+  connection = createRedisConnection({
+    url: new Secret(redis.url),
+    onReady: () => claims.resume(),
+    onDown: () => {},
+  });
+  claims = createSharedClaims(connection);
+  connection.start();
+  await untilUp();
+});
+afterAll(async () => {
+  connection?.stop();
+  await redis?.stop();
+});
+
+async function untilUp(): Promise<void> {
+  await waitUntil(() => connection.failure() === undefined, { label: 'the connection' });
+}
+
+test('a key is claimed by one', async () => {
+  const key = randomUUID();
+  const tries = ['a', 'b', 'c'].map((claim) => claims.claim(key, claim, minuteMs));
+  expect(await Promise.all(tries)).toEqual([undefined, 'a', 'a']);
+});
+
+test('a value stands in the place of its claim', async () => {
+  const key = randomUUID();
+  await claims.claim(key, 'claim', minuteMs);
+  await claims.settle(key, 'claim', 'value', minuteMs);
+  expect(await claims.claim(key, 'other', minuteMs)).toBe('value');
+  expect(await redis.command('PTTL', key)).toBeGreaterThan(minuteMs / 2);
+});
+
+test('a claim that is withdrawn is free', async () => {
+  const key = randomUUID();
+  await claims.claim(key, 'claim', minuteMs);
+  await claims.settle(key, 'claim', undefined, minuteMs);
+  expect(await claims.claim(key, 'other', minuteMs)).toBeUndefined();
+});
+
+test('a claim that has expired is free, and settles nothing of the next one', async () => {
+  const key = randomUUID();
+  await claims.claim(key, 'first', 1);
+  await waitUntil(async () => (await redis.command('EXISTS', key)) === 0, { label: 'its end' });
+  expect(await claims.claim(key, 'second', minuteMs)).toBeUndefined();
+  await claims.settle(key, 'first', 'value', minuteMs);
+  await claims.settle(key, 'first', undefined, minuteMs);
+  expect(await redis.command('GET', key)).toBe('second');
+});
+
+test('a value is kept, too, where its claim has expired', async () => {
+  const key = randomUUID();
+  await claims.settle(key, 'expired', 'value', minuteMs);
+  expect(await redis.command('GET', key)).toBe('value');
+});
+
+test('what could not be settled is settled later, an answer before all', async () => {
+  const key = randomUUID();
+  await claims.claim(key, 'claim', minuteMs);
+  redis.kill('SIGSTOP');
+  try {
+    const other = claims.claim(key, 'other', minuteMs);
+    const settling = claims.settle(key, 'claim', 'value', minuteMs);
+    await expect(other).rejects.toThrow('no answer');
+    await settling;
+    await expect(claims.claim(key, 'third', minuteMs)).rejects.toThrow('no answer');
+  } finally {
+    redis.kill('SIGCONT');
+  }
+  await waitUntil(async () => (await redis.command('GET', key)) === 'value', {
+    label: 'the value',
+  });
+  await untilUp();
+  expect(await redis.command('GET', key)).toBe('value');
+});
+
+test('a claim that came to nothing is withdrawn', async () => {
+  const key = randomUUID();
+  redis.kill('SIGSTOP');
+  try {
+    await expect(claims.claim(key, 'claim', minuteMs)).rejects.toThrow('no answer');
+  } finally {
+    redis.kill('SIGCONT');
+  }
+  await untilUp();
+  await waitUntil(async () => (await redis.command('EXISTS', key)) === 0, { label: 'its end' });
+});
+
+test('counters count in windows that begin with the first', async () => {
+  const counters = createSharedCounters(connection);
+  const [a, b] = [randomUUID(), randomUUID()];
+  expect(await counters.read([a, b])).toMatchObject([{ count: 0 }, { count: 0 }]);
+  await counters.add([a], minuteMs);
+  const counted = await counters.add([a, b], 10 * minuteMs);
+  expect(counted).toMatchObject([{ count: 2 }, { count: 1 }]);
+  expect(counted?.[0]?.remainingMs).toBeLessThanOrEqual(minuteMs);
+  expect(counted?.[1]?.remainingMs).toBeGreaterThan(minuteMs);
+  expect(await counters.read([b, a])).toMatchObject([{ count: 1 }, { count: 2 }]);
+});
+
+test('counters say nothing while the store is away', async () => {
+  const counters = createSharedCounters(connection);
+  await redis.halt('SIGKILL');
+  expect(await counters.read(['a'])).toBeUndefined();
+  expect(await counters.add(['a'], minuteMs)).toBeUndefined();
+  await redis.resume();
+  await untilUp();
+});
