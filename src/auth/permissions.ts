@@ -28,7 +28,7 @@ export function parsePermission(text: string): {
 /** Who has the xmppgateway permission: by the configuration, or granted besides. */
 export interface Permissions {
   has(user: Jid): boolean;
-  /** Grants or revokes; rejects with GatewayError `granted-in-configuration`, and as Grants do. */
+  /** Grants or revokes; rejects with GatewayError `granted-in-configuration` or `store-unavailable`. */
   set(user: Jid, isGranted: boolean): Promise<void>;
   /** Replaces those of the configuration. */
   update(configured: readonly string[]): void;
@@ -57,7 +57,12 @@ export function createPermissions(
         const wider = grants.current.has(name) ? undefined : findPattern(user, grants.current);
         refuseFixed(name, wider, 'permissions.state_file');
       }
-      await grants.set(name, isGranted);
+      await grants.set(name, isGranted).catch((error: unknown) => {
+        throw new GatewayError('store-unavailable', 'The grants cannot be changed now.', {
+          retryAfterSeconds: 5,
+          cause: error,
+        });
+      });
     },
     update: (next) => {
       fixed = new Set(next);

@@ -124,8 +124,8 @@ export const problems = {
   },
   'store-unavailable': {
     status: 503,
-    title: 'The gateway cannot look up what the Idempotency-Key was used for.',
-    retry: 'Yes, safely, with the same key: nothing was sent.',
+    title: 'The gateway cannot read or write what it keeps.',
+    retry: 'Yes, safely, with the same key: nothing was sent or changed.',
   },
   'delivery-unknown': {
     status: 504,

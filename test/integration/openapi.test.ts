@@ -1,3 +1,5 @@
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { expectAsDescribed, mask } from '../support/described-answer.ts';
 import { apiAccount, hashApiPassword } from '../support/gateway.ts';
@@ -236,6 +238,13 @@ const aclProvocations: typeof provocations = {
   'management-not-allowed': (ask) => ask({ auth: ['reports', apiAccount.password] }),
   'method-not-allowed': (ask) => ask({ method: 'POST' }),
   'granted-in-configuration': (ask) => ask({ sender: 'bot' }),
+  'store-unavailable': async (ask) => {
+    const stateFile = join(site.gateway.directory, 'grants.json');
+    writeFileSync(stateFile, '{');
+    const answer = await ask();
+    rmSync(stateFile);
+    return answer;
+  },
   'unsupported-media-type': (ask) => ask({ type: 'application/xml' }),
   'invalid-message': (ask) => ask({ body: '{"acl": {"xmppgateway": "yes"}}' }),
   overloaded: async (ask, id) => {

@@ -40,6 +40,7 @@ const ownExamples = {
     detail: wrongType,
     errors: [{ pointer: '/acl/xmppgateway', detail: wrongType }],
   },
+  'store-unavailable': { detail: 'The grants cannot be changed now.' },
   overloaded: { detail: 'Too many passwords are being checked.' },
 };
 

@@ -59,13 +59,22 @@ function json(description: string, schema: object, value: object): object {
   return { description, headers: headersOf(200, false), content };
 }
 
-function statusSchema(status: string, others: Readonly<Record<string, object>> = {}): object {
+function statusSchema(
+  status: string,
+  required: Readonly<Record<string, object>> = {},
+  optional: Readonly<Record<string, object>> = {},
+): object {
   return {
     type: 'object',
-    required: ['status', ...Object.keys(others)],
-    properties: { status: { type: 'string', const: status }, ...others },
+    required: ['status', ...Object.keys(required)],
+    properties: { status: { type: 'string', const: status }, ...required, ...optional },
   };
 }
+
+const domains = {
+  type: 'object',
+  additionalProperties: { $ref: '#/components/schemas/ModeReport' },
+};
 
 const plainMode = {
   mode: 'plain',
@@ -90,12 +99,7 @@ const pages: Readonly<Record<string, Page>> = {
     responses: {
       '200': json(
         'The component stream is online, and the XMPP server trusts it for every domain.',
-        statusSchema('ready', {
-          domains: {
-            type: 'object',
-            additionalProperties: { $ref: '#/components/schemas/ModeReport' },
-          },
-        }),
+        statusSchema('ready', { domains }, { degraded: { type: 'string' } }),
         { status: 'ready', domains: { 'example.org': plainMode, 'example.net': plainMode } },
       ),
       '503': json('They cannot.', statusSchema('unavailable', { reason: { type: 'string' } }), {

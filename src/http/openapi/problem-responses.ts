@@ -38,7 +38,7 @@ const placesOf = {
   'xmpp-unavailable': messages,
   'authentication-unavailable': messages,
   overloaded: withLogin,
-  'store-unavailable': messages,
+  'store-unavailable': [...messages, 'acl-change'],
   'delivery-unknown': messages,
 } as const satisfies Record<ProblemCode, readonly Place[]>;
 

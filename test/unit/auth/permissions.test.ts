@@ -89,6 +89,16 @@ describe('createPermissions', () => {
     });
   });
 
+  test('a state file that cannot be written is told as such', async () => {
+    const cause = new Error('EROFS');
+    const grants = { current: new Set<string>(), set: () => Promise.reject(cause) };
+    const permissions = createPermissions(patterns, grants);
+    await expect(permissions.set(alice, true)).rejects.toMatchObject({
+      code: 'store-unavailable',
+      cause,
+    });
+  });
+
   test('a new configuration replaces the old one, and no grant', () => {
     const permissions = createPermissions(patterns, grantsOf('alice@example.org'));
     permissions.update([]);
