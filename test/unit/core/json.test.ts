@@ -78,6 +78,7 @@ test('100,000 levels are read without recursion', () => {
   expect(refusal.pointers[0]?.startsWith('/a/a/a/')).toBe(true);
 });
 
+// In quadratic time these would take minutes.
 test('hostile bodies take linear time', () => {
   const bodies = ['\\\\'.repeat(400_000), '\\"'.repeat(400_000), '\\u005c'.repeat(100_000)];
   const started = performance.now();
@@ -86,5 +87,5 @@ test('hostile bodies take linear time', () => {
   const names = '"b":0,'.repeat(20_000);
   const deep = `${'['.repeat(20_000)}{${names}"b":0}${']'.repeat(20_000)}`;
   expect(refusalOf(() => parseJson(deep)).detail).toMatch(/^20000 faults; /);
-  expect(performance.now() - started).toBeLessThan(2000);
+  expect(performance.now() - started).toBeLessThan(10_000);
 });
