@@ -105,7 +105,8 @@ describe.each(servers)('Idempotency-Key on $kind', ({ kind, start }) => {
     const message = { to: 'bob@example.org', body: 'again' };
     await site.server.halt();
     const first = await send('key-7', message);
-    expect(first.status).toBe(503);
+    // 504 when the gateway had not noticed yet
+    expect([503, 504]).toContain(first.status);
     await site.server.resume();
     await site.gateway.waitUntilReady();
     const second = await send('key-7', message);
