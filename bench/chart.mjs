@@ -9,7 +9,9 @@ const other = '#d08c60';
 
 /** Draws what was delivered per second at 64 connections, as an SVG. */
 export function drawChart(results) {
-  const most = Math.max(...results.flatMap(({ points }) => rowsOf(points).map(valueOf)));
+  const most = Math.max(
+    ...results.flatMap(({ points }) => rowsOf(points).map(({ perSecond }) => perSecond?.max ?? 0)),
+  );
   let y = 52;
   const parts = [];
   for (const { kind, points } of results) {
