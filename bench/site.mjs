@@ -21,7 +21,8 @@ const components = ['gateway', 'naive', 'ceiling', 'before'].map((name) => ({
 /** Without archive, whose disk would hide all else; its network settings suit small and large stanzas. */
 const prosodyLines = `
 default_archive_policy = false
-network_settings = { nagle = false, read_size = 65536 }
+network_settings = { nagle = false }
+network_default_read_size = 65536
 `;
 
 const ejabberdModules = [
