@@ -35,7 +35,9 @@ interface Attempts {
 /** Creates a gate that allows `limit` failures in the `windowMs` after the first; `whose` names them in the refusal. */
 export function createFailureGate(limit: number, windowMs: number, whose: string): FailureGate {
   const failures = new LRUCache<string, { count: number }>({
-    max: maxKeys,
+    // Not as `max`, for which the cache takes its memory at once.
+    maxSize: maxKeys,
+    sizeCalculation: () => 1,
     ttl: windowMs,
     perf: performance,
   });
