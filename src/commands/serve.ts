@@ -15,6 +15,7 @@ import {
   UsageError,
 } from './command.ts';
 import { listenAdvice } from './listening.ts';
+import { createLogStream } from './log-stream.ts';
 import { createPrettyLog } from './pretty-log.ts';
 
 /** `serve` */
@@ -52,11 +53,11 @@ function createLog(
   format: 'json' | 'pretty',
   surroundings: Surroundings,
 ): Logger {
-  if (format === 'json') return pino({ level, base: null });
-  return pino(
-    { level, base: null },
-    createPrettyLog(surroundings.stdout, wantsColour(surroundings)),
-  );
+  const stream =
+    format === 'json'
+      ? createLogStream()
+      : createPrettyLog(surroundings.stdout, wantsColour(surroundings));
+  return pino({ level, base: null }, stream);
 }
 
 /**
