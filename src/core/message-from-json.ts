@@ -50,6 +50,7 @@ export function readMessageFromJson(value: unknown, context: MessageContext): Me
   if (to === undefined || !faults.isEmpty()) throw faults.toError();
   return {
     id: id ?? context.createId(),
+    caller: context.caller,
     from: context.from,
     to,
     type,

@@ -40,7 +40,15 @@ export function parseMessageFromXml(text: string, context: MessageContext): Mess
 
   if (to === undefined || !faults.isEmpty()) throw faults.toError();
   const id = ownId ?? context.createId();
-  return { id, from: context.from, to, type, attributes, children: root.children };
+  return {
+    id,
+    caller: context.caller,
+    from: context.from,
+    to,
+    type,
+    attributes,
+    children: root.children,
+  };
 }
 
 function readTo(

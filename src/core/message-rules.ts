@@ -17,6 +17,8 @@ import {
 export interface MessageContext {
   /** The sender, which the gateway assigns. */
   readonly from: Jid;
+  /** Who asked for the message, see Message. */
+  readonly caller: string;
   readonly limits: MessageLimits;
   /** The component's own domain, prepared (parseDomain). */
   readonly componentDomain: string;

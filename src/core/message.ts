@@ -20,6 +20,8 @@ export interface MessageLimits {
 /** A validated message: the only thing that is ever serialised for the component stream. */
 export interface Message {
   readonly id: string;
+  /** Names the API account or the XMPP user who asked for it: callers are served in turns. */
+  readonly caller: string;
   readonly from: Jid;
   readonly to: Jid;
   readonly type: MessageType | undefined;
@@ -32,6 +34,8 @@ export interface Message {
 /** A message as it goes on the wire. */
 export interface Stanza {
   readonly id: string;
+  /** As in Message. */
+  readonly caller: string;
   readonly from: Jid;
   readonly to: Jid;
   readonly xml: string;
@@ -65,7 +69,7 @@ export function serializeMessage(
   limits: MessageLimits,
   form: WireForm = { mode: 'plain' },
 ): Stanza {
-  const { id, to, type, attributes, children } = message;
+  const { id, caller, to, type, attributes, children } = message;
   const from = form.mode === 'client' ? message.from.withResource(form.resource) : message.from;
   const own = [
     buildAttribute('to', to.toString()),
@@ -82,7 +86,7 @@ export function serializeMessage(
   };
   const inner = serializeElement(root, limits.stanzaBytes);
   const xml = form.mode === 'privileged' ? wrap(inner, id, form) : inner;
-  return { id, from, to, xml, bytes: Buffer.byteLength(xml) };
+  return { id, caller, from, to, xml, bytes: Buffer.byteLength(xml) };
 }
 
 /** XEP-0356 §5.1; the inner message has to be in jabber:client. */

@@ -66,7 +66,7 @@ export function createPostMessage(ports: MessagePorts): PostMessage {
     const text = decodeUtf8(bytes);
     const readKey = (): CallerKey | undefined => readCallerKey(ctx, caller);
     const createId = (): string => createStanzaId(readKey(), record);
-    const context = { from, limits, componentDomain, createId };
+    const context = { from, caller, limits, componentDomain, createId };
     const read = readMessage(notation, text, context);
     record.recipientDomain = read.to.domain;
     const key = readKey();

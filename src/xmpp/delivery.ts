@@ -4,6 +4,7 @@ import { isSameAddress } from '../core/jid.ts';
 import type { Stanza } from '../core/message.ts';
 import { readBounce } from './bounce.ts';
 import type { ComponentConnection } from './component-connection.ts';
+import { createFairQueue } from './fair-queue.ts';
 import { createInFlight, type Entry } from './in-flight.ts';
 import { buildPing } from './iq.ts';
 import { type StreamFailure, unreachable } from './stream-failure.ts';
@@ -45,14 +46,17 @@ interface Barrier {
 /** More barriers at once cost the server more and confirm nothing sooner. */
 const maxBarriers = 4;
 
-/** A batch is written early when it holds this many messages: the server gets to work meanwhile. */
-const maxBatch = 16;
+/** So many messages are written at once, before the others that are being read: the server gets to work meanwhile. */
+const batchSize = 16;
 
 /** A write holds no more bytes, unless a single stanza does: its barrier comes the sooner. */
 const maxBatchBytes = 64 * 1024;
 
 /** With so many bytes unanswered nothing more is written: a busy server must not look silent. */
 const maxUnansweredBytes = 256 * 1024;
+
+/** Nor with so many messages: they keep any server busy, and the others wait here, in turns. */
+const maxUnanswered = 128;
 
 /**
  * Sends stanzas in joined writes, each followed by a barrier: a ping (XEP-0199) from the component
@@ -64,8 +68,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
   const checkMs = Math.min(1000, confirmTimeoutMs / 4, silenceTimeoutMs / 4);
   const inFlight = createInFlight();
   const barriers = new Map<string, Barrier>();
-  let waiting: Entry[] = [];
-  let waitingBytes = 0;
+  const waiting = createFairQueue();
   let connection: ComponentConnection | undefined;
   let isFlushPlanned = false;
   let nonce = '';
@@ -81,7 +84,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
         reject(unavailable('the component stream is down'));
         return;
       }
-      if (isFull(stanza.bytes)) {
+      if (!makeRoom(stanza)) {
         reject(overloaded());
         return;
       }
@@ -92,17 +95,26 @@ export function createDelivery(options: DeliveryOptions): Delivery {
         isSettled: false,
         isBounced: false,
       };
-      waiting.push(entry);
-      waitingBytes += stanza.bytes;
+      waiting.add(entry);
       planFlush();
     });
 
+  /** At the caps, whoever has most waiting gives way. */
+  const makeRoom = ({ bytes, caller }: Stanza): boolean => {
+    while (isFull(bytes)) {
+      const other = waiting.takeFromLongest(caller);
+      if (other === undefined) return false;
+      settle(other, overloaded());
+    }
+    return true;
+  };
+
   const isFull = (bytes: number): boolean =>
-    inFlight.count + waiting.length >= options.maxInFlight ||
-    inFlight.bytes + waitingBytes + bytes > options.maxInFlightBytes;
+    inFlight.count + waiting.count >= options.maxInFlight ||
+    inFlight.bytes + waiting.bytes + bytes > options.maxInFlightBytes;
 
   const planFlush = (): void => {
-    if (waiting.length >= Math.min(maxBatch, Math.max(1, inFlight.count >> 3))) {
+    if (waiting.count >= batchSize) {
       flush();
     } else if (!isFlushPlanned) {
       isFlushPlanned = true;
@@ -114,27 +126,26 @@ export function createDelivery(options: DeliveryOptions): Delivery {
   };
 
   const flush = (): void => {
-    while (waiting.length > 0 && connection?.isBlocked() === false && !isServerBusy()) {
+    while (waiting.count > 0 && connection?.isBlocked() === false && !isServerBusy()) {
       const xml = takeBatch();
       connection.write(barriers.size < maxBarriers ? xml + raiseBarrier() : xml);
     }
   };
 
-  const isServerBusy = (): boolean => inFlight.bytes >= maxUnansweredBytes;
+  const isServerBusy = (): boolean =>
+    inFlight.bytes >= maxUnansweredBytes || inFlight.count >= maxUnanswered;
 
   const takeBatch = (): string => {
     let xml = '';
     let bytes = 0;
-    let taken = 0;
-    for (const entry of waiting) {
-      if (taken > 0 && bytes + entry.stanza.bytes > maxBatchBytes) break;
-      inFlight.add(entry);
-      xml += entry.stanza.xml;
-      bytes += entry.stanza.bytes;
-      taken += 1;
+    for (let taken = 0; taken < batchSize; taken += 1) {
+      const next = waiting.peek();
+      if (next === undefined || (taken > 0 && bytes + next.stanza.bytes > maxBatchBytes)) break;
+      waiting.take();
+      inFlight.add(next);
+      xml += next.stanza.xml;
+      bytes += next.stanza.bytes;
     }
-    waiting.splice(0, taken);
-    waitingBytes -= bytes;
     return xml;
   };
 
@@ -213,9 +224,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
       }
       settle(entry, unknown(`no confirmation within ${confirmTimeoutMs} ms`));
     }
-    const firstAlive = waiting.findIndex((entry) => entry.deadline > now);
-    for (const entry of waiting.splice(0, firstAlive === -1 ? waiting.length : firstAlive)) {
-      waitingBytes -= entry.stanza.bytes;
+    for (const entry of waiting.takeExpired(now)) {
       settle(entry, unavailable('the XMPP server takes in nothing'));
     }
   };
@@ -236,17 +245,15 @@ export function createDelivery(options: DeliveryOptions): Delivery {
       for (const entry of inFlight.takeUpTo(inFlight.lastAdded)) {
         settle(entry, unknown(failure.reason));
       }
-      for (const entry of waiting) {
+      for (const entry of waiting.takeExpired(Number.POSITIVE_INFINITY)) {
         settle(entry, unavailable(failure.reason));
       }
-      waiting = [];
-      waitingBytes = 0;
     },
     handleStanza,
     handleDrain: flush,
     inFlight: () => ({
-      count: inFlight.count + waiting.length,
-      bytes: inFlight.bytes + waitingBytes,
+      count: inFlight.count + waiting.count,
+      bytes: inFlight.bytes + waiting.bytes,
     }),
   };
 }

@@ -27,6 +27,7 @@ const context = {
   limits: { stanzaBytes: 262_144, depth: 32, attributes: 256 },
   componentDomain: 'gateway.example.org',
   createId: () => 'made-up',
+  caller: 'user alice@example.org',
 };
 
 /** SEED and RUNS in the environment repeat a failure or look further. */

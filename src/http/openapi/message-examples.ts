@@ -53,6 +53,7 @@ const context = {
   limits: { stanzaBytes: 65_536, depth: 32, attributes: 256 },
   componentDomain: 'gateway.example.org',
   createId: () => sampleId,
+  caller: 'user alice@example.org',
 };
 
 /** The answers to all examples when they are sent by a user of example.org in the mode `plain`. */

@@ -7,4 +7,5 @@ export const context: MessageContext = {
   limits: { stanzaBytes: 262_144, depth: 32, attributes: 256 },
   componentDomain: 'gateway.example.org',
   createId: () => 'made-up',
+  caller: 'user alice@example.org',
 };

@@ -53,10 +53,11 @@ async function connect(script: Script, overrides: Partial<DeliveryOptions> = {})
   return { server, delivery, stream };
 }
 
-function stanza(id: string, to = 'bob@example.org'): OutgoingStanza {
+function stanza(id: string, to = 'bob@example.org', caller = 'user alice'): OutgoingStanza {
   const xml = `<message id='${id}' from='alice@example.org' to='${to}'><body>hi</body></message>`;
   return {
     id,
+    caller,
     from: parseJid('alice@example.org'),
     to: parseJid(to),
     xml,
@@ -277,6 +278,39 @@ describe('when the stream', () => {
     await waitUntil(() => server.messages.length === 6, { label: 'the next message' });
     server.release();
     expect(await next).toBe('confirmed');
+  });
+
+  test('is busy with many, callers are served in turns', async () => {
+    const server = holdBarriers();
+    const { delivery } = await connect(server.script);
+    const deliver = (id: string, caller: string): Promise<string> =>
+      outcome(delivery.deliver(stanza(id, 'bob@example.org', caller)));
+    const flood = Array.from({ length: 300 }, (_, id) => deliver(`flood-${id}`, 'flooder'));
+    const quiet = deliver('quiet', 'quiet');
+    await waitUntil(() => server.messages.length === 128, { label: 'the first messages' });
+    const releaseAll = (): boolean => {
+      server.release();
+      return server.messages.length === 301 && server.held.length === 0;
+    };
+    await waitUntil(releaseAll, { label: 'all messages' });
+    expect(await quiet).toBe('confirmed');
+    const order = server.messages.map(({ root }) => root.attributes['id']);
+    expect(order.indexOf('quiet')).toBeLessThan(128 + 2);
+    expect(new Set(await Promise.all(flood))).toEqual(new Set(['confirmed']));
+  });
+
+  test('is full, whoever has most waiting gives way', async () => {
+    const server = holdBarriers();
+    const { delivery } = await connect(server.script, { maxInFlight: 4 });
+    const deliver = (id: string, caller: string): Promise<string> =>
+      outcome(delivery.deliver(stanza(id, 'bob@example.org', caller)));
+    const flood = ['1', '2', '3', '4', '5'].map((id) => deliver(id, 'flooder'));
+    const quiet = deliver('quiet', 'quiet');
+    expect(await flood[4]).toBe('overloaded');
+    expect(await flood[3]).toBe('overloaded');
+    await waitUntil(() => server.messages.length === 4, { label: 'four messages' });
+    server.release();
+    expect(await Promise.all([...flood.slice(0, 3), quiet])).toEqual(Array(4).fill('confirmed'));
   });
 
   test('is full, messages are refused before anything is written', async () => {

@@ -5,7 +5,14 @@ import { createRoomQuota } from '../../../src/xmpp/room-quota.ts';
 
 function stanza(room: string, bytes = 1): Stanza {
   const from = parseJid('alice%example.org@gateway.example.org/gateway');
-  return { id: '1', from, to: parseJid(`${room}@rooms.example`), xml: '', bytes };
+  return {
+    id: '1',
+    caller: 'user alice@example.org',
+    from,
+    to: parseJid(`${room}@rooms.example`),
+    xml: '',
+    bytes,
+  };
 }
 
 test('one room has a quarter of the messages, all have the whole', () => {

@@ -106,7 +106,15 @@ async function connect(answer: Answer = () => undefined, overrides: Partial<Room
 }
 
 function groupchat(id: string, to: string, from: Jid): Message {
-  return { id, from, to: parseJid(to), type: 'groupchat', attributes: [], children: [] };
+  return {
+    id,
+    caller: `user ${from.toString()}`,
+    from,
+    to: parseJid(to),
+    type: 'groupchat',
+    attributes: [],
+    children: [],
+  };
 }
 
 function stepOf({ root }: Stanza): Step {

@@ -85,6 +85,7 @@ function refuse({ root }: Stanza, peer: ComponentPeer, error: string): void {
 function message(to: string, id = 'm1'): Message {
   return {
     id,
+    caller: 'user alice@example.org',
     from: parseJid('alice@example.org'),
     to: parseJid(to),
     type: 'chat',

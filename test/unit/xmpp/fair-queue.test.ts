@@ -1,0 +1,61 @@
+import { expect, test } from 'vitest';
+import { parseJid } from '../../../src/core/jid.ts';
+import { createFairQueue } from '../../../src/xmpp/fair-queue.ts';
+import type { Entry } from '../../../src/xmpp/in-flight.ts';
+
+function entry(id: string, caller: string, deadline = 1): Entry {
+  const address = parseJid('alice@example.org');
+  return {
+    stanza: { id, caller, from: address, to: address, xml: '', bytes: 10 },
+    deadline,
+    settle: () => {},
+    isSettled: false,
+    isBounced: false,
+  };
+}
+
+function fill(...messages: readonly (readonly [string, string, number?])[]) {
+  const queue = createFairQueue();
+  for (const [id, caller, deadline] of messages) queue.add(entry(id, caller, deadline));
+  const ids = (): string[] => {
+    const taken: string[] = [];
+    for (let next = queue.take(); next !== undefined; next = queue.take()) {
+      taken.push(next.stanza.id);
+    }
+    return taken;
+  };
+  return { queue, ids };
+}
+
+test('callers have turns, and the messages of each stay in order', () => {
+  const { queue, ids } = fill(['a1', 'a'], ['a2', 'a'], ['a3', 'a'], ['b1', 'b'], ['c1', 'c']);
+  expect(queue.peek()?.stanza.id).toBe('a1');
+  expect(queue.count).toBe(5);
+  expect(queue.bytes).toBe(50);
+  expect(ids()).toEqual(['a1', 'b1', 'c1', 'a2', 'a3']);
+  expect([queue.count, queue.bytes, queue.peek()]).toEqual([0, 0, undefined]);
+});
+
+test('a newcomer has its turn before the second one of the others', () => {
+  const { queue, ids } = fill(['a1', 'a'], ['a2', 'a'], ['b1', 'b'], ['b2', 'b']);
+  queue.take();
+  queue.add(entry('c1', 'c'));
+  expect(ids()).toEqual(['b1', 'a2', 'c1', 'b2']);
+});
+
+test('the newest of the longest gives way to whoever has fewer', () => {
+  const { queue, ids } = fill(['a1', 'a'], ['a2', 'a'], ['a3', 'a'], ['b1', 'b']);
+  expect(queue.takeFromLongest('a')).toBeUndefined();
+  expect(queue.takeFromLongest('b')?.stanza.id).toBe('a3');
+  expect(queue.takeFromLongest('b')).toBeUndefined();
+  expect(queue.takeFromLongest('c')?.stanza.id).toBe('a2');
+  expect(queue.takeFromLongest('c')).toBeUndefined();
+  expect(ids()).toEqual(['a1', 'b1']);
+});
+
+test('what is over is taken out of each turn', () => {
+  const { queue, ids } = fill(['a1', 'a', 1], ['a2', 'a', 3], ['b1', 'b', 2], ['c1', 'c', 4]);
+  expect(queue.takeExpired(2).map(({ stanza }) => stanza.id)).toEqual(['a1', 'b1']);
+  expect([queue.count, queue.bytes]).toEqual([2, 20]);
+  expect(ids()).toEqual(['a2', 'c1']);
+});
