@@ -6,7 +6,9 @@ import { type GatewayProcess, gatewayConfig, startGatewayProcess } from '../supp
 import { post, request } from '../support/http.ts';
 import { freePort } from '../support/ports.ts';
 import { createDirectory, removeDirectory, runChild, runToSuccess } from '../support/processes.ts';
+import { type RedisServer, startRedis } from '../support/redis.ts';
 import { servers } from '../support/servers.ts';
+import { waitUntil } from '../support/wait.ts';
 import type { XmppServer } from '../support/xmpp-server.ts';
 
 const deploy = (name: string): string =>
@@ -14,21 +16,23 @@ const deploy = (name: string): string =>
 
 describe.each(servers)('what deploy/ has for the gateway on $kind', ({ start }) => {
   let server: XmppServer;
+  let redis: RedisServer;
   let gateway: GatewayProcess;
   let metricsUrl: string;
 
   beforeAll(async () => {
-    server = await start();
+    [server, redis] = await Promise.all([start(), startRedis()]);
     await server.register('bot', 'bot-secret');
     const port = await freePort();
     metricsUrl = `http://127.0.0.1:${port}/metrics`;
     gateway = await startGatewayProcess({
-      config: gatewayConfig(server, { http: { metrics: { port } } }),
+      config: gatewayConfig(server, { http: { metrics: { port } }, store: redis.url }),
     });
   });
   afterAll(async () => {
     await gateway?.stop();
     await server?.stop();
+    await redis?.stop();
   });
 
   const send = async (password: string): Promise<number> => {
@@ -65,6 +69,20 @@ describe.each(servers)('what deploy/ has for the gateway on $kind', ({ start }) 
     }
     expect(lines.some((line) => /^process_resident_memory_bytes \d/.test(line))).toBe(true);
     expect(lines.some((line) => /barrier_duration_seconds_count [1-9]/.test(line))).toBe(true);
+  });
+
+  test('tells whether the store can be used', async () => {
+    const untilItSays = (value: number): Promise<unknown> =>
+      waitUntil(
+        async () =>
+          (await readMetrics()).includes(`\nxmpp_message_gateway_store_available ${value}\n`),
+        { label: `the metric to be ${value}` },
+      );
+    await untilItSays(1);
+    await redis.halt();
+    await untilItSays(0);
+    await redis.resume();
+    await untilItSays(1);
   });
 
   test('reads only metrics that there are', async () => {
