@@ -2,6 +2,7 @@ import { cpSync, existsSync, readFileSync, symlinkSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { stringify } from 'yaml';
 import { type GatewayProcess, gatewayConfig, startGatewayProcess } from '../support/gateway.ts';
 import { post, request } from '../support/http.ts';
 import { freePort } from '../support/ports.ts';
@@ -102,6 +103,25 @@ describe.each(servers)('what deploy/ has for the gateway on $kind', ({ start }) 
     const url = metricsUrl.replace('/metrics', '/readyz');
     expect((await request(url)).status).toBe(404);
     expect((await request(`${gateway.url}/metrics`)).status).toBe(404);
+  });
+
+  test('has the command that checks a configuration which names a credential', async () => {
+    const directory = createDirectory('credential');
+    const credentials = '/run/credentials/xmpp-message-gateway.service';
+    const config = gatewayConfig(server, {
+      http: { port: gateway.port },
+      component: { secret: undefined, secret_file: `${credentials}/component.secret` },
+    });
+    writeFileSync(join(directory, 'gateway.yaml'), stringify(config));
+    writeFileSync(join(directory, 'component.secret'), `${server.componentSecret}\n`);
+    const [command = ''] =
+      /^sed .*\|\n.* check .*$/m.exec(readFileSync(deploy('README.md'), 'utf8')) ?? [];
+    const here = command
+      .replaceAll('/etc/xmpp-message-gateway', directory)
+      .replaceAll('/opt/xmpp-message-gateway', fileURLToPath(new URL('../..', import.meta.url)));
+    const { stdout, stderr } = await runChild({ file: 'sh', args: ['-c', here] });
+    removeDirectory(directory);
+    expect([stdout.split('\n')[0], stderr]).toEqual(['ok     configuration: /dev/stdin', '']);
   });
 
   test('finds failed logins with fail2ban', async () => {
