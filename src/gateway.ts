@@ -58,6 +58,7 @@ export function createGateway(config: Config, log: Logger, grants: Grants | unde
   });
   metrics.watchInFlight(sending.inFlight);
   const store = config.store && createStore(config.store, log);
+  if (store !== undefined) metrics.watchStore(store.failure);
   const login = {
     cacheMs: config.auth.cacheMs,
     throttle: createThrottle(config.auth.throttle, store?.counters),

@@ -31,6 +31,8 @@ async function main([first = '', ...others]: readonly string[]): Promise<number>
   if (load === undefined) {
     return refuse(`unknown command ${JSON.stringify(name)}`, await overview());
   }
+  // To load `serve` takes a while, and SIGHUP must not end it; the configuration is read later anyway.
+  if (name === 'serve') process.on('SIGHUP', () => {});
   const command = await load();
   const args = isNamed ? others : process.argv.slice(2);
   if (asksForHelp(args)) return print(`${usage(command)}\n${command.help}`);

@@ -17,6 +17,8 @@ export interface Metrics {
   measurePasswordCheck(check: PasswordCheck): PasswordCheck;
   /** Tells where to read what is in flight. */
   watchInFlight(read: () => InFlight): void;
+  /** Tells where to read why the store cannot be used; without a store there is no such metric. */
+  watchStore(failure: () => string | undefined): void;
 }
 
 interface InFlight {
@@ -69,6 +71,7 @@ export function createMetrics(): Metrics {
   const messagesInFlight = gauge('in_flight_messages', 'Messages whose fate is not known yet.');
   const bytesInFlight = gauge('in_flight_bytes', 'Bytes of those messages.');
   let readInFlight: (() => InFlight) | undefined;
+  let readStore: (() => void) | undefined;
   collectDefaultMetrics({ register: registry });
 
   return {
@@ -76,6 +79,7 @@ export function createMetrics(): Metrics {
       const { count, bytes } = readInFlight?.() ?? { count: 0, bytes: 0 };
       messagesInFlight.set(count);
       bytesInFlight.set(bytes);
+      readStore?.();
       return { contentType: registry.contentType, text: await registry.metrics() };
     },
     onRequest: (endpoint, code, seconds) => {
@@ -116,6 +120,10 @@ export function createMetrics(): Metrics {
     },
     watchInFlight: (read) => {
       readInFlight = read;
+    },
+    watchStore: (failure) => {
+      const available = gauge('store_available', '1 while the store takes what is written.');
+      readStore = () => available.set(failure() === undefined ? 1 : 0);
     },
   };
 }

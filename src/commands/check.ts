@@ -13,6 +13,7 @@ import type { StreamFailure } from '../xmpp/stream-failure.ts';
 import { type DomainModes, openTrustedStream } from '../xmpp/trusted-stream.ts';
 import { wantsColour } from './colour.ts';
 import { type Command, refuseOperands, requireOption } from './command.ts';
+import { httpExposure, metricsExposure } from './exposure.ts';
 import type { Finding } from './finding.ts';
 import { findingsToJson, formatFindings } from './findings.ts';
 import { isTaken, listenAdvice, tryListening } from './listening.ts';
@@ -81,6 +82,7 @@ async function findOut(path: string): Promise<readonly Finding[]> {
   return [
     { isGood: true, text: `configuration: ${path}` },
     describeListening(config.http, listenError),
+    ...(await checkMetrics(config.http)),
     ...(
       await Promise.all([
         checkStream(config, isTaken(listenError)),
@@ -91,12 +93,25 @@ async function findOut(path: string): Promise<readonly Finding[]> {
   ];
 }
 
-function describeListening({ host, port }: Config['http'], error: Error | undefined): Finding {
-  const what = `HTTP at ${host}:${port}`;
+function describeListening(http: Config['http'], error: Error | undefined): Finding {
+  const what = `HTTP at ${http.host}:${http.port}`;
   if (error === undefined) {
-    return { isGood: true, text: `${what}: free to listen` };
+    return { isGood: true, text: `${what}: free to listen`, advice: httpExposure(http) };
   }
-  return { isGood: false, text: `${what}: ${describeError(error)}`, advice: listenAdvice(error) };
+  const advice = listenAdvice(error, 'http');
+  return { isGood: false, text: `${what}: ${describeError(error)}`, advice };
+}
+
+async function checkMetrics(http: Config['http']): Promise<Finding[]> {
+  const { metrics } = http;
+  if (metrics === undefined) return [];
+  const what = `metrics at ${metrics.host}:${metrics.port}`;
+  const error = await tryListening(metrics);
+  if (error === undefined) {
+    return [{ isGood: true, text: `${what}: free to listen`, advice: metricsExposure(http) }];
+  }
+  const advice = listenAdvice(error, 'http.metrics');
+  return [{ isGood: false, text: `${what}: ${describeError(error)}`, advice }];
 }
 
 async function checkStream(config: Config, isGatewayRunning: boolean): Promise<Finding[]> {

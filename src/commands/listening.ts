@@ -18,9 +18,9 @@ export function isTaken(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
 }
 
-/** What an operator can do when the gateway cannot listen for HTTP. */
-export function listenAdvice(error: unknown): string {
+/** What an operator can do when the gateway cannot listen at the address that is at `key`. */
+export function listenAdvice(error: unknown, key: 'http' | 'http.metrics'): string {
   return isTaken(error)
-    ? 'If it is the gateway that listens there, ask its /readyz, or stop it first. Else correct http.port.'
-    : 'Correct http.host and http.port, or run as a user who may listen there.';
+    ? `If it is the gateway that listens there, ask its /readyz, or stop it first. Else correct ${key}.port.`
+    : `Correct ${key}.host and ${key}.port, or run as a user who may listen there.`;
 }

@@ -1,7 +1,6 @@
 import { parseArgs } from 'node:util';
 import { type Logger, pino } from 'pino';
 import { openGrants } from '../auth/grants.ts';
-import { isLoopback } from '../config/rules.ts';
 import { type Config, ConfigError, loadConfig } from '../config.ts';
 import { changesThatNeedRestart } from '../config-changes.ts';
 import { describeError } from '../core/describe-error.ts';
@@ -14,6 +13,8 @@ import {
   type Surroundings,
   UsageError,
 } from './command.ts';
+import { httpExposure, metricsExposure } from './exposure.ts';
+import { catchHangUps } from './hang-ups.ts';
 import { listenAdvice } from './listening.ts';
 import { createLogStream } from './log-stream.ts';
 import { createPrettyLog } from './pretty-log.ts';
@@ -65,6 +66,8 @@ function createLog(
  * the certificate again. A second SIGTERM or SIGINT ends the process at once. Returns the exit code.
  */
 async function runServe(path: string, openLog: (config: Config['log']) => Logger): Promise<number> {
+  // A service manager may say it before the gateway runs, and the configuration may have changed then.
+  const onHangUp = catchHangUps();
   const config = await loadConfig(path);
   const log = openLog(config.log);
   const { stateFile } = config.permissions;
@@ -72,14 +75,15 @@ async function runServe(path: string, openLog: (config: Config['log']) => Logger
   const gateway = createGateway(config, log, grants);
   const port = await gateway.start().catch((error: unknown) => {
     const { host, port: wanted } = config.http;
-    const message = `HTTP at ${host}:${wanted}: ${describeError(error)}\n${listenAdvice(error)}`;
+    const message = `HTTP at ${host}:${wanted}: ${describeError(error)}\n${listenAdvice(error, 'http')}`;
     throw new Error(message, { cause: error });
   });
-  const { host, tls } = config.http;
+  const { host } = config.http;
   log.info({ host, port }, 'listening for HTTP');
-  if (tls === undefined && !isLoopback(host)) {
-    log.warn({ host }, 'http.insecure: passwords cross the network in the clear');
-  }
+  const exposure = httpExposure(config.http);
+  if (exposure !== undefined) log.warn({ host }, exposure);
+  const ofMetrics = metricsExposure(config.http);
+  if (ofMetrics !== undefined) log.warn({ host: config.http.metrics?.host }, ofMetrics);
 
   const reload = async (): Promise<void> => {
     try {
@@ -97,10 +101,7 @@ async function runServe(path: string, openLog: (config: Config['log']) => Logger
       log.error({ faults: error.faults }, 'configuration not reloaded: the old one stays');
     }
   };
-  let reloading = Promise.resolve();
-  process.on('SIGHUP', () => {
-    reloading = reloading.then(reload);
-  });
+  onHangUp(reload);
 
   const signal = await firstSignal();
   log.info({ signal }, 'stopping');

@@ -22,6 +22,10 @@ export interface AclPorts {
   readonly permissions: Permissions;
 }
 
+/** What is said of any other query. */
+export const parametersExpected =
+  'Expected no query parameters; only format=json is accepted, and means nothing.';
+
 const label = 'Send messages using the HTTP API';
 
 /** Creates the handler of `/api/1.0/xmppdomains/<fqdn>/users/<username>/acl`. */
@@ -29,6 +33,12 @@ export function createAnswerAcl(ports: AclPorts) {
   const { apiAccounts, permissions } = ports;
   const readBody = createReadBody(ports.limits.bodyBytes);
   const findDomain = createFindDomain(ports.domains);
+  const readChange = async (ctx: Context): Promise<boolean> => {
+    if (parseMediaType(ctx.req.headers) !== 'json') {
+      throw new GatewayError('unsupported-media-type', 'Expected application/json.');
+    }
+    return readAcl(decodeUtf8(await readBody(ctx)));
+  };
   return async (
     ctx: Context,
     record: RequestRecord,
@@ -46,14 +56,9 @@ export function createAnswerAcl(ports: AclPorts) {
     apiAccounts.authorizeManagement(account, domain, localpart);
     const user = createJid(localpart, domain);
     record.sender = user.toString();
-    if (ctx.method === 'PUT') {
-      if (parseMediaType(ctx.req.headers) !== 'json') {
-        throw new GatewayError('unsupported-media-type', 'Expected application/json.');
-      }
-      const isGranted = readAcl(decodeUtf8(await readBody(ctx)));
-      refuseParameters(ctx.querystring);
-      await permissions.set(user, isGranted);
-    }
+    const isGranted = ctx.method === 'PUT' ? await readChange(ctx) : undefined;
+    refuseParameters(ctx.querystring);
+    if (isGranted !== undefined) await permissions.set(user, isGranted);
     ctx.set({ 'Content-Type': 'application/json', 'Cache-Control': 'no-store' });
     ctx.body = JSON.stringify(buildAcl(user, permissions.has(user)));
   };
@@ -62,10 +67,7 @@ export function createAnswerAcl(ports: AclPorts) {
 /** Above all dry_run, which is not there for permissions. */
 function refuseParameters(query: string): void {
   if (query === '' || query === 'format=json') return;
-  throw new GatewayError(
-    'invalid-message',
-    'Expected no query parameters; only format=json is accepted, and means nothing.',
-  );
+  throw new GatewayError('invalid-message', parametersExpected);
 }
 
 /** What is answered about a user. */

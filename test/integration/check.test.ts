@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { stringify } from 'yaml';
@@ -76,6 +78,37 @@ describe.each(servers)('check against $kind', ({ kind, start }) => {
       `${lines.configuration}${http}${lines.component}${modes.join('')}${lines.c2s}`,
     );
     expect(code).toBe(0);
+  });
+
+  test.each([
+    ['127.0.0.1', undefined],
+    ['0.0.0.0', 'http.metrics.host: whoever reaches it reads the metrics, without a password'],
+  ])('of metrics at %s it says who can read them', async (host, advice) => {
+    const port = await freePort();
+    const { code, stdout } = await check(
+      config({ http: { port: await freePort(), metrics: { host, port } } }),
+      '--json',
+    );
+    const { findings }: { findings: object[] } = JSON.parse(stdout);
+    expect(findings[2]).toEqual({
+      ok: true,
+      text: `metrics at ${host}:${port}: free to listen`,
+      advice,
+    });
+    expect(code).toBe(0);
+  });
+
+  test('a port for metrics that somebody else has is told', async () => {
+    const holder = createServer().listen(0, '127.0.0.1');
+    await once(holder, 'listening');
+    const { port } = holder.address() as AddressInfo;
+    const { code, text } = await run(
+      config({ http: { port: await freePort(), metrics: { port } } }),
+    );
+    holder.close();
+    expect(text).toContain(`FAILED metrics at 127.0.0.1:${port}: listen EADDRINUSE`);
+    expect(text).toContain('Else correct http.metrics.port.');
+    expect(code).toBe(1);
   });
 
   test('for machines it says the same as JSON', async () => {

@@ -2,11 +2,14 @@ import { cpSync, existsSync, readFileSync, symlinkSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { stringify } from 'yaml';
 import { type GatewayProcess, gatewayConfig, startGatewayProcess } from '../support/gateway.ts';
 import { post, request } from '../support/http.ts';
 import { freePort } from '../support/ports.ts';
 import { createDirectory, removeDirectory, runChild, runToSuccess } from '../support/processes.ts';
+import { type RedisServer, startRedis } from '../support/redis.ts';
 import { servers } from '../support/servers.ts';
+import { waitUntil } from '../support/wait.ts';
 import type { XmppServer } from '../support/xmpp-server.ts';
 
 const deploy = (name: string): string =>
@@ -14,21 +17,23 @@ const deploy = (name: string): string =>
 
 describe.each(servers)('what deploy/ has for the gateway on $kind', ({ start }) => {
   let server: XmppServer;
+  let redis: RedisServer;
   let gateway: GatewayProcess;
   let metricsUrl: string;
 
   beforeAll(async () => {
-    server = await start();
+    [server, redis] = await Promise.all([start(), startRedis()]);
     await server.register('bot', 'bot-secret');
     const port = await freePort();
     metricsUrl = `http://127.0.0.1:${port}/metrics`;
     gateway = await startGatewayProcess({
-      config: gatewayConfig(server, { http: { metrics: { port } } }),
+      config: gatewayConfig(server, { http: { metrics: { port } }, store: redis.url }),
     });
   });
   afterAll(async () => {
     await gateway?.stop();
     await server?.stop();
+    await redis?.stop();
   });
 
   const send = async (password: string): Promise<number> => {
@@ -67,6 +72,20 @@ describe.each(servers)('what deploy/ has for the gateway on $kind', ({ start }) 
     expect(lines.some((line) => /barrier_duration_seconds_count [1-9]/.test(line))).toBe(true);
   });
 
+  test('tells whether the store can be used', async () => {
+    const untilItSays = (value: number): Promise<unknown> =>
+      waitUntil(
+        async () =>
+          (await readMetrics()).includes(`\nxmpp_message_gateway_store_available ${value}\n`),
+        { label: `the metric to be ${value}` },
+      );
+    await untilItSays(1);
+    await redis.halt();
+    await untilItSays(0);
+    await redis.resume();
+    await untilItSays(1);
+  });
+
   test('reads only metrics that there are', async () => {
     const known = await readMetrics();
     for (const name of ['alerts.yml', 'grafana-dashboard.json']) {
@@ -84,6 +103,25 @@ describe.each(servers)('what deploy/ has for the gateway on $kind', ({ start }) 
     const url = metricsUrl.replace('/metrics', '/readyz');
     expect((await request(url)).status).toBe(404);
     expect((await request(`${gateway.url}/metrics`)).status).toBe(404);
+  });
+
+  test('has the command that checks a configuration which names a credential', async () => {
+    const directory = createDirectory('credential');
+    const credentials = '/run/credentials/xmpp-message-gateway.service';
+    const config = gatewayConfig(server, {
+      http: { port: gateway.port },
+      component: { secret: undefined, secret_file: `${credentials}/component.secret` },
+    });
+    writeFileSync(join(directory, 'gateway.yaml'), stringify(config));
+    writeFileSync(join(directory, 'component.secret'), `${server.componentSecret}\n`);
+    const [command = ''] =
+      /^sed .*\|\n.* check .*$/m.exec(readFileSync(deploy('README.md'), 'utf8')) ?? [];
+    const here = command
+      .replaceAll('/etc/xmpp-message-gateway', directory)
+      .replaceAll('/opt/xmpp-message-gateway', fileURLToPath(new URL('../..', import.meta.url)));
+    const { stdout, stderr } = await runChild({ file: 'sh', args: ['-c', here] });
+    removeDirectory(directory);
+    expect([stdout.split('\n')[0], stderr]).toEqual(['ok     configuration: /dev/stdin', '']);
   });
 
   test('finds failed logins with fail2ban', async () => {

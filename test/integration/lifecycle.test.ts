@@ -1,3 +1,5 @@
+import { open, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import {
   apiAccount,
@@ -9,6 +11,7 @@ import {
 import { type HttpAnswer, post, request } from '../support/http.ts';
 import { arrivedIds, idsWith, startLoad, waitForMore } from '../support/load.ts';
 import { freePort } from '../support/ports.ts';
+import { createDirectory, removeDirectory, runToSuccess } from '../support/processes.ts';
 import { servers } from '../support/servers.ts';
 import { openSessionOn } from '../support/session.ts';
 import { waitUntil } from '../support/wait.ts';
@@ -171,6 +174,46 @@ describe.each(servers)('signals to a gateway on $kind', ({ start }) => {
       .logLines()
       .filter(({ msg }) => String(msg).startsWith('component stream'));
     expect(streamLines.map(({ msg }) => msg)).toEqual(['component stream ready']);
+  });
+
+  test('SIGHUP while the program is being loaded does nothing', async () => {
+    // The hook runs in a thread of its own, so the signal comes before `serve` is there.
+    const hook = `export async function load(url, context, next) {
+      if (/\\/serve[^/]*\\.js$/.test(url)) {
+        process.kill(process.pid, 'SIGHUP');
+        process.stderr.write('hung up\\n');
+      }
+      return next(url, context);
+    }`;
+    const hookUrl = `data:text/javascript,${encodeURIComponent(hook)}`;
+    const preload = `import { register } from 'node:module'; register(${JSON.stringify(hookUrl)});`;
+    gateway = await startGatewayProcess({
+      config: gatewayConfig(server),
+      nodeArgs: ['--import', `data:text/javascript,${encodeURIComponent(preload)}`],
+    });
+    expect(gateway.output()).toContain('hung up');
+    expect(codeOf(await send(gateway))).toBe(200);
+  });
+
+  test('SIGHUP while the configuration is being read is obeyed as soon as the gateway runs', async () => {
+    const directory = createDirectory('early');
+    const pipe = join(directory, 'component.secret');
+    await runToSuccess({ file: 'mkfifo', args: [pipe] });
+    const target = await startGatewayProcess({
+      config: gatewayConfig(server, { component: { secret: undefined, secret_file: pipe } }),
+      ready: false,
+    });
+    gateway = target;
+    // Opens when somebody reads.
+    const secret = await open(pipe, 'w');
+    target.signal('SIGHUP');
+    await secret.writeFile(server.componentSecret);
+    await secret.close();
+    await waitForLine(target, 'listening for HTTP');
+    await writeFile(pipe, server.componentSecret);
+    await waitForLine(target, 'accounts and permissions reloaded');
+    await target.waitUntilReady();
+    removeDirectory(directory);
   });
 
   test('SIGHUP names the changed keys that need a restart, and nothing of them holds', async () => {

@@ -222,8 +222,8 @@ describe.each(byId(messageUrls))('the problems of %s', (id, operation) => {
 });
 
 function createAskAcl({ method }: DescribedOperation): Ask {
-  return ({ domain = 'example.org', sender = 'alice', ...options } = {}) =>
-    request(`${site.gateway.url}/api/1.0/xmppdomains/${domain}/users/${sender}/acl`, {
+  return ({ domain = 'example.org', sender = 'alice', query = '', ...options } = {}) =>
+    request(`${site.gateway.url}/api/1.0/xmppdomains/${domain}/users/${sender}/acl${query}`, {
       method,
       auth: [apiAccount.username, apiAccount.password],
       ...(method === 'PUT'
@@ -246,7 +246,8 @@ const aclProvocations: typeof provocations = {
     return answer;
   },
   'unsupported-media-type': (ask) => ask({ type: 'application/xml' }),
-  'invalid-message': (ask) => ask({ body: '{"acl": {"xmppgateway": "yes"}}' }),
+  'invalid-message': (ask, id) =>
+    ask(id === 'readAcl' ? { query: '?x=1' } : { body: '{"acl": {"xmppgateway": "yes"}}' }),
   overloaded: async (ask, id) => {
     const attempts = Array.from({ length: 400 }, (_, index) =>
       ask({ auth: [`${id}${index}`, 'x'] }),

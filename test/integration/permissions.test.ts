@@ -134,6 +134,19 @@ describe.each(servers)('permissions over HTTP on $kind', ({ start }) => {
     expect(await sendAs('alice')).toBe(403);
   });
 
+  test.each([
+    ['', 200],
+    ['?format=json', 200],
+    ['?x=1', 422],
+    ['?format=json&format=json', 422],
+  ])('are read with the parameters %j: %s', async (query, status) => {
+    expect((await request(`${aclUrl('alice')}${query}`, { auth: admin })).status).toBe(status);
+  });
+
+  test('are not shown to a stranger who asks with a wrong parameter', async () => {
+    expect((await request(`${aclUrl('alice')}?x=1`)).status).toBe(401);
+  });
+
   test('granted by a command are noticed without a signal', async () => {
     const command = (...args: string[]) => runCommand([...args, '--config', gateway.configFile]);
     expect(await command('grant', 'Alice@example.org')).toMatchObject({

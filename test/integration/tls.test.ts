@@ -195,6 +195,23 @@ describe('a listener without TLS', () => {
   });
 });
 
+test.each([
+  ['127.1', true],
+  ['127.0.0.1', false],
+])('a metrics listener at %s warns: %s', async (address, isWarned) => {
+  const metrics = { host: address, port: await freePort() };
+  const gateway = await startGatewayProcess({
+    config: gatewayConfig(server, { http: { metrics } }),
+  });
+  cleanUps.push(() => gateway.stop());
+  const warnings = gateway.logLines().filter(({ level }) => level === 40);
+  expect(warnings.map(({ host, msg }) => [host, msg])).toEqual(
+    isWarned
+      ? [[address, 'http.metrics.host: whoever reaches it reads the metrics, without a password']]
+      : [],
+  );
+});
+
 describe('a c2s certificate', () => {
   let gateway: GatewayProcess;
   let proxy: FaultProxy;

@@ -1,5 +1,5 @@
 import { createJid } from '../../core/jid.ts';
-import { buildAcl } from '../acl.ts';
+import { buildAcl, parametersExpected } from '../acl.ts';
 import { headersOf } from './headers.ts';
 import { parameter } from './parameters.ts';
 import { parserRefusals } from './parser-refusals.ts';
@@ -12,13 +12,14 @@ export function buildAclPaths(
   pool: ResponsePool,
 ): Record<string, object> {
   const told = { ...examples, ...ownExamples };
+  const toldOfReading = { ...told, 'invalid-message': { detail: parametersExpected } };
   return {
     '/api/1.0/xmppdomains/{fqdn}/users/{username}/acl': {
-      parameters: [parameter('fqdn'), parameter('username')],
+      parameters: [parameter('fqdn'), parameter('username'), parameter('format')],
       get: {
         operationId: 'readAcl',
         summary: 'Read the permissions of a user',
-        ...buildOperation('acl', 'What the user may do.', told, pool),
+        ...buildOperation('acl', 'What the user may do.', toldOfReading, pool),
       },
       put: {
         operationId: 'changeAcl',

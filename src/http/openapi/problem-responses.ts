@@ -30,7 +30,7 @@ const placesOf = {
   'granted-in-configuration': ['acl-change'],
   'too-large': withBody,
   'unsupported-media-type': withBody,
-  'invalid-message': withBody,
+  'invalid-message': withLogin,
   'idempotency-mismatch': messages,
   'too-many-requests': withLogin,
   bounced: messages,
