@@ -1,7 +1,7 @@
+import { parseBasicCredentials } from '../build/src/auth/basic-credentials.js';
+import { createThrottle } from '../build/src/auth/throttle.js';
+import { createUsers } from '../build/src/auth/users.js';
 import { basic, post } from '../build/support/http.js';
-import { parseBasicCredentials } from '../dist/auth/basic-credentials.js';
-import { createThrottle } from '../dist/auth/throttle.js';
-import { createUsers } from '../dist/auth/users.js';
 import { readCpuMs } from './processes.mjs';
 import { startGateway } from './site.mjs';
 

@@ -1,5 +1,6 @@
 // node bench/profile.mjs FILE.cpuprofile: where the time goes, by package and by function.
 import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 
 const profile = JSON.parse(readFileSync(process.argv[2], 'utf8'));
 const byId = new Map(profile.nodes.map((node) => [node.id, node]));
@@ -8,13 +9,34 @@ for (const [index, id] of profile.samples.entries()) {
   own.set(id, (own.get(id) ?? 0) + profile.timeDeltas[index] / 1000);
 }
 
-function groupOf({ functionName, url }) {
+const sources = new Map();
+
+/** The module that each line of a bundle comes from. */
+function readSources(url) {
+  let source = url;
+  return readFileSync(fileURLToPath(url), 'utf8')
+    .split('\n')
+    .map((line) => {
+      source = /^\/\/ ((?:src|node_modules)\/\S+)$/.exec(line)?.[1] ?? source;
+      return source;
+    });
+}
+
+/** Like `node_modules/koa/lib/request.js` or `src/http/app.ts`. */
+function sourceOf({ url, lineNumber }) {
+  if (!url.startsWith('file:')) return url;
+  if (!sources.has(url)) sources.set(url, readSources(url));
+  return sources.get(url)[lineNumber] ?? url;
+}
+
+function groupOf(frame) {
+  const { functionName } = frame;
+  const url = sourceOf(frame);
   if (functionName === '(idle)' || functionName === '(garbage collector)') return functionName;
   const [, part] = /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(url) ?? [];
   if (part !== undefined) return part;
   if (url.startsWith('node:')) return url.replace(/^(node:(?:internal\/)?[^/]+).*/, '$1');
-  const [, file] = /\/dist\/(.*)\.js$/.exec(url) ?? [];
-  return file === undefined ? functionName : `dist/${file}`;
+  return url.startsWith('src/') ? url : functionName;
 }
 
 function sum(nameOf) {
@@ -39,9 +61,10 @@ const show = (title, sums, count) => {
 show('by package or file', sum(groupOf), 40);
 show(
   'by function',
-  sum(({ functionName, url, lineNumber }) => {
-    const place = url.replace(/^.*\/(node_modules|dist)\//, '').replace(/^file:.*\//, '');
-    return `${functionName} ${place}:${lineNumber + 1}`;
+  sum((frame) => {
+    const place = sourceOf(frame).replace(/^.*node_modules\//, '');
+    const file = frame.url.replace(/^.*\//, '');
+    return `${frame.functionName} ${place} (${file}:${frame.lineNumber + 1})`;
   }),
   50,
 );

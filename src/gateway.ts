@@ -12,9 +12,9 @@ import { createAnswerStore } from './http/answer-store.ts';
 import { createApp } from './http/app.ts';
 import { readDocs } from './http/docs-files.ts';
 import { createListener } from './http/listener.ts';
-import { createMetricsListener } from './http/metrics-listener.ts';
+import { createMetricsListener, type MetricsListener } from './http/metrics-listener.ts';
 import { createSharedAnswerStore } from './http/shared-answer-store.ts';
-import { createMetrics } from './metrics.ts';
+import { idleObserver, type Observer } from './observer.ts';
 import { createStore } from './store/store.ts';
 import { createPasswordCheck } from './xmpp/sasl.ts';
 import { createSending } from './xmpp/sending.ts';
@@ -43,9 +43,14 @@ const refusalStepMs = 100;
 const settleMs = 1500;
 
 /** Composes the parts; the one place where they meet. `grants` are those of the state file. */
-export function createGateway(config: Config, log: Logger, grants: Grants | undefined): Gateway {
+export async function createGateway(
+  config: Config,
+  log: Logger,
+  grants: Grants | undefined,
+): Promise<Gateway> {
   const { component, domains, delivery: deliveryConfig, limits } = config;
-  const metrics = createMetrics();
+  const metrics = config.http.metrics && (await openMetrics(config.http.metrics));
+  const observer = metrics?.observer ?? idleObserver;
   const sending = createSending({
     component,
     domains,
@@ -54,23 +59,23 @@ export function createGateway(config: Config, log: Logger, grants: Grants | unde
     delivery: deliveryConfig,
     rooms: config.rooms,
     log,
-    observer: metrics,
+    observer,
   });
-  metrics.watchInFlight(sending.inFlight);
+  observer.watchInFlight(sending.inFlight);
   const store = config.store && createStore(config.store, log);
-  if (store !== undefined) metrics.watchStore(store.failure);
+  if (store !== undefined) observer.watchStore(store.failure);
   const login = {
     cacheMs: config.auth.cacheMs,
     throttle: createThrottle(config.auth.throttle, store?.counters),
     refusalStepMs,
     onFailure: (failure: object) => log.warn(failure, 'login failed'),
-    onResult: metrics.onLogin,
+    onResult: observer.onLogin,
   };
   const permissions = createPermissions(config.permissions.xmppgateway, grants);
   const users = createUsers({
     ...login,
     permissions,
-    passwordCheck: metrics.measurePasswordCheck(
+    passwordCheck: observer.measurePasswordCheck(
       createPasswordCheck({
         ...config.c2s,
         timeoutMs: config.auth.timeoutMs,
@@ -96,21 +101,19 @@ export function createGateway(config: Config, log: Logger, grants: Grants | unde
     apiAccounts,
     permissions,
     buildStanza: sending.buildStanza,
-    deliver: metrics.measureDelivery(sending.deliver),
+    deliver: observer.measureDelivery(sending.deliver),
     answers: store
       ? createSharedAnswerStore(store.claims, longestSendingMs(deliveryConfig))
       : createAnswerStore(),
     readiness,
-    observeRequest: metrics.onRequest,
+    observeRequest: observer.onRequest,
     docs: config.http.docs ? readDocs(docsDirectory) : undefined,
   });
   const listener = createListener(app, config.http);
-  const metricsListener =
-    config.http.metrics && createMetricsListener({ ...config.http.metrics, read: metrics.read });
 
   return {
     start: async () => {
-      await metricsListener?.start();
+      await metrics?.listener.start();
       const port = await listener.start();
       sending.start();
       store?.start();
@@ -122,7 +125,7 @@ export function createGateway(config: Config, log: Logger, grants: Grants | unde
       await listener.stop(deliveryConfig.confirmTimeoutMs + settleMs);
       await sending.stop();
       store?.stop();
-      await metricsListener?.stop();
+      await metrics?.listener.stop();
     },
     reload: (next) => {
       apiAccounts.update(next.apiAccounts);
@@ -134,6 +137,16 @@ export function createGateway(config: Config, log: Logger, grants: Grants | unde
     },
     readiness,
   };
+}
+
+/** What measures is loaded only where somebody reads it. */
+async function openMetrics(
+  address: NonNullable<Config['http']['metrics']>,
+): Promise<{ readonly observer: Observer; readonly listener: MetricsListener }> {
+  const { createMetrics } = await import('./metrics.ts');
+  const metrics = createMetrics();
+  const listener = createMetricsListener({ ...address, read: metrics.read });
+  return { observer: metrics, listener };
 }
 
 /** Longer than any message waits for its fate, also one that has to enter a room first. */

@@ -1,29 +1,11 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import type { LoginResult } from './auth/login.ts';
 import { GatewayError } from './core/errors.ts';
-import type { Deliver } from './core/message.ts';
-import type { PasswordCheck } from './core/password-check.ts';
+import type { InFlight, Observer } from './observer.ts';
 
 /** What the gateway measures of itself, for Prometheus. */
-export interface Metrics {
+export interface Metrics extends Observer {
   /** All of it in the text format of Prometheus. */
   read(): Promise<{ readonly contentType: string; readonly text: string }>;
-  onRequest(endpoint: string, code: string, seconds: number): void;
-  onLogin(result: LoginResult): void;
-  onBarrier(seconds: number): void;
-  onStream(isReady: boolean): void;
-  onLateBounce(): void;
-  measureDelivery(deliver: Deliver): Deliver;
-  measurePasswordCheck(check: PasswordCheck): PasswordCheck;
-  /** Tells where to read what is in flight. */
-  watchInFlight(read: () => InFlight): void;
-  /** Tells where to read why the store cannot be used; without a store there is no such metric. */
-  watchStore(failure: () => string | undefined): void;
-}
-
-interface InFlight {
-  readonly count: number;
-  readonly bytes: number;
 }
 
 const prefix = 'xmpp_message_gateway_';

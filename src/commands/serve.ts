@@ -72,7 +72,7 @@ async function runServe(path: string, openLog: (config: Config['log']) => Logger
   const log = openLog(config.log);
   const { stateFile } = config.permissions;
   const grants = stateFile === undefined ? undefined : await openGrants(stateFile);
-  const gateway = createGateway(config, log, grants);
+  const gateway = await createGateway(config, log, grants);
   const port = await gateway.start().catch((error: unknown) => {
     const { host, port: wanted } = config.http;
     const message = `HTTP at ${host}:${wanted}: ${describeError(error)}\n${listenAdvice(error, 'http')}`;

@@ -36,13 +36,12 @@ interface Entry {
 export const keptMs = 24 * 60 * 60 * 1000;
 
 /** How much of them is kept in memory: those used longest ago give way. */
-const maxAnswers = 100_000;
 const maxBytes = 64 * 1024 * 1024;
 
 /** Creates an empty store in memory; a restart forgets it. */
 export function createAnswerStore(): AnswerStore {
   const answered = new LRUCache<string, Entry>({
-    max: maxAnswers,
+    // A cap on their number would take its memory at once; this is one as well.
     maxSize: maxBytes,
     sizeCalculation: ({ answer }) => answer.body.length + 500,
     ttl: keptMs,

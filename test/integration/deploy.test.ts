@@ -148,22 +148,33 @@ test.each([
   expect([code, stdout, stderr].join('\n')).toMatch(/^0\n/);
 });
 
-test('the Dockerfile copies all that its build needs', async () => {
+test('the Dockerfile copies all that its build needs, and all that has to run', async () => {
   const root = fileURLToPath(new URL('../../', import.meta.url));
-  const [, stage = ''] = readFileSync(deploy('Dockerfile'), 'utf8').split(/^FROM .*$/m);
+  const dockerfile = readFileSync(deploy('Dockerfile'), 'utf8');
+  const [, build = '', final = ''] = dockerfile.split(/^FROM .*$/m);
   const directory = createDirectory('docker');
-  try {
-    for (const [, words = ''] of stage.matchAll(/^COPY (.+)$/gm)) {
-      const sources = words.split(' ').slice(0, -1);
-      for (const name of sources)
-        cpSync(join(root, name), join(directory, name), { recursive: true });
+  const image = createDirectory('docker-image');
+  const copy = (stage: string, from: string, to: string): void => {
+    for (const [, words = ''] of stage.matchAll(/^COPY (?:--from=build )?(.+)$/gm)) {
+      for (const source of words.split(' ').slice(0, -1)) {
+        const name = source.replace('/build/', '');
+        cpSync(join(from, name), join(to, name), { recursive: true });
+      }
     }
+  };
+  try {
+    copy(build, root, directory);
     symlinkSync(join(root, 'node_modules'), join(directory, 'node_modules'));
     await runToSuccess({ file: 'npm', args: ['run', '--silent', 'build'], cwd: directory });
+    copy(final, directory, image);
     for (const name of ['main.js', 'docs/page.html']) {
-      expect(existsSync(join(directory, 'dist', name))).toBe(true);
+      expect(existsSync(join(image, 'dist', name))).toBe(true);
     }
+    // It loads all commands.
+    const help = { file: 'node', args: ['dist/main.js', '--help'], cwd: image };
+    expect(await runToSuccess(help)).toContain('xmpp-message-gateway send');
   } finally {
+    removeDirectory(image);
     removeDirectory(directory);
   }
 }, 60_000);
