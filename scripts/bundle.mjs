@@ -18,7 +18,7 @@ function nameOf(key) {
 /** What npm has to install in several places in the same version is bundled once. */
 const placeOf = new Map(
   Object.keys(installed)
-    .filter((key) => key !== '')
+    .filter((key) => key !== '' && !installed[key].dev)
     .toReversed()
     .map((key) => [nameOf(key), key]),
 );
