@@ -1,4 +1,4 @@
-// npm run bench:cluster: two nodes of ejabberd, a gateway on each, one node killed under load.
+// npm run bench -- --cluster: two nodes of ejabberd, a gateway on each, one node killed under load.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,7 +15,7 @@ import {
 } from '../build/support/processes.js';
 import { openSession } from '../build/support/session.js';
 import { waitUntil } from '../build/support/wait.js';
-import { printTable } from './scale-parts.mjs';
+import { printTable } from './report.mjs';
 
 const clients = 8;
 const domain = 'example.org';
@@ -158,7 +158,7 @@ function summarize(name, { outcomes }, arrived) {
     of((status) => status === 503).length,
     `${unknown.length} (${unknown.filter((one) => !isLost(one)).length} had arrived)`,
     of((status) => ![200, 503, 504].includes(status)).length,
-  ];
+  ].map(String);
 }
 
 const running = [];

@@ -1,6 +1,6 @@
 // The load generator, a process of its own: raw sockets, keep-alive, requests prepared in advance.
 import { connect } from 'node:net';
-import { fillIn, summarize } from './samples.mjs';
+import { fillIn, findIds, summarize } from './samples.mjs';
 
 /**
  * Posts on one connection, one request after the other, as long as `next()` gives an id; resolves
@@ -8,7 +8,7 @@ import { fillIn, summarize } from './samples.mjs';
  */
 function post({ port, template, onAnswer }, next) {
   const request = Buffer.from(template, 'latin1');
-  const at = request.indexOf('bench-');
+  const places = findIds(request);
   return new Promise((resolve) => {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true });
     let sentAt = 0;
@@ -20,7 +20,7 @@ function post({ port, template, onAnswer }, next) {
         socket.destroy();
         return;
       }
-      fillIn(request, at, id);
+      for (const at of places) fillIn(request, at, id);
       sentAt = performance.now();
       socket.write(request);
     };

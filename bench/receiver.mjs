@@ -56,7 +56,7 @@ async function openComponent({ port, domain, secret }) {
   const [, id] = /\bid=['"]([^'"]*)['"]/.exec(opened);
   const digest = createHash('sha1').update(`${id}${secret}`).digest('hex');
   await talk(socket, `<handshake>${digest}</handshake>`, /<handshake/);
-  return socket;
+  return socket.resume();
 }
 
 let delivered = 0;
@@ -153,11 +153,11 @@ async function start({ session, component }) {
     if (arrived > 0) respond?.(arrived);
   });
   socket.once('close', () => process.exit(1));
-  const peer = await openComponent(component);
-  peer.resume();
-  const blast = createBlast(peer, (next) => {
-    respond = next;
-  });
+  const blast =
+    component &&
+    createBlast(await openComponent(component), (next) => {
+      respond = next;
+    });
   process.on('message', (order) => {
     if (order.order === 'blast') void blast(order);
     else {

@@ -13,6 +13,15 @@ export function fillIn(buffer, at, number) {
   }
 }
 
+/** Where ids stand in a template. */
+export function findIds(template) {
+  const places = [];
+  for (let at = template.indexOf('bench-'); at !== -1; at = template.indexOf('bench-', at + 1)) {
+    places.push(at);
+  }
+  return places;
+}
+
 /** Median and 99th percentile of latencies in milliseconds. */
 export function summarize(latencies) {
   const sorted = Float64Array.from(latencies).toSorted();

@@ -1,5 +1,5 @@
-// npm run bench:scale: 1, 2 and 3 gateways behind HAProxy, on Prosody and on ejabberd.
-import { setTimeout as sleep } from 'node:timers/promises';
+// npm run bench -- --scale: 1, 2 and 3 gateways behind HAProxy, on Prosody and on ejabberd.
+import { parseArgs } from 'node:util';
 import { startEjabberd } from '../build/support/ejabberd.js';
 import { apiAccount, gatewayConfig, startGatewayProcess } from '../build/support/gateway.js';
 import { startHaproxy } from '../build/support/haproxy.js';
@@ -7,12 +7,16 @@ import { basic } from '../build/support/http.js';
 import { startProsody } from '../build/support/prosody.js';
 import { startRedis } from '../build/support/redis.js';
 import { waitUntil } from '../build/support/wait.js';
-import { median, printTable, readCpuMs, readMachine, startPeer, sum } from './scale-parts.mjs';
+import { readCpuMs, readMachine, startPeer } from './processes.mjs';
+import { printTable } from './report.mjs';
+import { idTemplate, spread } from './samples.mjs';
+import { readDelivered, startReceiver } from './site.mjs';
 
+const { values: options } = parseArgs({ options: { quick: { type: 'boolean', default: false } } });
 const connections = 64;
 const warmUpMs = 700;
-const ms = 2500;
-const rounds = 4;
+const ms = options.quick ? 700 : 2500;
+const rounds = options.quick ? 1 : 4;
 /** Counted from the start: what takes longer is cut short after its round. */
 const maxMs = 165_000;
 
@@ -29,9 +33,13 @@ const cases = [
   { name: '2, each with an Idempotency-Key', gateways: 2, hasKey: true },
 ];
 
+function sum(numbers) {
+  return numbers.reduce((a, b) => a + b, 0);
+}
+
 function buildRequest({ hasKey }) {
   // In the text, because an id would stand in <origin-id/> too.
-  const text = `scale-#${'x'.repeat(85)}`;
+  const text = `${idTemplate}${'x'.repeat(84)}`;
   // Not archived: Prosody's own archive slows down a hundredfold once it has 10,000 messages of a user.
   const hint = "<no-store xmlns='urn:xmpp:hints'/>";
   const body = `{"to":"bob@example.org","body":"${text}","extra_elements":"${hint}"}`;
@@ -40,9 +48,8 @@ function buildRequest({ hasKey }) {
     'Host: 127.0.0.1',
     `Authorization: ${basic(apiAccount.username, apiAccount.password)}`,
     'Content-Type: application/json',
-    // # is one character for nine digits
-    `Content-Length: ${body.length + 8}`,
-    ...(hasKey ? ['Idempotency-Key: scale-#'] : []),
+    `Content-Length: ${body.length}`,
+    ...(hasKey ? [`Idempotency-Key: ${idTemplate}`] : []),
   ];
   return `${lines.join('\r\n')}\r\n\r\n${body}`;
 }
@@ -66,28 +73,14 @@ async function startSite(start) {
   for (const count of [1, 2, 3]) {
     balancers.push(await startHaproxy(gateways.slice(0, count).map(({ port }) => port)));
   }
-  const receiver = startPeer('./scale-receiver.mjs');
-  const ready = receiver.waitFor('ready');
-  receiver.send({
-    port: server.c2sPort,
-    domain: 'example.org',
-    user: 'bob',
-    password: 'bob-secret',
-  });
-  await ready;
-  const load = startPeer('./scale-load.mjs');
+  const receiver = await startReceiver(server);
+  const load = startPeer('./load.mjs');
   const stop = async () => {
-    load.stop();
-    receiver.stop();
-    for (const part of [...balancers, ...gateways, redis, server]) await part.stop();
+    for (const part of [load, receiver, ...balancers, ...gateways, redis, server]) {
+      await part.stop();
+    }
   };
   return { server, redis, gateways, balancers, receiver, load, stop };
-}
-
-async function readCount({ receiver }) {
-  const counted = receiver.waitFor('count');
-  receiver.send('count');
-  return counted;
 }
 
 function readCpu({ server, redis, gateways, balancers, receiver, load }) {
@@ -101,15 +94,14 @@ function readCpu({ server, redis, gateways, balancers, receiver, load }) {
 }
 
 async function look(site) {
-  const { delivered } = await readCount(site);
-  return { at: performance.now(), delivered, cpu: readCpu(site), machine: readMachine() };
+  return { cpu: readCpu(site), machine: readMachine(), ...(await readDelivered(site)) };
 }
 
 let lastId = 0;
 
 async function measure(site, { name, gateways, hasKey }) {
   const target = gateways === 0 ? site.gateways[0] : site.balancers[gateways - 1];
-  const before = await readCount(site);
+  const before = await readDelivered(site);
   const [started, ended, done] = ['started', 'ended', 'done'].map((event) =>
     site.load.waitFor(event),
   );
@@ -125,7 +117,7 @@ async function measure(site, { name, gateways, hasKey }) {
   const accepted = statuses[200] ?? 0;
   const settled = await waitUntil(
     async () => {
-      const now = await readCount(site);
+      const now = await readDelivered(site);
       return now.delivered >= before.delivered + accepted && now;
     },
     { label: `${accepted} messages to arrive` },
@@ -145,7 +137,7 @@ async function measure(site, { name, gateways, hasKey }) {
     redis: each('redis'),
     load: each('load'),
     machine:
-      (last.machine.busyMs - first.machine.busyMs) / (last.machine.allMs - first.machine.allMs),
+      1 - (last.machine.idleMs - first.machine.idleMs) / (last.machine.allMs - first.machine.allMs),
     others: sum(Object.entries(statuses).map(([code, many]) => (code === '200' ? 0 : many))),
     duplicates: settled.duplicates - before.duplicates,
   };
@@ -155,10 +147,11 @@ function report(kind, samples) {
   console.log(`\n${kind}, ${connections} connections, 100-byte messages, medians of rounds:\n`);
   const rows = cases.map(({ name }) => {
     const own = samples.filter((sample) => sample.name === name);
-    const mid = (key, places = 0) => median(own.map((sample) => sample[key])).toFixed(places);
-    const percent = (key) => `${(100 * median(own.map((sample) => sample[key]))).toFixed(0)} %`;
-    const speeds = own.map(({ perSecond }) => perSecond);
-    const range = `${Math.min(...speeds).toFixed(0)}–${Math.max(...speeds).toFixed(0)}`;
+    const of = (key) => spread(own.map((sample) => sample[key]));
+    const mid = (key, places = 0) => of(key).median.toFixed(places);
+    const percent = (key) => `${(100 * of(key).median).toFixed(0)} %`;
+    const { min, max } = of('perSecond');
+    const range = `${min.toFixed(0)}–${max.toFixed(0)}`;
     const cells = [name, `${mid('perSecond')} (${range})`, mid('p50', 1), mid('p99', 1)];
     const cpu = ['server', 'gateways', 'haproxy', 'redis', 'load'].map((key) => mid(key));
     const bad = `${sum(own.map(({ others }) => others))} / ${sum(own.map(({ duplicates }) => duplicates))}`;
@@ -182,7 +175,6 @@ for (const [index, [kind, start]] of Object.entries(servers).entries()) {
       if (performance.now() > (maxMs * (index + 1)) / 2 - 17_000) break;
       const order = round % 2 === 0 ? cases : cases.toReversed();
       for (const one of order) samples.push(await measure(site, one));
-      await sleep(0);
     }
   } finally {
     await site.stop();

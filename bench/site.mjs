@@ -96,12 +96,13 @@ async function startNaive(server) {
   return { port, pid: peer.pid, stop: peer.stop };
 }
 
-async function startReceiver(server) {
+/** A recipient, bob; for the ceiling it also is a component. */
+export async function startReceiver(server, component) {
   const receiver = startPeer('./receiver.mjs');
   const ready = receiver.waitFor('ready');
   receiver.send({
     session: { port: server.c2sPort, domain: server.domain, user: 'bob', password: 'bob-secret' },
-    component: server.components[2],
+    component,
   });
   await ready;
   return receiver;
@@ -125,7 +126,7 @@ export async function startSite(kind, { against, ...gatewayOptions } = {}) {
     const gateway = keep(await startGateway(server, gatewayOptions));
     const before = against && keep(await startBefore(server, against));
     const naive = keep(await startNaive(server));
-    const receiver = keep(await startReceiver(server));
+    const receiver = keep(await startReceiver(server, server.components[2]));
     const load = keep(startPeer('./load.mjs'));
     return { kind, server, gateway, before, naive, receiver, load, stop };
   } catch (error) {

@@ -1,4 +1,5 @@
-// What the gateway costs, beside the server's own ceiling and other ways to send: bench/run.mjs
+// What the gateway costs, beside the server's own ceiling and other ways to send: bench/run.mjs.
+// With --scale several gateways: bench/scale.mjs; with --cluster a cluster of ejabberd: bench/cluster.mjs.
 import {
   installDebianPackages,
   installNpmPackages,
@@ -12,5 +13,7 @@ runMain(() => {
   installDebianPackages(testPackages);
   run('npm', 'run', '--silent', 'build');
   run('node_modules/.bin/tsc', '-p', 'tsconfig.tools.json');
-  run('node', 'bench/run.mjs', ...process.argv.slice(2));
+  const args = process.argv.slice(2);
+  const named = ['scale', 'cluster'].find((name) => args.includes(`--${name}`)) ?? 'run';
+  run('node', `bench/${named}.mjs`, ...args.filter((arg) => arg !== `--${named}`));
 });
