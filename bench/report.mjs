@@ -50,12 +50,14 @@ export function printTable(rows) {
 }
 
 /** Prints what was measured on one server. */
-export function printServer({ kind, points, startMs, rssMb }) {
+export function printServer({ kind, points, startMs, loadedMb, rssMb }) {
   console.log(`\n${kind}: median of the rounds (least–most); CPU in µs per delivered message\n`);
   const head = ['', 'size', 'conn.', 'delivered/s', 'p50 ms', 'p99 ms'];
   const columns = ['own CPU', 'server', 'load', 'receiver', 'others', 'refused', 'lost', 'twice'];
   printTable([[...head, ...columns], ...points.map(rowOf)]);
-  console.log(`\ngateway: ready after ${round(startMs)} ms, RSS ${round(rssMb)} MB after the run`);
+  console.log(
+    `\ngateway: ready after ${round(startMs)} ms, RSS ${round(loadedMb)} MB at the end of the load, ${round(rssMb)} MB 30 s later`,
+  );
 }
 
 function rowOf(point) {

@@ -18,11 +18,14 @@ const components = ['gateway', 'naive', 'ceiling', 'before'].map((name) => ({
   secret: `${name}-secret`,
 }));
 
-/** Without archive, whose disk would hide all else; its network settings suit small and large stanzas. */
-const prosodyLines = `
+/**
+ * Without archive, whose disk would hide all else. Large messages want a `readSize` above Prosody's
+ * own 4096 bytes, after each of which it pauses; small ones are better off with that.
+ */
+const prosodyLines = (readSize) => `
 default_archive_policy = false
 network_settings = { nagle = false }
-network_default_read_size = 65536
+network_default_read_size = ${readSize}
 `;
 
 const ejabberdModules = [
@@ -37,7 +40,8 @@ const ejabberdModules = [
 const ejabberdHost = ['modules:', ...ejabberdModules.map((name) => `  mod_${name}: {}`)].join('\n');
 
 const servers = {
-  prosody: () => startProsody({ components, extra: { global: prosodyLines } }),
+  prosody: (readSize = 4096) =>
+    startProsody({ components, extra: { global: prosodyLines(readSize) } }),
   ejabberd: () =>
     startEjabberd({
       components,
@@ -109,7 +113,7 @@ export async function startReceiver(server, component) {
 }
 
 /** Starts a server, a gateway and a naive one on it, a recipient, and the load generator. */
-export async function startSite(kind, { against, ...gatewayOptions } = {}) {
+export async function startSite(kind, { against, readSize, ...gatewayOptions } = {}) {
   const running = [];
   const stop = async () => {
     for (const part of running.splice(0).toReversed()) await part.stop();
@@ -119,7 +123,7 @@ export async function startSite(kind, { against, ...gatewayOptions } = {}) {
     return part;
   };
   try {
-    const server = keep(await servers[kind]());
+    const server = keep(await servers[kind](readSize));
     for (const { username, password } of [bot, { username: 'bob', password: 'bob-secret' }]) {
       await server.register(username, password);
     }
