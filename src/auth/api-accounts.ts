@@ -31,6 +31,8 @@ export interface ApiAccount {
 
 /** The configured API accounts. */
 export interface ApiAccounts {
+  /** The account whose credentials these are, if they are remembered. */
+  recall(credentials: PresentedCredentials): ApiAccount | undefined;
   /**
    * Resolves with the account whose credentials these are; `realm` is the domain asked for,
    * `address` the client's. Rejects with GatewayError `unauthenticated`, `too-many-requests` or
@@ -75,11 +77,12 @@ interface AccountSubject extends Subject {
 export function createApiAccounts({ accounts, ...options }: ApiAccountsOptions): ApiAccounts {
   const login = createLogin(options);
   let current = load(accounts);
+  const find = (username: string): AccountSubject =>
+    createSubject(username.normalize('NFC'), current);
   return {
+    recall: (presented) => login.recall(presented, find)?.account,
     async authenticate(presented, realm, address) {
-      const { account } = await login.authenticate({ presented, realm, address }, (username) =>
-        createSubject(username.normalize('NFC'), current),
-      );
+      const { account } = await login.authenticate({ presented, realm, address }, find);
       return account;
     },
     authorize,

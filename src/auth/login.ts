@@ -50,6 +50,11 @@ export interface Subject {
 
 /** The way from credentials to a subject that has proven itself. */
 export interface Login {
+  /** The subject that `find` made of the user name, if its credentials are remembered: nothing is checked. */
+  recall<T extends Subject>(
+    presented: PresentedCredentials,
+    find: (username: string) => T | undefined,
+  ): T | undefined;
   /**
    * Resolves with the subject that `find` made of the user name, once its password is known to be
    * right. Rejects with GatewayError `unauthenticated`, `too-many-requests`, or as its check does.
@@ -102,6 +107,15 @@ export function createLogin(options: LoginOptions): Login {
   };
 
   return {
+    recall(presented, find) {
+      if (typeof presented === 'string') return undefined;
+      const subject = find(presented.username);
+      if (subject === undefined) return undefined;
+      const key = cache.keyOf([...subject.identity, presented.password]);
+      if (cache.known(key) !== true) return undefined;
+      onResult?.('cached');
+      return subject;
+    },
     async authenticate(attempt, find) {
       const { presented, realm, address } = attempt;
       if (presented === 'missing') throw unauthenticated(realm);

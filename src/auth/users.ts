@@ -7,6 +7,8 @@ import type { Permissions } from './permissions.ts';
 
 /** The XMPP users, who send as themselves. */
 export interface Users {
+  /** The bare JID of the user on `domain` whose credentials these are, if they are remembered. */
+  recall(credentials: PresentedCredentials, domain: string): Jid | undefined;
   /**
    * Resolves with the bare JID of the user whose credentials these are, on `domain` (normalised);
    * `address` is the client's. Rejects with GatewayError `unauthenticated`, `too-many-requests` or
@@ -30,15 +32,17 @@ interface UserSubject extends Subject {
 /** Creates the users of the XMPP server that `passwordCheck` asks. */
 export function createUsers({ passwordCheck, permissions, ...options }: UsersOptions): Users {
   const login = createLogin(options);
+  const findIn =
+    (domain: string) =>
+    (username: string): UserSubject | undefined => {
+      const found = findUser(username, domain);
+      return found && createSubject(found, passwordCheck);
+    };
   return {
+    recall: (presented, domain) => login.recall(presented, findIn(domain))?.jid,
     async authenticate(presented, domain, address) {
-      const { jid } = await login.authenticate(
-        { presented, realm: domain, address },
-        (username) => {
-          const found = findUser(username, domain);
-          return found && createSubject(found, passwordCheck);
-        },
-      );
+      const attempt = { presented, realm: domain, address };
+      const { jid } = await login.authenticate(attempt, findIn(domain));
       return jid;
     },
     authorize(user) {

@@ -8,18 +8,18 @@ export interface NamespaceScope {
 }
 
 /** A scope that begins with the given bindings; each step takes constant time at any depth. */
-export function createNamespaceScope(
-  initial: Iterable<readonly [prefix: string, namespace: string]>,
-): NamespaceScope {
-  const bindings = new Map<string, string | undefined>(initial);
+export function createNamespaceScope(initial: ReadonlyMap<string, string>): NamespaceScope {
+  // Most documents declare nothing: they share what they begin with.
+  let bindings: Map<string, string | undefined> | undefined;
   const shadowed: { readonly prefix: string; readonly namespace: string | undefined }[] = [];
   const marks: number[] = [];
   return {
-    resolve: (prefix) => bindings.get(prefix),
+    resolve: (prefix) => (bindings ?? initial).get(prefix),
     enter: () => {
       marks.push(shadowed.length);
     },
     declare: (prefix, namespace) => {
+      bindings ??= new Map(initial);
       shadowed.push({ prefix, namespace: bindings.get(prefix) });
       bindings.set(prefix, namespace);
     },
@@ -27,7 +27,7 @@ export function createNamespaceScope(
       const mark = marks.pop() ?? 0;
       while (shadowed.length > mark) {
         const binding = shadowed.pop();
-        if (binding !== undefined) bindings.set(binding.prefix, binding.namespace);
+        if (binding !== undefined) bindings?.set(binding.prefix, binding.namespace);
       }
     },
   };

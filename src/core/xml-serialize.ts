@@ -8,16 +8,18 @@ import {
 } from './xml.ts';
 import { createNamespaceScope } from './xml-scope.ts';
 
+const ofStream: ReadonlyMap<string, string> = new Map([
+  ['', componentNamespace],
+  ['xml', xmlNamespace],
+]);
+
 /**
  * An element of parseXml as a component writes it on its stream: elements of jabber:client without
  * prefix and xmlns, as long as they stand in no payload, all others with what they need. Throws
  * GatewayError `too-large` when it would be longer than `maxBytes`, possibly before its end.
  */
 export function serializeElement(root: XmlElement, maxBytes: number): string {
-  const scope = createNamespaceScope([
-    ['', componentNamespace],
-    ['xml', xmlNamespace],
-  ]);
+  const scope = createNamespaceScope(ofStream);
   let xml = '';
   write(root, true);
   if (Buffer.byteLength(xml) > maxBytes) throw tooLarge(maxBytes);

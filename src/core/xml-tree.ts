@@ -44,10 +44,11 @@ export function createXmlTree(
   fail: Fail,
 ): XmlTree {
   const { defaultNamespace, fragment } = options;
-  const scope = createNamespaceScope([
+  const initial = new Map([
     ['', defaultNamespace],
     ['xml', xmlNamespace],
   ]);
+  const scope = createNamespaceScope(initial);
   const nodes: XmlNode[] = [];
   const openElements: OpenElement[] = [];
 

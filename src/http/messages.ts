@@ -122,12 +122,16 @@ function buildAccepted({ id, from, to, mode, confirmed }: Receipt): Answer {
   return { status: 200, code: 'ok', contentType: 'application/json', body };
 }
 
+/** Headers and body in one call, not header by header through Koa: it is the way of every message. */
 function answer(ctx: Context, record: RequestRecord, answered: Answer | OnceAnswer): void {
   const { status, code, contentType, body } = answered;
   record.code = code;
-  ctx.status = status;
-  ctx.set('Content-Type', contentType);
-  ctx.set('Cache-Control', 'no-store');
-  if ('isReplayed' in answered && answered.isReplayed) ctx.set('Idempotency-Replayed', 'true');
-  ctx.body = body;
+  ctx.respond = false;
+  ctx.res.writeHead(status, {
+    'Content-Type': contentType,
+    'Cache-Control': 'no-store',
+    'Content-Length': Buffer.byteLength(body),
+    ...('isReplayed' in answered && answered.isReplayed && { 'Idempotency-Replayed': 'true' }),
+  });
+  ctx.res.end(body);
 }

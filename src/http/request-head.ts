@@ -6,7 +6,11 @@ export type RequestHead = Pick<IncomingMessage, 'httpVersion' | 'headers' | 'raw
 const maxHeaders = 100;
 
 /** Of these Node keeps the first of several; whoever stands in front of us may have read the last. */
-const singular = new Set(['host', 'authorization', 'content-type']);
+const singular = new Map([
+  ['host', 1],
+  ['authorization', 2],
+  ['content-type', 4],
+]);
 
 /** RFC 9110 §7.2: a name or an address, and a port. */
 const hostFormat = /^(?:\[[\da-f:.]+\]|[\w.~%!$&'()*+,;=-]*)(?::\d*)?$/i;
@@ -33,12 +37,11 @@ export function findHeadRefusal({
 }
 
 function hasRepeated(rawHeaders: readonly string[]): boolean {
-  const seen = new Set<string>();
+  let seen = 0;
   for (let index = 0; index < rawHeaders.length; index += 2) {
-    const name = rawHeaders[index]?.toLowerCase() ?? '';
-    if (!singular.has(name)) continue;
-    if (seen.has(name)) return true;
-    seen.add(name);
+    const bit = singular.get(rawHeaders[index]?.toLowerCase() ?? '') ?? 0;
+    if ((seen & bit) !== 0) return true;
+    seen |= bit;
   }
   return false;
 }

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { createNamespaceScope } from '../../../src/core/xml-scope.ts';
 
 test('a declaration holds until its element ends', () => {
-  const scope = createNamespaceScope([['', 'outer']]);
+  const scope = createNamespaceScope(new Map<string, string>([['', 'outer']]));
   scope.enter();
   scope.declare('p', 'one');
   scope.declare('', 'inner');
@@ -16,7 +16,7 @@ test('a declaration holds until its element ends', () => {
 });
 
 test('of two declarations on one element, the end restores what was before both', () => {
-  const scope = createNamespaceScope([['', 'outer']]);
+  const scope = createNamespaceScope(new Map<string, string>([['', 'outer']]));
   scope.enter();
   scope.declare('', 'one');
   scope.declare('', 'two');
@@ -25,7 +25,7 @@ test('of two declarations on one element, the end restores what was before both'
 });
 
 test('names of Object.prototype are prefixes like others', () => {
-  const scope = createNamespaceScope([]);
+  const scope = createNamespaceScope(new Map<string, string>([]));
   expect(scope.resolve('__proto__')).toBeUndefined();
   expect(scope.resolve('constructor')).toBeUndefined();
 });

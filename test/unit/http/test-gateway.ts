@@ -76,6 +76,7 @@ export async function startTestGateway(overrides: Partial<AppPorts> = {}): Promi
 /** Everybody may log in with `pw`; `stranger` has no permission. */
 function createUsers(addresses: string[]): Users {
   return {
+    recall: () => undefined,
     authenticate: async (presented, domain, address) => {
       addresses.push(address);
       return createJid(logIn(presented, domain), domain);
@@ -89,6 +90,7 @@ function createUsers(addresses: string[]): Users {
 /** Everybody may log in with `pw` and send as anybody of example.org but `romeo`. */
 function createApiAccounts(addresses: string[]): ApiAccounts {
   return {
+    recall: () => undefined,
     authenticate: async (presented, realm, address) => {
       addresses.push(address);
       const username = logIn(presented, realm);
