@@ -38,10 +38,10 @@ const isForDocs = isWhole && kinds.length === 2;
 const small = 100;
 const large = 10_000;
 
-const connections = options.connections?.split(',').map(Number);
-const ofSmall = connections ?? (options.quick ? [1, 64] : [1, 8, 64, 256]);
+const chosen = options.connections?.split(',').map(Number);
+const ofSmall = chosen ?? (options.quick ? [1, 64] : [1, 8, 64, 256]);
 const smallCases = ofSmall.map((count) => ({ bytes: small, connections: count }));
-const largeCases = [{ bytes: large, connections: connections?.[0] ?? 64 }];
+const largeCases = [{ bytes: large, connections: chosen?.[0] ?? 64 }];
 /** Prosody cannot be set up well for small and for large messages at once. */
 const parts = {
   prosody: [{ cases: smallCases }, { cases: largeCases, readSize: 65_536 }],
