@@ -19,9 +19,23 @@ import { createStore } from './store/store.ts';
 import { createPasswordCheck } from './xmpp/sasl.ts';
 import { createSending } from './xmpp/sending.ts';
 
+/** It cannot listen at the address that is at `key` of the configuration; the cause says why. */
+export class ListenError extends Error {
+  override readonly name = 'ListenError';
+
+  readonly key: 'http' | 'http.metrics';
+  readonly address: { readonly host: string; readonly port: number };
+
+  constructor(key: ListenError['key'], address: ListenError['address'], cause: unknown) {
+    super(`cannot listen at ${key}`, { cause });
+    this.key = key;
+    this.address = address;
+  }
+}
+
 /** One component stream and one HTTP listener. */
 export interface Gateway {
-  /** Listens for HTTP and begins to connect; resolves with the TCP port, rejects when it cannot listen. */
+  /** Listens for HTTP and begins to connect; resolves with the TCP port, rejects with ListenError. */
   start(): Promise<number>;
   /** Stops accepting, finishes what is in flight, closes the stream. */
   stop(): Promise<void>;
@@ -113,8 +127,10 @@ export async function createGateway(
 
   return {
     start: async () => {
-      await metrics?.listener.start();
-      const port = await listener.start();
+      if (metrics !== undefined) {
+        await metrics.listener.start().catch(failListening('http.metrics', metrics.address));
+      }
+      const port = await listener.start().catch(failListening('http', config.http));
       sending.start();
       store?.start();
       grants?.watch((error) => log.error({ err: error }, 'grants not read: the old ones stay'));
@@ -139,14 +155,22 @@ export async function createGateway(
   };
 }
 
+function failListening(...where: [key: ListenError['key'], address: ListenError['address']]) {
+  return (error: unknown): never => {
+    throw new ListenError(...where, error);
+  };
+}
+
 /** What measures is loaded only where somebody reads it. */
-async function openMetrics(
-  address: NonNullable<Config['http']['metrics']>,
-): Promise<{ readonly observer: Observer; readonly listener: MetricsListener }> {
+async function openMetrics(address: NonNullable<Config['http']['metrics']>): Promise<{
+  readonly address: ListenError['address'];
+  readonly observer: Observer;
+  readonly listener: MetricsListener;
+}> {
   const { createMetrics } = await import('./metrics.ts');
   const metrics = createMetrics();
   const listener = createMetricsListener({ ...address, read: metrics.read });
-  return { observer: metrics, listener };
+  return { address, observer: metrics, listener };
 }
 
 /** Longer than any message waits for its fate, also one that has to enter a room first. */

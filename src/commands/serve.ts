@@ -4,7 +4,7 @@ import { openGrants } from '../auth/grants.ts';
 import { type Config, ConfigError, loadConfig } from '../config.ts';
 import { changesThatNeedRestart } from '../config-changes.ts';
 import { describeError } from '../core/describe-error.ts';
-import { createGateway } from '../gateway.ts';
+import { createGateway, ListenError } from '../gateway.ts';
 import { wantsColour } from './colour.ts';
 import {
   type Command,
@@ -74,9 +74,7 @@ async function runServe(path: string, openLog: (config: Config['log']) => Logger
   const grants = stateFile === undefined ? undefined : await openGrants(stateFile);
   const gateway = await createGateway(config, log, grants);
   const port = await gateway.start().catch((error: unknown) => {
-    const { host, port: wanted } = config.http;
-    const message = `HTTP at ${host}:${wanted}: ${describeError(error)}\n${listenAdvice(error, 'http')}`;
-    throw new Error(message, { cause: error });
+    throw error instanceof ListenError ? describeListenError(error) : error;
   });
   const { host } = config.http;
   log.info({ host, port }, 'listening for HTTP');
@@ -108,6 +106,15 @@ async function runServe(path: string, openLog: (config: Config['log']) => Logger
   await gateway.stop();
   log.info('stopped');
   return 0;
+}
+
+function describeListenError({ key, address, cause }: ListenError): Error {
+  const what = `${key === 'http' ? 'HTTP' : 'metrics'} at ${address.host}:${address.port}`;
+  return new Error(
+    `${what}: ${describeError(cause)}
+${listenAdvice(cause, key)}`,
+    { cause },
+  );
 }
 
 function firstSignal(): Promise<NodeJS.Signals> {

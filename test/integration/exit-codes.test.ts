@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import { runCommand } from '../support/gateway.ts';
+import { freePort } from '../support/ports.ts';
 import { createDirectory, removeDirectory } from '../support/processes.ts';
 
 describe('what cannot be run ends with a code and a sentence', () => {
@@ -105,7 +106,10 @@ api_accounts: [{ username: alerts, password_hash: plain-text-password, domains: 
     });
   });
 
-  test('1, a port that somebody else has', async () => {
+  test.each([
+    ['HTTP', 'http', (port: number) => ({ port })],
+    ['metrics', 'http.metrics', (port: number) => ({ metrics: { port } })],
+  ])('1, a port for %s that somebody else has', async (what, key, listenAt) => {
     const holder = createServer().listen(0, '127.0.0.1');
     await once(holder, 'listening');
     const { port } = holder.address() as AddressInfo;
@@ -114,15 +118,15 @@ api_accounts: [{ username: alerts, password_hash: plain-text-password, domains: 
       stringify({
         component: { domain: 'gateway.example.org', secret: 'secret' },
         domains: ['example.org'],
-        http: { port },
+        http: { port: await freePort(), ...listenAt(port) },
       }),
     );
     const { code, stderr } = await runCommand(['serve', '--config', file]);
     holder.close();
     expect(code).toBe(1);
     expect(stderr).toBe(
-      `xmpp-message-gateway: HTTP at 127.0.0.1:${port}: listen EADDRINUSE: address already in use 127.0.0.1:${port}
-If it is the gateway that listens there, ask its /readyz, or stop it first. Else correct http.port.
+      `xmpp-message-gateway: ${what} at 127.0.0.1:${port}: listen EADDRINUSE: address already in use 127.0.0.1:${port}
+If it is the gateway that listens there, ask its /readyz, or stop it first. Else correct ${key}.port.
 `,
     );
   });

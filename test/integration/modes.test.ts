@@ -37,7 +37,7 @@ describe.each(modeSetups)('mode $mode on $kind', ({ kind, mode, options, start }
     const report = { mode, ...reports[kind][mode] };
     const ready = await request(`${site.gateway.url}/readyz`);
     expect(ready.json()).toEqual({ status: 'ready', domains: { 'example.org': report } });
-    const line = site.gateway.logLines().find(({ msg }) => msg === 'component stream ready');
+    const line = await site.gateway.waitForLine('component stream ready');
     expect(line).toMatchObject({ domains: { 'example.org': report } });
   });
 

@@ -102,6 +102,8 @@ export interface GatewayProcess {
   readonly configFile: string;
   /** The JSON lines logged so far. */
   readonly logLines: () => Settings[];
+  /** The first line with that message; lines come by another way than answers, so one may be ahead. */
+  readonly waitForLine: (msg: string) => Promise<Settings>;
   /** All that it wrote so far. */
   readonly output: () => string;
   readonly isRunning: () => boolean;
@@ -195,6 +197,7 @@ export async function startGatewayProcess(options: GatewayOptions): Promise<Gate
       throw error;
     }
   }
+  const logLines = (): Settings[] => parseLogLines(child.output());
   return {
     url,
     port,
@@ -202,7 +205,9 @@ export async function startGatewayProcess(options: GatewayOptions): Promise<Gate
     directory,
     configFile,
     exited: child.exited,
-    logLines: () => parseLogLines(child.output()),
+    logLines,
+    waitForLine: (wanted) =>
+      waitUntil(() => logLines().find(({ msg }) => msg === wanted), { label: `line "${wanted}"` }),
     output: child.output,
     isRunning: child.isRunning,
     waitUntilReady,
