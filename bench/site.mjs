@@ -49,6 +49,9 @@ const servers = {
     }),
 };
 
+/** As deploy/xmpp-message-gateway.service runs it. */
+const deployed = ['--max-old-space-size=512'];
+
 /** The gateway as a process whose log goes to a file; `startMs` until /readyz says 200. */
 export async function startGateway(
   server,
@@ -61,7 +64,10 @@ export async function startGateway(
   writeFileSync(configFile, stringify(config), { mode: 0o600 });
   const log = openSync(join(directory, 'gateway.log'), 'w');
   const startedAt = performance.now();
-  const program = startProgram([...nodeArgs, main, 'serve', '--config', configFile], log);
+  const program = startProgram(
+    [...deployed, ...nodeArgs, main, 'serve', '--config', configFile],
+    log,
+  );
   closeSync(log);
   const isReady = async () => {
     try {

@@ -139,9 +139,10 @@ function createRouter(ports: AppPorts): Router<State> {
 }
 
 function addDocs(router: Router<State>, { docs, limits }: AppPorts): void {
-  const document = JSON.stringify(buildOpenApi({ limits, hasDocs: docs !== undefined }), null, 2);
+  let document: string | undefined;
   router.all(/^\/openapi\.json$/, (ctx) => {
     ctx.state.record.route = 'docs';
+    document ??= JSON.stringify(buildOpenApi({ limits, hasDocs: docs !== undefined }), null, 2);
     answerOpenApi(ctx, document);
   });
   if (docs === undefined) return;

@@ -56,7 +56,7 @@ const maxBatchBytes = 64 * 1024;
 const maxUnansweredBytes = 256 * 1024;
 
 /** Nor with so many messages: they keep any server busy, and the others wait here, in turns. */
-const maxUnanswered = 128;
+const maxUnanswered = maxBarriers * batchSize;
 
 /**
  * Sends stanzas in joined writes, each followed by a barrier: a ping (XEP-0199) from the component

@@ -287,7 +287,7 @@ describe('when the stream', () => {
       outcome(delivery.deliver(stanza(id, 'bob@example.org', caller)));
     const flood = Array.from({ length: 300 }, (_, id) => deliver(`flood-${id}`, 'flooder'));
     const quiet = deliver('quiet', 'quiet');
-    await waitUntil(() => server.messages.length === 128, { label: 'the first messages' });
+    await waitUntil(() => server.messages.length === 64, { label: 'the first messages' });
     const releaseAll = (): boolean => {
       server.release();
       return server.messages.length === 301 && server.held.length === 0;
@@ -295,7 +295,7 @@ describe('when the stream', () => {
     await waitUntil(releaseAll, { label: 'all messages' });
     expect(await quiet).toBe('confirmed');
     const order = server.messages.map(({ root }) => root.attributes['id']);
-    expect(order.indexOf('quiet')).toBeLessThan(128 + 2);
+    expect(order.indexOf('quiet')).toBeLessThan(64 + 2);
     expect(new Set(await Promise.all(flood))).toEqual(new Set(['confirmed']));
   });
 
