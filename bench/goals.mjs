@@ -44,7 +44,7 @@ const wanted = [
     read: ({ at }) => ratio(at('api', 64, 10_000), at('ceiling', 64, 10_000)),
   },
   {
-    title: 'RSS of the gateway 30 s after the run',
+    title: 'RSS of the gateway 60 s after the run',
     most: 110,
     unit: ' MB',
     read: ({ rssMb }) => rssMb,

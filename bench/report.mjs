@@ -56,7 +56,7 @@ export function printServer({ kind, points, startMs, loadedMb, rssMb }) {
   const columns = ['own CPU', 'server', 'load', 'receiver', 'others', 'refused', 'lost', 'twice'];
   printTable([[...head, ...columns], ...points.map(rowOf)]);
   console.log(
-    `\ngateway: ready after ${round(startMs)} ms, RSS ${round(loadedMb)} MB at the end of the load, ${round(rssMb)} MB 30 s later`,
+    `\ngateway: ready after ${round(startMs)} ms, RSS ${round(loadedMb)} MB at the end of the load, ${round(rssMb)} MB 60 s later`,
   );
 }
 

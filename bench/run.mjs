@@ -31,7 +31,7 @@ const rounds = Number(options.rounds ?? (options.quick ? 2 : 4));
 const ms = options.quick ? 700 : 1000;
 /** V8 takes its time to compile what it runs often. */
 const warmUpMs = options.quick ? 2000 : 3000;
-const restMs = 30_000;
+const restMs = 60_000;
 /** After so long no round begins any more: the run ends within 10 minutes, on a slow machine, too. */
 const lastRoundMs = 7 * 60_000;
 /** Only a whole run replaces what stands in docs/. */
