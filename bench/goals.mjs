@@ -1,3 +1,5 @@
+import { spread } from './samples.mjs';
+
 /** What is asked of the gateway, as ratios within one run; each reads points, undefined without them. Meant `on` one server or both. */
 const wanted = [
   {
@@ -70,8 +72,10 @@ const wanted = [
   },
 ];
 
+/** The median of the rounds' ratios: what disturbs a round disturbs both. */
 function ratio(a, b) {
-  return a?.perSecond && b?.perSecond ? a.perSecond.median / b.perSecond.median : undefined;
+  if (a === undefined || b === undefined) return undefined;
+  return spread(a.rounds.map((perSecond, round) => perSecond / b.rounds[round]))?.median;
 }
 
 function difference(a, b) {

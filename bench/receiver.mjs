@@ -60,8 +60,8 @@ async function openComponent({ port, domain, secret }) {
 }
 
 let delivered = 0;
-let highest = 0;
 let duplicates = 0;
+let lastAt = 0;
 /** One byte for each number: cheaper than a set. */
 const seen = new Uint8Array(2 ** 24);
 let onArrival;
@@ -81,12 +81,12 @@ function createCounter() {
       else {
         seen[id] = 1;
         arrived += 1;
-        highest = Math.max(highest, id);
         onArrival?.(id);
       }
       from = at + idLength;
     }
     delivered += arrived;
+    if (arrived > 0) lastAt = performance.timeOrigin + performance.now();
     kept = bytes.subarray(Math.max(from, bytes.length - idLength + 1));
     return arrived;
   };
@@ -165,7 +165,7 @@ async function start({ session, component }) {
         event: 'count',
         delivered,
         duplicates,
-        highest,
+        lastAt,
         at: performance.timeOrigin + performance.now(),
       });
     }

@@ -24,6 +24,7 @@ function mergeGroup(group) {
     bytes,
     connections,
     perSecond: of((sample) => sample.perSecond),
+    rounds: group.map((sample) => sample.perSecond),
     p50: of((sample) => sample.p50),
     p99: of((sample) => sample.p99),
     cpu: Object.fromEntries(
