@@ -129,7 +129,9 @@ describe.each(servers)('authentication on $kind', ({ start }) => {
       expect(Number(refused?.headers['retry-after'])).toBeGreaterThan(0);
       expect(Number(refused?.headers['retry-after'])).toBeLessThanOrEqual(60);
       expect(codeOf(await postAs(throttled, ['bot', 'bot-secret']))).toBe(200);
-      const failures = throttled.logLines().filter(({ msg }) => msg === 'login failed');
+      const readFailures = () => throttled.logLines().filter(({ msg }) => msg === 'login failed');
+      await waitUntil(() => readFailures().length >= 3, { label: 'their lines in the log' });
+      const failures = readFailures();
       expect(failures).toHaveLength(3);
       expect(failures[0]).toMatchObject({ address: '127.0.0.1', user: 'mallory' });
     });

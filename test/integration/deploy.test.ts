@@ -126,6 +126,7 @@ describe.each(servers)('what deploy/ has for the gateway on $kind', ({ start }) 
 
   test('finds failed logins with fail2ban', async () => {
     await send('wrong again');
+    await gateway.waitForLine('login failed');
     const directory = createDirectory('fail2ban');
     const log = join(directory, 'gateway.log');
     const failures = gateway.logLines().filter(({ msg }) => msg === 'login failed');
