@@ -5,7 +5,7 @@ const gatherMs = 10;
 
 /**
  * Standard output for a log of JSON lines. They are written some milliseconds later, together: a write
- * for each line, or for each turn of the event loop, would cost a busy gateway a tenth of its time.
+ * for each line, or for each turn of the event loop, would cost a busy gateway some percent of its time.
  */
 export function createLogStream(): DestinationStream {
   const output = pino.destination({ sync: false });

@@ -110,11 +110,7 @@ async function runServe(path: string, openLog: (config: Config['log']) => Logger
 
 function describeListenError({ key, address, cause }: ListenError): Error {
   const what = `${key === 'http' ? 'HTTP' : 'metrics'} at ${address.host}:${address.port}`;
-  return new Error(
-    `${what}: ${describeError(cause)}
-${listenAdvice(cause, key)}`,
-    { cause },
-  );
+  return new Error(`${what}: ${describeError(cause)}\n${listenAdvice(cause, key)}`, { cause });
 }
 
 function firstSignal(): Promise<NodeJS.Signals> {
