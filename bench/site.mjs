@@ -50,7 +50,7 @@ const servers = {
 };
 
 /** As deploy/xmpp-message-gateway.service runs it. */
-const deployed = ['--max-old-space-size=512'];
+const deployed = ['--max-old-space-size=512', '--max-semi-space-size=16'];
 
 /** The gateway as a process whose log goes to a file; `startMs` until /readyz says 200. */
 export async function startGateway(

@@ -42,7 +42,8 @@ function parseLabel(label: string, domain: string): string {
   const isALabel = label.startsWith('xn--');
   const unicode = isALabel ? domainToUnicode(label) : label;
   const ascii = isHostLabel(unicode) ? unicode : encodeLabel(unicode);
-  if (ascii === undefined || (isALabel && ascii !== label)) {
+  // What is no A-label becomes '' with Node.js 20, and stays as it is since 24.
+  if (ascii === undefined || (isALabel && (ascii !== label || unicode === label))) {
     const rule = 'with labels of letters, digits and inner hyphens, of 1 to 63 bytes in IDNA form';
     throw createPartError(part, rule, domain);
   }
