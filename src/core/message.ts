@@ -41,6 +41,8 @@ export interface Stanza {
   readonly xml: string;
   /** Length of `xml` in UTF-8. */
   readonly bytes: number;
+  /** In a message of the component to the sender's domain (XEP-0356 §5.1): that is what may be refused. */
+  readonly isWrapped: boolean;
 }
 
 /** What became of a message that was not refused. */
@@ -85,8 +87,9 @@ export function serializeMessage(
     children,
   };
   const inner = serializeElement(root, limits.stanzaBytes);
-  const xml = form.mode === 'privileged' ? wrap(inner, id, form) : inner;
-  return { id, caller, from, to, xml, bytes: Buffer.byteLength(xml) };
+  const isWrapped = form.mode === 'privileged';
+  const xml = isWrapped ? wrap(inner, id, form) : inner;
+  return { id, caller, from, to, xml, bytes: Buffer.byteLength(xml), isWrapped };
 }
 
 /** XEP-0356 §5.1; the inner message has to be in jabber:client. */

@@ -66,6 +66,8 @@ const maxUnanswered = maxBarriers * batchSize;
 export function createDelivery(options: DeliveryOptions): Delivery {
   const { componentDomain, barrierDomain, confirmTimeoutMs, silenceTimeoutMs } = options;
   const checkMs = Math.min(1000, confirmTimeoutMs / 4, silenceTimeoutMs / 4);
+  // By then everybody who waits for the barrier has been told 504.
+  const stalledMs = Math.max(confirmTimeoutMs, silenceTimeoutMs);
   const inFlight = createInFlight();
   const barriers = new Map<string, Barrier>();
   const waiting = createFairQueue();
@@ -75,6 +77,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
   let barrierCount = 0;
   let covered = 0;
   let lastHeard = 0;
+  let lastPassed = 0;
   let lastChecked = 0;
   let watch: NodeJS.Timeout | undefined;
 
@@ -158,7 +161,8 @@ export function createDelivery(options: DeliveryOptions): Delivery {
   };
 
   const passBarrier = (id: string, barrier: Barrier): void => {
-    options.onBarrier?.((performance.now() - barrier.sentAt) / 1000);
+    lastPassed = performance.now();
+    options.onBarrier?.((lastPassed - barrier.sentAt) / 1000);
     for (const older of barriers.keys()) {
       barriers.delete(older);
       if (older === id) {
@@ -192,7 +196,11 @@ export function createDelivery(options: DeliveryOptions): Delivery {
   const bounce = (stanza: Element, id: string, from: string, to: string): boolean => {
     const entry = inFlight
       .find(id)
-      .find((it) => isSameAddress(it.stanza.to, from) && isSameAddress(it.stanza.from, to));
+      .find(
+        ({ stanza: { from: sender, to: recipient, isWrapped } }) =>
+          (isSameAddress(recipient, from) && isSameAddress(sender, to)) ||
+          (isWrapped && from === sender.domain && to === componentDomain),
+      );
     if (entry === undefined) {
       return false;
     }
@@ -204,7 +212,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
   const check = (): void => {
     const now = performance.now();
     // While this process did not run, it could not hear.
-    if (now - lastChecked > 2 * checkMs) lastHeard = now;
+    if (now - lastChecked > 2 * checkMs) lastHeard = lastPassed = now;
     lastChecked = now;
     expire(now);
     const [oldest] = barriers.values();
@@ -214,14 +222,15 @@ export function createDelivery(options: DeliveryOptions): Delivery {
       }
     } else if (now - Math.max(lastHeard, oldest.sentAt) >= silenceTimeoutMs) {
       connection?.destroy(unreachable(`the XMPP server was silent for ${silenceTimeoutMs} ms`));
+    } else if (now - Math.max(lastPassed, oldest.sentAt) >= stalledMs) {
+      connection?.destroy(unreachable(`the XMPP server answered no ping for ${stalledMs} ms`));
     }
   };
 
   const expire = (now: number): void => {
+    // In the order of writing, in which the callers had turns: not in that of the deadlines.
     for (const entry of inFlight.entries()) {
-      if (entry.deadline > now) {
-        break;
-      }
+      if (entry.deadline > now) continue;
       settle(entry, unknown(`no confirmation within ${confirmTimeoutMs} ms`));
     }
     for (const entry of waiting.takeExpired(now)) {

@@ -2,8 +2,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type GatewaySite, startGatewaySite } from '../support/gateway-site.ts';
 import { request } from '../support/http.ts';
 import { modeSetups } from '../support/mode-setups.ts';
+import { runInProsodyShell } from '../support/prosody-shell.ts';
 import { openSessionOn, type Session } from '../support/session.ts';
 import { find } from '../support/stanza.ts';
+import type { XmppServer } from '../support/xmpp-server.ts';
 
 const reports = {
   prosody: {
@@ -17,6 +19,27 @@ const reports = {
     plain: { archive: false, carbons: false, bounces: { local: false, remote: false } },
   },
 };
+
+const wrapperRefusals = [
+  {
+    kind: 'prosody',
+    mode: 'privileged',
+    prepare: (server: XmppServer) =>
+      runInProsodyShell(server, 'module:unload("privilege", "example.org")'),
+    to: 'bob@example.org',
+    status: 404,
+    condition: 'service-unavailable',
+  },
+  {
+    kind: 'ejabberd',
+    mode: 'privileged',
+    prepare: async () => {},
+    // Unicode is older there than in JavaScript.
+    to: 'bob@example.org/😀',
+    status: 422,
+    condition: 'bad-request',
+  },
+];
 
 describe.each(modeSetups)('mode $mode on $kind', ({ kind, mode, options, start }) => {
   let site: GatewaySite;
@@ -77,4 +100,14 @@ describe.each(modeSetups)('mode $mode on $kind', ({ kind, mode, options, start }
     );
     expect(answer.status).toBe(reports[kind][mode]?.bounces.local === true ? 404 : 200);
   });
+
+  test.each(wrapperRefusals.filter((refusal) => refusal.kind === kind && refusal.mode === mode))(
+    'returns the refusal of the message around it',
+    async ({ prepare, to, status, condition }) => {
+      await prepare(site.server);
+      const answer = await site.postAs('alice', JSON.stringify({ to, body: 'hi' }));
+      expect(answer.status).toBe(status);
+      expect(answer.json()).toMatchObject({ code: 'bounced', condition });
+    },
+  );
 });

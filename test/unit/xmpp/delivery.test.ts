@@ -1,8 +1,10 @@
+import { parse } from 'ltx';
 import { pino } from 'pino';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { parseJid } from '../../../src/core/jid.ts';
 import type { Stanza as OutgoingStanza } from '../../../src/core/message.ts';
 import { Secret } from '../../../src/core/secret.ts';
+import type { ComponentConnection } from '../../../src/xmpp/component-connection.ts';
 import { createComponentStream } from '../../../src/xmpp/component-stream.ts';
 import { createDelivery, type DeliveryOptions } from '../../../src/xmpp/delivery.ts';
 import {
@@ -15,6 +17,15 @@ import { waitUntil } from '../../support/wait.ts';
 
 type Script = Parameters<typeof startComponentServer>[0];
 
+const deliveryOptions: DeliveryOptions = {
+  componentDomain: 'gateway.example.org',
+  barrierDomain: 'example.org',
+  confirmTimeoutMs: 5000,
+  silenceTimeoutMs: 5000,
+  maxInFlight: 1000,
+  maxInFlightBytes: 1_000_000,
+};
+
 const cleanUps: (() => Promise<void>)[] = [];
 afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).toReversed()) await cleanUp();
@@ -22,15 +33,7 @@ afterEach(async () => {
 
 async function connect(script: Script, overrides: Partial<DeliveryOptions> = {}) {
   const server = await startComponentServer(script);
-  const delivery = createDelivery({
-    componentDomain: 'gateway.example.org',
-    barrierDomain: 'example.org',
-    confirmTimeoutMs: 5000,
-    silenceTimeoutMs: 5000,
-    maxInFlight: 1000,
-    maxInFlightBytes: 1_000_000,
-    ...overrides,
-  });
+  const delivery = createDelivery({ ...deliveryOptions, ...overrides });
   const stream = createComponentStream({
     address: {
       host: '127.0.0.1',
@@ -62,6 +65,7 @@ function stanza(id: string, to = 'bob@example.org', caller = 'user alice'): Outg
     to: parseJid(to),
     xml,
     bytes: Buffer.byteLength(xml),
+    isWrapped: false,
   };
 }
 
@@ -181,6 +185,28 @@ describe('a bounce', () => {
       answerHonestly(received, kind, peer);
     });
     expect(await outcome(delivery.deliver(stanza('1')))).toBe('confirmed');
+  });
+
+  test.each([
+    ['of the wrapper', true, 'example.org', 'gateway.example.org', 'bounced'],
+    [
+      'of the wrapper from another domain',
+      true,
+      'evil.example',
+      'gateway.example.org',
+      'confirmed',
+    ],
+    ['of the wrapper to somebody else', true, 'example.org', 'mallory@example.org', 'confirmed'],
+    ['of a wrapper that there was not', false, 'example.org', 'gateway.example.org', 'confirmed'],
+  ])('%s', async (_, isWrapped, from, to, fate) => {
+    const { delivery } = await connect((received, kind, peer) => {
+      if (kind === 'message') {
+        peer.send(
+          `<message type='error' id='1' from='${from}' to='${to}'><error type='modify'><bad-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>`,
+        );
+      } else answerHonestly(received, kind, peer);
+    });
+    expect(await outcome(delivery.deliver({ ...stanza('1'), isWrapped }))).toBe(fate);
   });
 
   test('settles the oldest of several equal messages', async () => {
@@ -351,4 +377,85 @@ test('a request from a stranger is answered without an echo of its payload', asy
   expect(answers[0]?.xml).toBe(
     "<iq type='error' id='&lt;1&gt;' from='gateway.example.org' to='mallory@example.org/x'><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>",
   );
+});
+
+describe('in its own time', () => {
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  /** A delivery without a stream: barriers are answered one by one, and time passes when told to. */
+  function attach(overrides: Partial<DeliveryOptions>) {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'setImmediate', 'performance'] });
+    const delivery = createDelivery({ ...deliveryOptions, ...overrides });
+    const barriers: string[] = [];
+    const failures: string[] = [];
+    const connection: ComponentConnection = {
+      write: (xml) => {
+        const [, id] = /<iq [^>]*id='([^']+)'/.exec(xml) ?? [];
+        if (id !== undefined) barriers.push(id);
+      },
+      isBlocked: () => false,
+      close: async () => {},
+      destroy: (failure) => {
+        failures.push(failure.reason);
+        delivery.detach(failure);
+      },
+    };
+    delivery.attach(connection);
+    const hear = (xml: string): boolean => delivery.handleStanza(parse(xml));
+    const answerOldest = (): void => {
+      hear(
+        `<iq type='result' id='${barriers.shift()}' from='example.org' to='gateway.example.org'/>`,
+      );
+    };
+    return { delivery, hear, answerOldest, failures };
+  }
+
+  test('a caller hears of its deadline, whatever younger message of another was written before its own', async () => {
+    const { delivery, answerOldest } = attach({ confirmTimeoutMs: 2000 });
+    const told: string[] = [];
+    const post = (id: string, caller: string): void => {
+      void outcome(delivery.deliver(stanza(id, undefined, caller))).then(() => told.push(id));
+    };
+    for (let count = 0; count < 66; count += 1) post(`early ${count}`, 'user a');
+    await vi.advanceTimersByTimeAsync(1000);
+    post('late', 'user b');
+    answerOldest();
+    await vi.advanceTimersByTimeAsync(1400);
+    expect(told).toHaveLength(66);
+    expect(told).not.toContain('late');
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(told.at(-1)).toBe('late');
+  });
+
+  test('a stream on which barriers are lost is replaced, whatever else is heard on it', async () => {
+    const { delivery, hear, answerOldest, failures } = attach({ silenceTimeoutMs: 3000 });
+    const told: string[] = [];
+    const passASecond = async (): Promise<void> => {
+      void outcome(delivery.deliver(stanza('1'))).then((fate) => told.push(fate));
+      await vi.advanceTimersByTimeAsync(1000);
+      hear(`<message from='rooms.example.org/x' to='gateway.example.org'/>`);
+    };
+    for (let second = 0; second < 8; second += 1) {
+      await passASecond();
+      if (second < 4) answerOldest();
+    }
+    expect(failures).toEqual([]);
+    await passASecond();
+    await passASecond();
+    expect(failures).toEqual(['the XMPP server answered no ping for 5000 ms']);
+    expect(told.slice(0, 5)).toEqual([...Array(4).fill('confirmed'), 'delivery-unknown']);
+  });
+
+  test('a stream on which barriers pass slowly is kept', async () => {
+    const { delivery, answerOldest, failures } = attach({});
+    for (let id = 0; id < 64; id += 1) void outcome(delivery.deliver(stanza(`${id}`)));
+    for (let barrier = 0; barrier < 4; barrier += 1) {
+      await vi.advanceTimersByTimeAsync(2000);
+      answerOldest();
+    }
+    expect(failures).toEqual([]);
+    expect(delivery.inFlight().count).toBe(0);
+  });
 });

@@ -6,7 +6,7 @@ import type { Entry } from '../../../src/xmpp/in-flight.ts';
 function entry(id: string, caller: string, deadline = 1): Entry {
   const address = parseJid('alice@example.org');
   return {
-    stanza: { id, caller, from: address, to: address, xml: '', bytes: 10 },
+    stanza: { id, caller, from: address, to: address, xml: '', bytes: 10, isWrapped: false },
     deadline,
     settle: () => {},
     isSettled: false,

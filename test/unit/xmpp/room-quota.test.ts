@@ -12,6 +12,7 @@ function stanza(room: string, bytes = 1): Stanza {
     to: parseJid(`${room}@rooms.example`),
     xml: '',
     bytes,
+    isWrapped: false,
   };
 }
 
