@@ -19,6 +19,8 @@ import { listenAdvice } from './listening.ts';
 import { createLogStream } from './log-stream.ts';
 import { createPrettyLog } from './pretty-log.ts';
 
+const standardOutput = 1;
+
 /** `serve` */
 export const serveCommand: Command = {
   synopsis: '[serve] --config FILE [--log-format json|pretty]',
@@ -54,11 +56,10 @@ function createLog(
   format: 'json' | 'pretty',
   surroundings: Surroundings,
 ): Logger {
-  const stream =
-    format === 'json'
-      ? createLogStream()
-      : createPrettyLog(surroundings.stdout, wantsColour(surroundings));
-  return pino({ level, base: null }, stream);
+  const output = createLogStream(standardOutput, (lines) => log.warn({ lines }, 'log lines lost'));
+  const stream = format === 'json' ? output : createPrettyLog(output, wantsColour(surroundings));
+  const log = pino({ level, base: null }, stream);
+  return log;
 }
 
 /**

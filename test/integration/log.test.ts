@@ -200,4 +200,20 @@ describe.each(servers)('the log of a gateway on $kind', ({ start }) => {
     );
     expect(failures()).toEqual([]);
   });
+
+  test.each(['json', 'pretty'])(
+    'is no reason to stop when it cannot be written: %s',
+    async (format) => {
+      await gateway.stop();
+      const preload = `import fs from 'node:fs'; fs.closeSync(1); fs.openSync('/dev/full', 'w');`;
+      gateway = await startGatewayProcess({
+        config: gatewayConfig(server),
+        serveArgs: ['--log-format', format],
+        nodeArgs: ['--import', `data:text/javascript,${encodeURIComponent(preload)}`],
+      });
+      const body = JSON.stringify({ to: 'bob@example.org', body: 'hi' });
+      expect((await send('/alice', { auth: alerts, body })).status).toBe(200);
+      expect(await gateway.stop()).toEqual({ code: 0, signal: null });
+    },
+  );
 });
