@@ -2,7 +2,7 @@ import { type Component, component } from '@xmpp/component';
 import type { Element } from 'ltx';
 import { buildServiceUnavailable } from './iq.ts';
 import { readStreamFailure, type StreamFailure, unreachable } from './stream-failure.ts';
-import { withWholeDeclaration } from './whole-declaration.ts';
+import { makeSturdy } from './sturdy-parser.ts';
 
 /** Where the XMPP server awaits the component, and who the component is. */
 export interface ComponentAddress {
@@ -37,13 +37,15 @@ export interface ComponentConnection {
 /** Deadline of each step: TCP connect, stream header, handshake. */
 const stepTimeoutMs = 3000;
 
+const closed = unreachable('the gateway closed the stream');
+
 /** Deadline of each step of closing: the server's end of the stream, and of the connection. */
 const closeTimeoutMs = 1000;
 
 /**
  * Connects and authenticates as a component (XEP-0114 §3). Nothing is written by anybody else on
- * this stream: the library's own reconnect and its answers to iq, which echo what a stranger sent,
- * are taken off.
+ * this stream: the library's own reconnect, its way to another host that the server names, and its
+ * answers to iq, which echo what a stranger sent, are taken off.
  */
 export function openComponentConnection(
   address: ComponentAddress,
@@ -56,8 +58,9 @@ export function openComponentConnection(
     password: Buffer.from(address.secret.reveal(), 'utf8').toString('latin1'),
   });
   entity.timeout = stepTimeoutMs;
-  entity.Parser = withWholeDeclaration(entity.Parser);
+  entity.Parser = makeSturdy(entity.Parser);
   entity.reconnect.stop();
+  Object.assign(entity, { _onSeeOtherHost: (error: Error) => entity.emit('error', error) });
   entity.removeAllListeners('element');
   entity.socketParameters = () => ({ host: address.host, port: address.port });
 
@@ -115,6 +118,8 @@ export function openComponentConnection(
     }
   });
   entity.on('error', (error: unknown) => fail(readStreamFailure(error)));
+  // The socket may stay open, but nothing can be sent any more (RFC 6120 §4.4).
+  entity.on('close', () => fail(unreachable('the XMPP server closed the stream')));
   entity.on('disconnect', close);
 
   const write = (xml: string): void => {
@@ -136,10 +141,11 @@ export function openComponentConnection(
       // Before the handshake's answer, `</stream:stream>` would come amidst what opens the stream.
       if (isOnline) {
         isOnline = false;
+        failure ??= closed;
         entity.timeout = closeTimeoutMs;
         await entity.stop().catch(() => {});
       }
-      fail(unreachable('the gateway closed the stream'));
+      fail(closed);
     },
     destroy: fail,
   };

@@ -3,12 +3,21 @@ import { expect, test } from 'vitest';
 import { Secret } from '../../../src/core/secret.ts';
 import { openComponentConnection } from '../../../src/xmpp/component-connection.ts';
 import { buildPing } from '../../../src/xmpp/iq.ts';
-import { answerHonestly, startComponentServer } from '../../support/component-server.ts';
+import type { StreamFailure } from '../../../src/xmpp/stream-failure.ts';
+import {
+  answerHonestly,
+  type ComponentServer,
+  startComponentServer,
+} from '../../support/component-server.ts';
 
-test('a write is not held back until the one before it is acknowledged', async () => {
-  const server = await startComponentServer(answerHonestly);
-  let answered: () => void = () => {};
-  const connection = await new Promise<ReturnType<typeof openComponentConnection>>((resolve) => {
+const message = `<message from='alice@example.org' to='bob@example.org'/>`;
+
+/** Resolves once the component is online. */
+function connect(
+  server: ComponentServer,
+  events: { readonly onStanza?: () => void; readonly onClose?: (failure: StreamFailure) => void },
+): Promise<ReturnType<typeof openComponentConnection>> {
+  return new Promise((resolve) => {
     const opened = openComponentConnection(
       {
         host: '127.0.0.1',
@@ -18,13 +27,19 @@ test('a write is not held back until the one before it is acknowledged', async (
       },
       {
         onOnline: () => resolve(opened),
-        onStanza: () => answered(),
+        onStanza: () => events.onStanza?.(),
         answerRequest: () => undefined,
         onDrain: () => {},
-        onClose: () => {},
+        onClose: (failure) => events.onClose?.(failure),
       },
     );
   });
+}
+
+test('a write is not held back until the one before it is acknowledged', async () => {
+  const server = await startComponentServer(answerHonestly);
+  let answered: () => void = () => {};
+  const connection = await connect(server, { onStanza: () => answered() });
   const startedAt = performance.now();
   for (let index = 0; index < 100; index += 1) {
     const answer = new Promise<void>((resolve) => {
@@ -38,5 +53,45 @@ test('a write is not held back until the one before it is acknowledged', async (
   // 40 ms each with Nagle's algorithm, some tenths of one without.
   expect(performance.now() - startedAt).toBeLessThan(2000);
   await connection.close();
+  await server.stop();
+});
+
+const streamErrors = "xmlns='urn:ietf:params:xml:ns:xmpp-streams'";
+
+test.each([
+  ['its end', '</stream:stream>', 'the XMPP server closed the stream'],
+  ['its end and more', '</stream:stream></a><b/>', 'the XMPP server closed the stream'],
+  [
+    'the name of another host',
+    `<stream:error><see-other-host ${streamErrors}>127.0.0.1:9</see-other-host></stream:error></stream:stream>`,
+    'see-other-host',
+  ],
+  ['tags that do not match', '<a></b></c>', 'a must be closed.'],
+  ['an entity that is unknown', '<message>&foo;</message>', 'Illegal XML entity &foo;'],
+  [
+    'a character that there is not',
+    '<message>&#x110000;</message>',
+    'Illegal XML character 0x110000',
+  ],
+])('a stream on which comes %s is closed, though the socket stays open', async (_, xml, reason) => {
+  const server = await startComponentServer((_stanza, _kind, peer) => peer.send(xml));
+  let onClose: (failure: StreamFailure) => void = () => {};
+  const failure = new Promise<StreamFailure>((resolve) => {
+    onClose = resolve;
+  });
+  const connection = await connect(server, { onClose });
+  connection.write(message);
+  expect(await failure).toEqual({ kind: 'unreachable', reason });
+  connection.write(message);
+  await connection.close();
+  await server.stop();
+});
+
+test('closing it is told as such', async () => {
+  const server = await startComponentServer(answerHonestly);
+  const failures: StreamFailure[] = [];
+  const connection = await connect(server, { onClose: (failure) => failures.push(failure) });
+  await connection.close();
+  expect(failures).toEqual([{ kind: 'unreachable', reason: 'the gateway closed the stream' }]);
   await server.stop();
 });
