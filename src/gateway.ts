@@ -130,7 +130,10 @@ export async function createGateway(
       if (metrics !== undefined) {
         await metrics.listener.start().catch(failListening('http.metrics', metrics.address));
       }
-      const port = await listener.start().catch(failListening('http', config.http));
+      const port = await listener.start().catch(async (error: unknown) => {
+        await metrics?.listener.stop();
+        return failListening('http', config.http)(error);
+      });
       sending.start();
       store?.start();
       grants?.watch((error) => log.error({ err: error }, 'grants not read: the old ones stay'));

@@ -34,10 +34,12 @@ export async function attemptPost(
 
 function readAnswer({ status, retryAfter, text }: PostAnswer): Attempt {
   const fields = parseObject(text);
-  const code = typeof fields['code'] === 'string' ? fields['code'] : undefined;
-  const [reason = '', ...details] = describeProblem(status, fields);
+  const [reason = '', ...details] =
+    status === 200
+      ? ['200, but not from a gateway: look at --url']
+      : describeProblem(status, fields);
   return {
-    ...judgeAnswer(status, code),
+    ...judgeAnswer(status, fields),
     answer: text,
     fields,
     reason,

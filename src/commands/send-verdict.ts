@@ -23,9 +23,10 @@ export interface Verdict {
   readonly mayRetry: boolean;
 }
 
-/** Judges an answer; `code` is that of the gateway's problem, undefined when it is no such thing. */
-export function judgeAnswer(status: number, code: string | undefined): Verdict {
-  if (status === 200) return final('confirmed');
+/** Judges an answer by its status and the members of the JSON object that it is, if it is one. */
+export function judgeAnswer(status: number, fields: Readonly<Record<string, unknown>>): Verdict {
+  const { code } = fields;
+  if (isReceipt(status, fields)) return final('confirmed');
   // Once more is what the server asks for only with 503: resource-constraint, or a wait.
   if (code === 'bounced') return { outcome: 'bounced', mayRetry: status === 503 };
   if (status === 401 || status === 403) return final('not-permitted');
@@ -34,6 +35,14 @@ export function judgeAnswer(status: number, code: string | undefined): Verdict {
   // A proxy lost the gateway while it was answering, or never had it.
   if (status === 502) return again('unknown');
   return final(status >= 500 ? 'unknown' : 'refused');
+}
+
+/** Whether it is the gateway that says so: anything may answer 200 at an address that is not right. */
+function isReceipt(
+  status: number,
+  { status: word, id }: Readonly<Record<string, unknown>>,
+): boolean {
+  return status === 200 && word === 'success' && typeof id === 'string';
 }
 
 /** Judges a try without an answer: the request goes out only when there is a connection. */

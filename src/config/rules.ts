@@ -17,6 +17,7 @@ function rightOf<T extends z.ZodType>(list: z.ZodArray<T>) {
 }
 
 const tls = http.unwrap().shape.tls.unwrap().shape;
+const metrics = http.unwrap().shape.metrics.unwrap().shape;
 const bytesInFlight = delivery.unwrap().shape.max_in_flight_bytes;
 const stanzaBytes = limits.unwrap().shape.stanza_bytes;
 
@@ -40,7 +41,9 @@ const usable = z.object({
   http: right(
     z.object({
       host: right(http.unwrap().shape.host),
+      port: right(http.unwrap().shape.port),
       insecure: right(http.unwrap().shape.insecure),
+      metrics: right(z.object({ host: right(metrics.host), port: right(metrics.port) })),
       tls: right(z.object({ cert_file: right(tls.cert_file), key_file: right(tls.key_file) })),
     }),
   ),
@@ -76,6 +79,7 @@ export function findRuleFaults(parts: UsableParts): FoundFault[] {
     ...checkDomainsServed(parts),
     ...checkPlaintext(parts),
     ...checkHttp(parts),
+    ...checkMetrics(parts),
     ...checkRoomInFlight(parts),
   ];
 }
@@ -144,6 +148,12 @@ function* checkHttp(parts: UsableParts): Generator<FoundFault> {
   const expected =
     'a loopback address, or http.tls, or http.insecure: true (passwords cross the network in the clear)';
   yield { path: ['http', 'host'], expected };
+}
+
+function* checkMetrics({ http: own }: UsableParts): Generator<FoundFault> {
+  const other = own?.metrics;
+  if (own?.port === undefined || own.port !== other?.port || own.host !== other.host) return;
+  yield { path: ['http', 'metrics', 'port'], expected: 'another port than http.port' };
 }
 
 function* checkRoomInFlight(parts: UsableParts): Generator<FoundFault> {

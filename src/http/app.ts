@@ -103,7 +103,11 @@ function finish(
   outcome: RequestOutcome,
 ): void {
   logRequest(log, record, outcome);
-  observeRequest(record.route, outcome.code, (performance.now() - record.startedMs) / 1000);
+  observeRequest(
+    record.route,
+    record.code ?? outcome.code,
+    (performance.now() - record.startedMs) / 1000,
+  );
 }
 
 function createRouter(ports: AppPorts): Router<State> {

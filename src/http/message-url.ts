@@ -4,10 +4,10 @@ import { decodeSegment, notFound } from './target.ts';
 
 /** The localpart that a path segment means; throws GatewayError `not-found`. */
 export function parseUsername(segment: string): string {
-  const username = decodeSegment(segment);
+  const username = orElse(() => parseLocalpart(decodeSegment(segment)), notFound);
   // A proxy may take them for dot segments (RFC 3986 §5.2.4).
   if (username === '.' || username === '..') throw notFound();
-  return orElse(() => parseLocalpart(username), notFound);
+  return username;
 }
 
 /** Finds the served domain that an <fqdn> means; throws GatewayError `unknown-domain`. */

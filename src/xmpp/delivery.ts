@@ -103,18 +103,20 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     });
 
   /** At the caps, whoever has most waiting gives way. */
-  const makeRoom = ({ bytes, caller }: Stanza): boolean => {
-    while (isFull(bytes)) {
-      const other = waiting.takeFromLongest(caller);
+  const makeRoom = (stanza: Stanza): boolean => {
+    for (let full = findFull(stanza); full !== undefined; full = findFull(stanza)) {
+      const other = waiting.takeFromLargest(stanza, full);
       if (other === undefined) return false;
       settle(other, overloaded());
     }
     return true;
   };
 
-  const isFull = (bytes: number): boolean =>
-    inFlight.count + waiting.count >= options.maxInFlight ||
-    inFlight.bytes + waiting.bytes + bytes > options.maxInFlightBytes;
+  const findFull = ({ bytes }: Stanza): 'count' | 'bytes' | undefined => {
+    if (inFlight.count + waiting.count >= options.maxInFlight) return 'count';
+    const all = inFlight.bytes + waiting.bytes + bytes;
+    return all > options.maxInFlightBytes ? 'bytes' : undefined;
+  };
 
   const planFlush = (): void => {
     if (waiting.count >= batchSize) {

@@ -1,3 +1,4 @@
+import type { Stanza } from '../core/message.ts';
 import type { Entry } from './in-flight.ts';
 
 /** Messages that wait to be written, of all callers in turns; those of one caller in their order. */
@@ -9,25 +10,42 @@ export interface FairQueue {
   peek(): Entry | undefined;
   /** Takes out the one whose turn it is. */
   take(): Entry | undefined;
-  /** Takes out the newest message of whoever has most waiting, if that is more than `caller` has. */
-  takeFromLongest(caller: string): Entry | undefined;
+  /**
+   * Takes out the newest message of whoever has most waiting, by `measure`, if that is more than the
+   * caller of `stanza` would have with it.
+   */
+  takeFromLargest(
+    stanza: Pick<Stanza, 'caller' | 'bytes'>,
+    measure: 'count' | 'bytes',
+  ): Entry | undefined;
   /** Takes out all whose deadline is over at `now`. */
   takeExpired(now: number): Entry[];
+}
+
+/** What waits of one caller. */
+interface Line {
+  readonly entries: Entry[];
+  bytes: number;
 }
 
 /** Creates an empty queue; its owner caps it by `count` and `bytes`. */
 export function createFairQueue(): FairQueue {
   // In the order of their turns: whoever had one goes to the end.
-  const byCaller = new Map<string, Entry[]>();
+  const byCaller = new Map<string, Line>();
   let count = 0;
   let bytes = 0;
 
-  const forget = (entry: Entry): Entry => {
-    count -= 1;
-    bytes -= entry.stanza.bytes;
+  const note = (line: Line, messages: number, size: number): void => {
+    line.bytes += size;
+    count += messages;
+    bytes += size;
+  };
+  const forget = (line: Line, entry: Entry): Entry => {
+    note(line, -1, -entry.stanza.bytes);
+    if (line.entries.length === 0) byCaller.delete(entry.stanza.caller);
     return entry;
   };
-  const first = (): [string, Entry[]] | undefined => byCaller.entries().next().value;
+  const first = (): Line | undefined => byCaller.values().next().value;
 
   return {
     get count() {
@@ -38,40 +56,44 @@ export function createFairQueue(): FairQueue {
     },
     add: (entry) => {
       const { caller } = entry.stanza;
-      const own = byCaller.get(caller);
-      if (own === undefined) byCaller.set(caller, [entry]);
-      else own.push(entry);
-      count += 1;
-      bytes += entry.stanza.bytes;
+      const line = byCaller.get(caller) ?? { entries: [], bytes: 0 };
+      if (line.entries.length === 0) byCaller.set(caller, line);
+      line.entries.push(entry);
+      note(line, 1, entry.stanza.bytes);
     },
-    peek: () => first()?.[1][0],
+    peek: () => first()?.entries[0],
     take: () => {
-      const [caller, own] = first() ?? [];
-      const entry = own?.shift();
-      if (caller === undefined || own === undefined || entry === undefined) return undefined;
-      if (own.length === 0) {
+      const line = first();
+      const entry = line?.entries.shift();
+      if (line === undefined || entry === undefined) return undefined;
+      const { caller } = entry.stanza;
+      if (line.entries.length > 0 && byCaller.size > 1) {
         byCaller.delete(caller);
-      } else if (byCaller.size > 1) {
-        byCaller.delete(caller);
-        byCaller.set(caller, own);
+        byCaller.set(caller, line);
       }
-      return forget(entry);
+      return forget(line, entry);
     },
-    takeFromLongest: (caller) => {
-      let longest: Entry[] = [];
-      for (const own of byCaller.values()) if (own.length > longest.length) longest = own;
-      // As long as its own would be with one more, or longer by nothing, it is not the one to give way.
-      if (longest.length <= (byCaller.get(caller)?.length ?? 0) + 1) return undefined;
-      const newest = longest.pop();
-      return newest && forget(newest);
+    takeFromLargest: (stanza, measure) => {
+      const sizeOf = (line: Line): number =>
+        measure === 'count' ? line.entries.length : line.bytes;
+      const own = byCaller.get(stanza.caller);
+      const added = measure === 'count' ? 1 : stanza.bytes;
+      let limit = (own === undefined ? 0 : sizeOf(own)) + added;
+      let largest: Line | undefined;
+      for (const line of byCaller.values()) {
+        if (sizeOf(line) <= limit) continue;
+        limit = sizeOf(line);
+        largest = line;
+      }
+      const newest = largest?.entries.pop();
+      return largest && newest && forget(largest, newest);
     },
     takeExpired: (now) => {
       const expired: Entry[] = [];
-      for (const [caller, own] of byCaller) {
-        const firstAlive = own.findIndex(({ deadline }) => deadline > now);
-        const gone = own.splice(0, firstAlive === -1 ? own.length : firstAlive);
-        if (own.length === 0) byCaller.delete(caller);
-        expired.push(...gone.map(forget));
+      for (const line of byCaller.values()) {
+        const firstAlive = line.entries.findIndex(({ deadline }) => deadline > now);
+        const gone = line.entries.splice(0, firstAlive === -1 ? line.entries.length : firstAlive);
+        for (const entry of gone) expired.push(forget(line, entry));
       }
       return expired;
     },

@@ -108,6 +108,11 @@ api_accounts: [{ username: alerts, password_hash: plain-text-password, domains: 
 
   test.each([
     ['HTTP', 'http', (port: number) => ({ port })],
+    [
+      'HTTP',
+      'http',
+      (port: number, metricsPort: number) => ({ port, metrics: { port: metricsPort } }),
+    ],
     ['metrics', 'http.metrics', (port: number) => ({ metrics: { port } })],
   ])('1, a port for %s that somebody else has', async (what, key, listenAt) => {
     const holder = createServer().listen(0, '127.0.0.1');
@@ -118,7 +123,7 @@ api_accounts: [{ username: alerts, password_hash: plain-text-password, domains: 
       stringify({
         component: { domain: 'gateway.example.org', secret: 'secret' },
         domains: ['example.org'],
-        http: { port: await freePort(), ...listenAt(port) },
+        http: { port: await freePort(), ...listenAt(port, await freePort()) },
       }),
     );
     const { code, stderr } = await runCommand(['serve', '--config', file]);

@@ -287,6 +287,8 @@ c2s:
     ['permissions: {xmppgateway: [bot@example.org/x]}', 'got "bot@example.org/x"'],
     ['permissions: {xmppgateways: []}', 'did you mean xmppgateway?'],
     ['delivery: {max_in_flight_bytes: 1000}', 'at least limits.stanza_bytes (262144), got 1000'],
+    ['http: {port: 9100, metrics: {}}', 'http.metrics.port: expected another port than http.port'],
+    ['http: {metrics: {port: 8080}}', 'another port than http.port, got 8080'],
     ['rooms: {idle_ms: 0}', 'expected an integer from 1 to 86400000 (milliseconds), got 0'],
     ['rooms: {passwords: [hunter2]}', 'a mapping from the bare JIDs of rooms to their passwords'],
     ['rooms: {passwords: {lobby: x}}', 'expected as key the bare JID of a room such as lobby@'],

@@ -39,11 +39,19 @@ const expected: Record<ProblemCode, [Outcome, boolean]> = {
 
 test.each(Object.entries(expected))('%s: %j', (code, [outcome, mayRetry]) => {
   const { status } = problems[code as ProblemCode];
-  expect(judgeAnswer(status, code)).toEqual({ outcome, mayRetry });
+  expect(judgeAnswer(status, { code })).toEqual({ outcome, mayRetry });
+});
+
+test.each<[object, Outcome]>([
+  [{ status: 'success', id: '1' }, 'confirmed'],
+  [{ status: 'success' }, 'refused'],
+  [{ id: '1' }, 'refused'],
+  [{}, 'refused'],
+])('200 with %j: %s', (fields, outcome) => {
+  expect(judgeAnswer(200, { ...fields })).toEqual({ outcome, mayRetry: false });
 });
 
 test.each<[number, string | undefined, Outcome, boolean]>([
-  [200, undefined, 'confirmed', false],
   [302, undefined, 'refused', false],
   [403, 'bounced', 'bounced', false],
   [404, 'bounced', 'bounced', false],
@@ -54,7 +62,7 @@ test.each<[number, string | undefined, Outcome, boolean]>([
   [503, undefined, 'unavailable', true],
   [504, undefined, 'unknown', true],
 ])('%i %s: %s, again: %j', (status, code, outcome, mayRetry) => {
-  expect(judgeAnswer(status, code)).toEqual({ outcome, mayRetry });
+  expect(judgeAnswer(status, { code })).toEqual({ outcome, mayRetry });
 });
 
 test.each<[boolean, Outcome]>([

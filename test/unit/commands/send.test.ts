@@ -66,6 +66,7 @@ test.each([
   ['in progress', { status: 409, body: { code: 'idempotency-in-progress' } }, '409 idempotency'],
   ['fate unknown', { status: 504, body: { code: 'delivery-unknown' } }, '504 delivery-unknown'],
   ['a proxy’s page', { status: 502, body: '<html>' }, '502'],
+  ['no time given', { status: 503, retryAfter: '0' }, '503'],
   ['cut', undefined, 'no answer from http://127.0.0.1:'],
 ])('tries again with the same key: %s', async (_what, first, said) => {
   const { url, seen } = await startScript([first, success]);
@@ -77,6 +78,16 @@ test.each([
   expect(new Set(seen.map(({ headers }) => headers['idempotency-key'])).size).toBe(1);
   expect(new Set(seen.map(({ body }) => body)).size).toBe(1);
 });
+
+test.each([{}, '<html>', '"success"'])(
+  'a 200 that is not a gateway’s is none: %j',
+  async (body) => {
+    const { url, seen } = await startScript([{ status: 200, body }]);
+    const { code, out, err } = await send(url, 'hi');
+    expect([code, out, seen.length]).toEqual([1, '', 1]);
+    expect(err).toBe('200, but not from a gateway: look at --url\n');
+  },
+);
 
 test('does not wait longer than it may try', async () => {
   const { url, seen } = await startScript([{ status: 503, retryAfter: '100' }]);

@@ -67,7 +67,11 @@ describe('the log', () => {
     const error = new GatewayError('bounced', 'No such user.', {
       stanzaError: { condition: 'item-not-found', type: 'cancel', text: undefined },
     });
-    const { port, logLines } = await startTestGateway({ deliver: () => Promise.reject(error) });
+    const observed: string[] = [];
+    const { port, logLines } = await startTestGateway({
+      deliver: () => Promise.reject(error),
+      observeRequest: (_endpoint, code) => observed.push(code),
+    });
     const request = { ...good, headers: { ...good.headers, 'Idempotency-Key': 'k' } };
     for (const isReplayed of [undefined, 'true']) {
       const answer = await send(port, request);
@@ -75,6 +79,7 @@ describe('the log', () => {
     }
     const bounced = expect.objectContaining({ status: 404, code: 'bounced' });
     expect(logLines).toEqual([bounced, bounced]);
+    expect(observed).toEqual(['bounced', 'bounced']);
   });
 
   it('says why a message could not be sent', async () => {

@@ -128,6 +128,8 @@ describe('the URL', () => {
     messages('example.org', '/..'),
     messages('example.org', '/%2e%2E'),
     messages('example.org', '/%2e'),
+    messages('example.org', '/%EF%BC%8E'),
+    messages('example.org', '/%E2%80%A5'),
     messages('example.org', '/%'),
     messages('example.org', '/%ff'),
     messages('example.org', '/%c0%ae'),

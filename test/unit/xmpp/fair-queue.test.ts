@@ -3,10 +3,10 @@ import { parseJid } from '../../../src/core/jid.ts';
 import { createFairQueue } from '../../../src/xmpp/fair-queue.ts';
 import type { Entry } from '../../../src/xmpp/in-flight.ts';
 
-function entry(id: string, caller: string, deadline = 1): Entry {
+function entry(id: string, caller: string, deadline = 1, bytes = 10): Entry {
   const address = parseJid('alice@example.org');
   return {
-    stanza: { id, caller, from: address, to: address, xml: '', bytes: 10, isWrapped: false },
+    stanza: { id, caller, from: address, to: address, xml: '', bytes, isWrapped: false },
     deadline,
     settle: () => {},
     isSettled: false,
@@ -43,14 +43,30 @@ test('a newcomer has its turn before the second one of the others', () => {
   expect(ids()).toEqual(['b1', 'a2', 'c1', 'b2']);
 });
 
-test('the newest of the longest gives way to whoever has fewer', () => {
+test('the newest of whoever has most gives way to whoever has fewer', () => {
   const { queue, ids } = fill(['a1', 'a'], ['a2', 'a'], ['a3', 'a'], ['b1', 'b']);
-  expect(queue.takeFromLongest('a')).toBeUndefined();
-  expect(queue.takeFromLongest('b')?.stanza.id).toBe('a3');
-  expect(queue.takeFromLongest('b')).toBeUndefined();
-  expect(queue.takeFromLongest('c')?.stanza.id).toBe('a2');
-  expect(queue.takeFromLongest('c')).toBeUndefined();
+  const takeFor = (caller: string) =>
+    queue.takeFromLargest({ caller, bytes: 1000 }, 'count')?.stanza.id;
+  expect(takeFor('a')).toBeUndefined();
+  expect(takeFor('b')).toBe('a3');
+  expect(takeFor('b')).toBeUndefined();
+  expect(takeFor('c')).toBe('a2');
+  expect(takeFor('c')).toBeUndefined();
   expect(ids()).toEqual(['a1', 'b1']);
+});
+
+test('by bytes it is whoever has most of them, not most messages', () => {
+  const { queue, ids } = fill(['a1', 'a'], ['a2', 'a'], ['a3', 'a']);
+  for (const id of ['b1', 'b2']) queue.add(entry(id, 'b', 1, 100));
+  const takeFor = (caller: string, bytes: number) =>
+    queue.takeFromLargest({ caller, bytes }, 'bytes')?.stanza.id;
+  expect(takeFor('b', 1)).toBeUndefined();
+  expect(takeFor('c', 200)).toBeUndefined();
+  expect(takeFor('a', 100)).toBe('b2');
+  expect(takeFor('a', 100)).toBeUndefined();
+  expect(takeFor('a', 10)).toBe('b1');
+  expect([queue.count, queue.bytes]).toEqual([3, 30]);
+  expect(ids()).toEqual(['a1', 'a2', 'a3']);
 });
 
 test('what is over is taken out of each turn', () => {
