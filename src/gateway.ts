@@ -141,6 +141,7 @@ export async function createGateway(
     },
     stop: async () => {
       grants?.stop();
+      sending.finish();
       await listener.stop(deliveryConfig.confirmTimeoutMs + settleMs);
       await sending.stop();
       store?.stop();

@@ -4,7 +4,7 @@ import type { Element } from 'ltx';
 import type { Logger } from 'pino';
 import { isSameAddress } from '../core/jid.ts';
 import type { Receipt, Stanza } from '../core/message.ts';
-import { readStanzaError } from '../core/stanza-error.ts';
+import { isSenderRefusal, readStanzaError } from '../core/stanza-error.ts';
 import { escapeAttribute } from '../core/xml-serialize.ts';
 import { readBounce } from './bounce.ts';
 import type { ComponentConnection } from './component-connection.ts';
@@ -14,8 +14,10 @@ import { buildPing } from './iq.ts';
 export interface RemoteConfirmation {
   attach(connection: ComponentConnection): void;
   detach(): void;
+  /** Tells all who wait that our own server has processed the message, and lets nobody wait any more. */
+  finish(): void;
   /** Begins to look for a bounce of the stanza; to be called before it is written. */
-  watch(stanza: Stanza): Watch;
+  watch(stanza: Pick<Stanza, 'id' | 'from' | 'to'>): Watch;
   /** True when it was the bounce of a message that waits for the recipient's server. */
   takeBounce(stanza: Element): boolean;
   handleStanza(stanza: Element): void;
@@ -38,6 +40,8 @@ interface Watched extends Pick<Stanza, 'from' | 'to'> {
   bounce: Error | undefined;
   /** Whether its fate is open, or the caller has been told already. */
   state: 'in flight' | 'processed' | 'answered';
+  /** It had to make room: its bounce would not be recognised. */
+  isUnwatched: boolean;
 }
 
 /** Most messages whose bounces are still recognised, and for how long. */
@@ -63,9 +67,17 @@ export function createRemoteConfirmation(options: {
     maxSize: maxWatched,
     sizeCalculation: (same) => same.length,
     ttl: watchedMs,
+    dispose: (same, _key, reason) => {
+      if (reason === 'evict' || reason === 'expire') unwatch(same);
+    },
   });
   const pings = new Map<string, Watched>();
   let connection: ComponentConnection | undefined;
+  let isFinishing = false;
+
+  const settleAll = (): void => {
+    for (const { settle } of pings.values()) settle?.('server');
+  };
 
   const keep = (key: string, same: readonly Watched[]): void => {
     if (same.length === 0) watched.delete(key);
@@ -112,9 +124,8 @@ export function createRemoteConfirmation(options: {
   };
 
   const ping = async (message: Watched): Promise<Receipt['confirmed'] | Error> => {
-    if (connection === undefined || connection.isBlocked() || pings.size >= maxWatched) {
-      return 'server';
-    }
+    if (isFinishing || connection === undefined || connection.isBlocked()) return 'server';
+    if (pings.size >= maxWatched) return 'server';
     const { from, to } = message;
     const id = `remote-${randomBytes(12).toString('hex')}`;
     pings.set(id, message);
@@ -136,7 +147,11 @@ export function createRemoteConfirmation(options: {
     },
     detach: () => {
       connection = undefined;
-      for (const { settle } of pings.values()) settle?.('server');
+      settleAll();
+    },
+    finish: () => {
+      isFinishing = true;
+      settleAll();
     },
     watch: ({ id, from, to }) => {
       const message: Watched = {
@@ -145,9 +160,11 @@ export function createRemoteConfirmation(options: {
         settle: undefined,
         bounce: undefined,
         state: 'in flight',
+        isUnwatched: false,
       };
       const key = keyOf(id, from.toString());
       const same = watched.get(key) ?? [];
+      unwatch(same.slice(0, 1 - maxSameId));
       keep(key, [...same.slice(1 - maxSameId), message]);
       return {
         confirm: async () => {
@@ -172,18 +189,24 @@ export function createRemoteConfirmation(options: {
         if (!isProcessed(stanza)) return;
         // Now, not when the caller goes on: the next bounce may be in the same chunk.
         message.state = 'answered';
-        message.settle?.('remote');
+        message.settle?.(message.isUnwatched ? 'server' : 'remote');
       }
     },
   };
 }
 
+function unwatch(messages: readonly Watched[]): void {
+  for (const message of messages) message.isUnwatched = true;
+}
+
 /**
  * An error of another kind says as well that the remote server has read the ping. Our own says in
- * its place that it cannot be reached, or to wait: the queue of what goes there is full.
+ * its place that it cannot be reached, or to wait, for the queue of what goes there is full, or that
+ * it refuses the sender.
  */
 function isProcessed(stanza: Element): boolean {
   if (stanza.attrs['type'] !== 'error') return true;
+  if (isSenderRefusal(stanza)) return false;
   const { condition, type } = readStanzaError(stanza);
   return type !== 'wait' && !condition.startsWith('remote-server-');
 }

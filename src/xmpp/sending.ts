@@ -13,6 +13,8 @@ import type { Served } from './trusted-stream.ts';
 /** All that turns messages into confirmed stanzas, over one component stream. */
 export interface Sending extends Dispatch, Pick<ComponentStream, 'start' | 'readiness'> {
   readonly inFlight: Delivery['inFlight'];
+  /** Waits no longer for what other servers say of messages that our own has processed. */
+  finish(): void;
   /** Leaves the rooms and closes the stream. */
   stop(): Promise<void>;
 }
@@ -94,6 +96,7 @@ export function createSending(options: SendingOptions): Sending {
     start: stream.start,
     readiness: stream.readiness,
     inFlight: delivery.inFlight,
+    finish: remote.finish,
     stop: async () => {
       rooms.leave();
       await stream.stop();

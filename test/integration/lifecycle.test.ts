@@ -1,6 +1,7 @@
 import { open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { openComponent } from '../support/component.ts';
 import {
   apiAccount,
   apiPasswordHash,
@@ -10,10 +11,13 @@ import {
 } from '../support/gateway.ts';
 import { type HttpAnswer, post, request } from '../support/http.ts';
 import { arrivedIds, idsWith, startLoad, waitForMore } from '../support/load.ts';
+import { withModule } from '../support/mode-setups.ts';
 import { freePort } from '../support/ports.ts';
 import { createDirectory, removeDirectory, runToSuccess } from '../support/processes.ts';
+import { startProsody } from '../support/prosody.ts';
 import { servers } from '../support/servers.ts';
 import { openSessionOn } from '../support/session.ts';
+import { find } from '../support/stanza.ts';
 import { waitUntil } from '../support/wait.ts';
 import type { XmppServer } from '../support/xmpp-server.ts';
 
@@ -276,4 +280,25 @@ test('SIGTERM while the XMPP server is away ends it with 0', async () => {
   const gateway = await startGatewayProcess({ config, ready: false });
   await waitForLine(gateway, 'component stream down');
   expect(await gateway.stop('SIGTERM')).toEqual({ code: 0, signal: null });
+});
+
+test('SIGTERM does not wait for the recipient’s server', async () => {
+  const remote = { domain: 'silent.example.net', secret: 'silent-secret' };
+  const own = { domain: 'gateway.example.org', secret: 'component-secret' };
+  const server = await startProsody({ ...withModule, components: [own, remote] });
+  await server.register('bot', 'bot-secret');
+  const silent = await openComponent({ ...remote, port: server.componentPort });
+  const gateway = await startGatewayProcess({
+    config: gatewayConfig(server, { delivery: { remote_confirm_ms: 600_000 } }),
+  });
+  const answer = post(`${gateway.url}${messages}/bot`, {
+    auth: alerts,
+    body: JSON.stringify({ to: `x@${remote.domain}`, body: 'hi' }),
+  });
+  await silent.waitFor(({ root }) => find(root, 'ping') !== undefined, 'the ping');
+  const exit = await gateway.stop();
+  expect((await answer).json()).toMatchObject({ status: 'success', confirmed: 'server' });
+  expect(exit).toEqual({ code: 0, signal: null });
+  silent.destroy();
+  await server.stop();
 });

@@ -1,12 +1,15 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { parse } from 'ltx';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
+import { parseJid } from '../../../src/core/jid.ts';
 import { parseJson } from '../../../src/core/json.ts';
 import { serializeMessage } from '../../../src/core/message.ts';
 import { readMessageFromJson } from '../../../src/core/message-from-json.ts';
 import { parseMessageFromXml } from '../../../src/core/message-from-xml.ts';
 import { decodeUtf8 } from '../../../src/core/utf8.ts';
+import type { ComponentConnection } from '../../../src/xmpp/component-connection.ts';
 import { createRemoteConfirmation } from '../../../src/xmpp/remote-confirmation.ts';
 import { context } from '../core/message-context.ts';
 
@@ -58,4 +61,63 @@ test.each([
   expect(heapUsed() - before).toBeLessThan(5_000_000);
   // Until here it is watched.
   remote.detach();
+});
+
+const sender = 'juliet@example.org/http-x';
+
+/** A remote confirmation whose pings are answered by hand. */
+function attach(timeoutMs: number) {
+  const remote = createRemoteConfirmation({ timeoutMs, log: pino({ enabled: false }) });
+  const pings: string[] = [];
+  const connection: ComponentConnection = {
+    write: (xml) => pings.push(/id='([^']+)'/.exec(xml)?.[1] ?? ''),
+    isBlocked: () => false,
+    close: async () => {},
+    destroy: () => {},
+  };
+  remote.attach(connection);
+  const watch = (id: string) =>
+    remote.watch({ id, from: parseJid(sender), to: parseJid('bob@remote.example') });
+  const answer = (xml: string): void =>
+    remote.handleStanza(
+      parse(`<iq id='${pings.shift()}' from='remote.example' to='${sender}' ${xml}</iq>`),
+    );
+  return { watch, answer };
+}
+
+const stanzas = "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'";
+
+test.each([
+  ['a result', "type='result'>", 'remote'],
+  [
+    'an error of the remote server',
+    `type='error'><error type='cancel'><service-unavailable ${stanzas}/></error>`,
+    'remote',
+  ],
+  [
+    'an error of our own server, which cannot reach it',
+    `type='error'><error type='cancel'><remote-server-not-found ${stanzas}/></error>`,
+    'server',
+  ],
+  [
+    'a refusal of the sender by the module of our own server',
+    `type='error'><error type='auth'><forbidden ${stanzas}/><sender-refused xmlns='urn:xmpp-message-gateway:0'/></error>`,
+    'server',
+  ],
+])('a ping answered with %s', async (_, xml, confirmed) => {
+  const { watch, answer } = attach(50);
+  const outcome = watch('1').confirm();
+  answer(xml);
+  expect(await outcome).toBe(confirmed);
+});
+
+test.each([
+  ['many others', (index: number) => `other ${index}`, 20_000],
+  ['many with its id', () => '1', 100],
+])('a message that had to make room for %s is not said to be confirmed', async (_, idOf, count) => {
+  const { watch, answer } = attach(5000);
+  const outcome = watch('1').confirm();
+  for (let index = 0; index < count; index += 1) watch(idOf(index));
+  answer("type='result'>");
+  expect(await outcome).toBe('server');
 });
