@@ -8,15 +8,20 @@ import { unavailable, unknown } from './undelivered.ts';
 
 /** One sender in one room. */
 export interface RoomOccupant {
+  /** Who made it speak first. */
+  readonly caller: string;
   /** Resolves when the room has reflected the message; messages are sent in the order of calls. */
   say(stanza: Stanza): Promise<void>;
   /** Takes what the room says to the occupant. */
   handleStanza(stanza: Element): void;
   /** Whether no message waits for anything. */
   isIdle(): boolean;
+  /** Whether the room has not let the occupant in yet: nothing is written. */
+  isEntering(): boolean;
   /** The stream is lost; the occupant stays in the room, as far as anybody knows. */
   detach(reason: string): void;
-  leave(): void;
+  /** `error` is told to those whose messages wait to be written. */
+  leave(error?: GatewayError): void;
 }
 
 /** A message on its way into the room. */
@@ -34,6 +39,7 @@ interface Saying {
  * (kicked, or the room's server was restarted); leaves when it has been silent for `idleMs`.
  */
 export function createRoomOccupant(options: {
+  readonly caller: string;
   readonly seat: RoomSeat;
   /** How long a message may take, and joining too. */
   readonly timeoutMs: number;
@@ -160,19 +166,20 @@ export function createRoomOccupant(options: {
     idle = setTimeout(leave, idleMs);
   };
 
-  const leave = (): void => {
+  const leave = (error = unavailable('the gateway is leaving the room')): void => {
     clearTimeout(idle);
     entry?.cancel();
     entry = undefined;
     if (nick !== undefined) write(buildLeave(seat.jid, `${seat.room}/${nick}`));
     nick = undefined;
     if (isIdle()) onGone();
-    else settleAll(waiting.splice(0), unavailable('the gateway is leaving the room'));
+    else settleAll(waiting.splice(0), error);
   };
 
   const isIdle = (): boolean => waiting.length + written.length === 0;
 
   return {
+    caller: options.caller,
     say,
     handleStanza: (stanza) => {
       if (entry !== undefined) entry.handleStanza(stanza);
@@ -180,6 +187,7 @@ export function createRoomOccupant(options: {
       if (stanza.is('message')) handleMessage(stanza);
     },
     isIdle,
+    isEntering: () => entry !== undefined,
     detach: (reason) => {
       entry?.cancel();
       entry = undefined;

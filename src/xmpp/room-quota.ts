@@ -12,36 +12,39 @@ interface Usage {
   bytes: number;
 }
 
-/** One room has at most a quarter of it all, so that a flood to it does not hold up the others. */
-const roomsShare = 4;
+/** One room has at most a quarter of it all, one caller half: a flood does not hold up the others. */
+const [roomsShare, callersShare] = [4, 2];
 
-/** Caps for all rooms together; one message to a room that has none is never too large for its share. */
+/** Caps for all rooms together; the only message of a room or caller is never too large for its share. */
 export function createRoomQuota(options: {
   readonly maxInFlight: number;
   readonly maxInFlightBytes: number;
 }): RoomQuota {
   const total: Usage = { count: 0, bytes: 0 };
-  const rooms = new Map<string, Usage>();
+  const shares = new Map<string, Usage>();
 
-  const isFull = (used: Usage, bytes: number, share: number): boolean =>
-    used.count >= Math.max(1, options.maxInFlight / share) ||
-    (used.count > 0 && used.bytes + bytes > options.maxInFlightBytes / share);
+  const shareOf = (key: string): Usage => shares.get(key) ?? { count: 0, bytes: 0 };
+
+  const isFull = (used: Usage, bytes: number, parts: number): boolean =>
+    used.count >= Math.max(1, options.maxInFlight / parts) ||
+    (used.count > 0 && used.bytes + bytes > options.maxInFlightBytes / parts);
 
   return {
-    take: ({ to, bytes }) => {
-      const room = to.toString();
-      const own = rooms.get(room) ?? { count: 0, bytes: 0 };
+    take: ({ to, caller, bytes }) => {
+      const keys = [`room ${to.toString()}`, `caller ${caller}`] as const;
+      const [room, own] = [shareOf(keys[0]), shareOf(keys[1])];
       if (isFull(total, bytes, 1)) throw overloaded();
-      if (isFull(own, bytes, roomsShare)) {
+      if (isFull(room, bytes, roomsShare)) {
         throw overloaded('too many messages are on their way into this room');
       }
-      rooms.set(room, own);
-      count(total, 1, bytes);
-      count(own, 1, bytes);
+      if (isFull(own, bytes, callersShare)) {
+        throw overloaded('too many messages of this caller are on their way into rooms');
+      }
+      shares.set(keys[0], room).set(keys[1], own);
+      for (const usage of [total, room, own]) count(usage, 1, bytes);
       return () => {
-        count(total, -1, -bytes);
-        count(own, -1, -bytes);
-        if (own.count === 0) rooms.delete(room);
+        for (const usage of [total, room, own]) count(usage, -1, -bytes);
+        for (const key of keys) if (shareOf(key).count === 0) shares.delete(key);
       };
     },
   };

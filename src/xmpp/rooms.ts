@@ -47,6 +47,8 @@ export interface RoomsOptions {
   readonly deliver: (stanza: Stanza) => Promise<void>;
 }
 
+const tooMany = 'too many rooms are being spoken in';
+
 /** The same after a restart: rooms that still have an occupant of before let it go on. */
 const resource = 'gateway';
 
@@ -64,17 +66,23 @@ export function createRooms(options: RoomsOptions): Rooms {
   const find = ({ attrs: { from, to } }: Element): RoomOccupant | undefined =>
     occupants.get(keyOf(bareOf(String(from)), String(to)));
 
-  const makeRoom = (): void => {
+  const makeRoom = (caller: string): void => {
     if (occupants.size < maxOccupants) return;
-    const idle = [...occupants.values()].find((occupant) => occupant.isIdle());
-    if (idle === undefined) throw overloaded('too many rooms are being spoken in');
-    idle.leave();
+    const all = [...occupants.values()];
+    const place = all.find((occupant) => occupant.isIdle()) ?? findDispensable(all, caller);
+    if (place === undefined) throw overloaded(tooMany);
+    place.leave(overloaded(tooMany));
   };
 
-  const createOccupant = (key: string, { from, to }: Stanza, nick: string): RoomOccupant => {
-    makeRoom();
+  const createOccupant = (
+    key: string,
+    { from, to, caller }: Stanza,
+    nick: string,
+  ): RoomOccupant => {
+    makeRoom(caller);
     const room = to.toString();
     return createRoomOccupant({
+      caller,
       seat: { jid: from.toString(), room, nick, password: passwords[room] },
       timeoutMs: confirmTimeoutMs,
       idleMs,
@@ -121,6 +129,22 @@ export function createRooms(options: RoomsOptions): Rooms {
       for (const occupant of occupants.values()) occupant.leave();
     },
   };
+}
+
+/** The newest that is still entering, of whoever has most of those, if that is more than `caller` would have. */
+function findDispensable(
+  occupants: readonly RoomOccupant[],
+  caller: string,
+): RoomOccupant | undefined {
+  const entering = new Map<string, RoomOccupant[]>();
+  for (const occupant of occupants) {
+    if (!occupant.isEntering()) continue;
+    const own = entering.get(occupant.caller);
+    if (own === undefined) entering.set(occupant.caller, [occupant]);
+    else own.push(occupant);
+  }
+  const [most = []] = [...entering.values()].toSorted((a, b) => b.length - a.length);
+  return most.length > (entering.get(caller)?.length ?? 0) + 1 ? most.at(-1) : undefined;
 }
 
 /**

@@ -3,11 +3,11 @@ import { parseJid } from '../../../src/core/jid.ts';
 import type { Stanza } from '../../../src/core/message.ts';
 import { createRoomQuota } from '../../../src/xmpp/room-quota.ts';
 
-function stanza(room: string, bytes = 1): Stanza {
+function stanza(room: string, bytes = 1, caller = room): Stanza {
   const from = parseJid('alice%example.org@gateway.example.org/gateway');
   return {
     id: '1',
-    caller: 'user alice@example.org',
+    caller,
     from,
     to: parseJid(`${room}@rooms.example`),
     xml: '',
@@ -35,4 +35,13 @@ test('the same holds for bytes, but one message always fits', () => {
   expect(() => take(stanza('c', 21))).toThrow('too many messages are in flight');
   release();
   take(stanza('c', 21));
+});
+
+test('one caller has half, whatever the rooms', () => {
+  const { take } = createRoomQuota({ maxInFlight: 8, maxInFlightBytes: 1000 });
+  const releases = ['a', 'a', 'b', 'c'].map((room) => take(stanza(room, 1, 'flooder')));
+  expect(() => take(stanza('d', 1, 'flooder'))).toThrow('of this caller');
+  take(stanza('d', 1, 'another'));
+  releases[0]?.();
+  take(stanza('d', 1, 'flooder'));
 });

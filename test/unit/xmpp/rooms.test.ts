@@ -93,8 +93,12 @@ async function connect(answer: Answer = () => undefined, overrides: Partial<Room
   stream.start();
   cleanUps.push(server.stop, stream.stop);
   await waitUntil(() => stream.readiness().ready, { label: 'a ready stream' });
-  const say = (id: string, to = lobby, from: Jid = createJid('alice', 'example.org')) =>
-    rooms.deliver(rooms.buildStanza(groupchat(id, to, from)), from.local ?? '');
+  const say = (
+    id: string,
+    to = lobby,
+    from: Jid = createJid('alice', 'example.org'),
+    caller = 'user alice@example.org',
+  ) => rooms.deliver({ ...rooms.buildStanza(groupchat(id, to, from)), caller }, from.local ?? '');
   const steps = (): string[] =>
     taken.map(({ step, stanza: { root } }) =>
       step === 'join' || step === 'leave'
@@ -494,6 +498,19 @@ describe('one room', () => {
     expect(await outcome(say('2', 'b@rooms.example'))).toBe('overloaded');
     expect(await waiting).toBe('xmpp-unavailable');
     expect(await outcome(say('3', 'b@rooms.example'))).toBe('reflected');
+  });
+
+  test('that is not let in gives way to one of a caller who has fewer of those', async () => {
+    const { say } = await connect(
+      (step, { root }) =>
+        step === 'join' && root.attributes['to']?.includes('@tarpit.example') ? '' : undefined,
+      { maxOccupants: 3, confirmTimeoutMs: 1000 },
+    );
+    const flood = ['1', '2', '3'].map((id) => outcome(say(id, `${id}@tarpit.example`)));
+    expect(await outcome(say('4', '4@tarpit.example'))).toBe('overloaded');
+    expect(await outcome(say('5', lobby, undefined, 'account alerts'))).toBe('reflected');
+    expect(await flood[2]).toBe('overloaded');
+    expect(await Promise.all(flood.slice(0, 2))).toEqual(['xmpp-unavailable', 'xmpp-unavailable']);
   });
 
   test('is left after a while', async () => {
