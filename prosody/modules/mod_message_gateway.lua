@@ -179,6 +179,15 @@ local function refuse(origin, stanza, reason)
 	return true;
 end
 
+-- What fails in another module must come back: else the gateway would take it for delivered.
+local function fail(origin, stanza, kind, err)
+	module:log("error", "Could not process a %s from %s: %s", stanza.name, stanza.attr.from, err);
+	if stanza.attr.type ~= "error" and stanza.attr.type ~= "result" and not origin.destroyed then
+		origin.send(st.error_reply(stanza, kind, "internal-server-error", nil, component));
+	end
+	return true;
+end
+
 --- Speaking
 
 local function nothing() end
@@ -209,12 +218,8 @@ local function speak(origin, stanza, role)
 	local client = new_client(origin, stanza, role);
 	local ok, err = pcall(prosody.core_post_stanza, client, stanza, true);
 	if not ok then
-		-- Else the gateway would take the message for delivered.
-		module:log("error", "Could not process a message from %s: %s", client.full_jid, err);
 		stanza.attr.to = to; -- taken away from a message to oneself
-		if stanza.attr.type ~= "error" then
-			client.send(st.error_reply(stanza, "cancel", "internal-server-error", nil, component));
-		end
+		return fail(origin, stanza, "cancel", err);
 	end
 	return true;
 end
@@ -252,10 +257,13 @@ local function from_component(event)
 	local username, host, resource = jid_split(stanza.attr.from);
 	if host == component then
 		if stanza.attr.from == component and is_question(stanza) then return answer(origin, stanza); end
-		local reason = find_occupant_refusal(stanza, username);
+		local ok, reason = pcall(find_occupant_refusal, stanza, username);
+		if not ok then return fail(origin, stanza, "wait", reason); end
 		return reason and refuse(origin, stanza, reason);
 	end
-	local sender, reason = accept(username, host, resource);
+	-- The storage of accounts may fail, or want to wait: nothing has been processed then.
+	local ok, sender, reason = pcall(accept, username, host, resource);
+	if not ok then return fail(origin, stanza, "wait", sender); end
 	if not sender then return refuse(origin, stanza, reason); end
 	if holds_privilege(stanza) then return refuse(origin, stanza, "privileged-payload"); end
 	if not resource then return; end

@@ -29,14 +29,16 @@ const backOffMs = [100, 200, 500, 1000, 2000];
 /**
  * Creates a supervised connection to the Redis at `url`. A command that is not answered in time ends
  * the connection, so nothing piles up behind a Redis that hangs; `onReady` is called on each new one.
+ * `onProven` is called whenever Redis has just taken what was written.
  */
 export function createRedisConnection(options: {
   readonly url: Secret;
   readonly onReady: () => void;
+  readonly onProven?: () => void;
   /** Told why, and when the next attempt begins; `isRepeated` for the same reason as before. */
   readonly onDown: (reason: string, retryInMs: number, isRepeated: boolean) => void;
 }): RedisConnection {
-  const { url, onReady, onDown } = options;
+  const { url, onReady, onProven, onDown } = options;
   let client: Client | undefined;
   let failure: string | undefined = 'the connection is being opened';
   let timer: NodeJS.Timeout | undefined;
@@ -67,11 +69,18 @@ export function createRedisConnection(options: {
     }
   };
   const prove = async (target: Client): Promise<void> => {
-    // A write, because a replica or a Redis without memory answers a ping as if nothing were wrong.
-    await runOn(target, (one) => one.set('xmpp-message-gateway:proof', '1', { expiration }));
+    // A write, because a replica or a Redis without memory answers a ping as if nothing were wrong;
+    // by a script, because that is what a user of this Redis has to be allowed.
+    await runOn(target, (one) =>
+      one.eval(proofScript, {
+        keys: ['xmpp-message-gateway:proof'],
+        arguments: [String(10 * proofMs)],
+      }),
+    );
   };
   const keepProving = (target: Client): void => {
     if (target !== client) return;
+    onProven?.();
     timer = setTimeout(() => {
       prove(target).then(
         () => keepProving(target),
@@ -115,7 +124,7 @@ export function createRedisConnection(options: {
   };
 }
 
-const expiration = { type: 'PX', value: 10 * proofMs } as const;
+const proofScript = `return redis.call('set', KEYS[1], '1', 'px', ARGV[1])`;
 
 class NoAnswer extends Error {}
 

@@ -10,7 +10,7 @@ export interface SharedClaims {
   claim(key: string, claim: string, ttlMs: number): Promise<string | undefined>;
   /**
    * Puts the value in the place of the claim, for `ttlMs`, or of nothing where the claim has expired;
-   * undefined withdraws the claim. What the store does not take now, it gets when it is back.
+   * undefined withdraws the claim. What the store does not take now, it gets when it takes it again.
    */
   settle(key: string, claim: string, value: string | undefined, ttlMs: number): Promise<void>;
 }
@@ -39,7 +39,7 @@ if ARGV[2] == '' then return redis.call('del', KEYS[1]) end
 redis.call('set', KEYS[1], ARGV[2], 'px', ARGV[3])
 return 1`;
 
-/** Creates the claims of one process; `resume` has to be called on each new connection. */
+/** Creates the claims of one process; `resume` has to be called whenever the store takes what is written. */
 export function createSharedClaims(
   connection: Pick<RedisConnection, 'run' | 'failure'>,
 ): SharedClaims & { resume(): void } {

@@ -18,10 +18,8 @@ export interface Store {
 export function createStore(url: Secret, log: Logger): Store {
   const connection = createRedisConnection({
     url,
-    onReady: () => {
-      log.info('store ready');
-      claims.resume();
-    },
+    onReady: () => log.info('store ready'),
+    onProven: () => claims.resume(),
     onDown: (reason, retryInMs, isRepeated) =>
       log[isRepeated ? 'debug' : 'warn']({ reason, retryInMs }, 'store down'),
   });

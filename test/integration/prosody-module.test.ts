@@ -186,6 +186,23 @@ describe('what goes through, and what comes back', () => {
     },
   );
 
+  test.each([
+    ['client', 'broken@example.org/h'],
+    ['occupant', `broken%example.org@${limited}/h`],
+  ])(
+    'a message of a sender that cannot be looked up is an error, not lost: %s',
+    async (_, sender) => {
+      const component = await connectComponent(server, limited);
+      const stanza = message(sender, 'alice@example.org', 'broken');
+      expect(await fateOf(component, limited, stanza, 'broken')).toMatchObject({
+        to: sender,
+        by: limited,
+        type: 'wait',
+        condition: 'internal-server-error',
+      });
+    },
+  );
+
   test('answers in chat reach the clients, errors and groupchat the component', async () => {
     const component = await connectComponent(server);
     const [alice, bob] = [

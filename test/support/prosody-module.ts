@@ -20,14 +20,20 @@ export const limited = 'limited.example.org';
 /** A room service where a room that is not configured yet is locked. */
 export const lockingMuc = 'locking.example.org';
 
-/** Another module on the virtual hosts, that fails on a message with the id `fault`. */
+/** Another module on the virtual hosts, that fails on a message with the id `fault`, and on looking `broken` up. */
 function writeFaultyModule(): string {
   const directory = createDirectory('modules');
   writeFileSync(
     join(directory, 'mod_faulty.lua'),
     `module:hook("pre-message/bare", function (event)
       if event.stanza.attr.id == "fault" then error("a fault"); end
-    end, 10);`,
+    end, 10);
+    local usermanager = require "core.usermanager";
+    local get_roles = usermanager.get_roles;
+    function usermanager.get_roles(jid, host)
+      if jid == "broken@example.org" then error("a fault"); end
+      return get_roles(jid, host);
+    end`,
   );
   return directory;
 }
@@ -49,7 +55,7 @@ Component "${limited}"
   component_secret = "limited"
   validate_from_addresses = false
   modules_enabled = { "message_gateway" }
-  message_gateway_allow = { "alice@example.org", "Root@Example.org", "*@other.example" }
+  message_gateway_allow = { "alice@example.org", "broken@example.org", "Root@Example.org", "*@other.example" }
   message_gateway_deny = { "frank@other.example" }
   message_gateway_deny_roles = { "prosody:admin" }
   message_gateway_speak_in_rooms = true`,
@@ -58,6 +64,7 @@ Component "${limited}"
   });
   await registerUsers(createStage(server));
   await server.register('root', 'root');
+  await server.register('broken', 'broken');
   await server.register('gina', 'gina', 'other.example');
   return server;
 }

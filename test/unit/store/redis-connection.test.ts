@@ -66,6 +66,12 @@ test('is down when Redis takes no writes', async () => {
   await waitUntil(() => watched.connection.failure() === undefined, { label: 'no failure' });
 });
 
+test('is down for a user who may not do all that is needed', async () => {
+  await redis.command('ACL', 'SETUSER', 'limited', 'on', '>pw', '~*', '+@all', '-eval');
+  const watched = connect(redis.url.replace(`:${redis.password}@`, 'limited:pw@'));
+  await untilEvent(watched, 'down: NOPERM');
+});
+
 describe('a Redis that hangs', () => {
   test('holds no command longer than its deadline, and none at all after it', async () => {
     const watched = connect(redis.url);

@@ -1,39 +1,31 @@
 import { randomUUID } from 'node:crypto';
+import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Secret } from '../../../src/core/secret.ts';
-import {
-  createRedisConnection,
-  type RedisConnection,
-} from '../../../src/store/redis-connection.ts';
-import { createSharedClaims } from '../../../src/store/shared-claims.ts';
-import { createSharedCounters } from '../../../src/store/shared-counters.ts';
+import { createStore, type Store } from '../../../src/store/store.ts';
 import { type RedisServer, startRedis } from '../../support/redis.ts';
 import { waitUntil } from '../../support/wait.ts';
 
 const minuteMs = 60_000;
 
 let redis: RedisServer;
-let connection: RedisConnection;
-let claims: ReturnType<typeof createSharedClaims>;
+let store: Store;
+let claims: Store['claims'];
 
 beforeAll(async () => {
   redis = await startRedis();
-  connection = createRedisConnection({
-    url: new Secret(redis.url),
-    onReady: () => claims.resume(),
-    onDown: () => {},
-  });
-  claims = createSharedClaims(connection);
-  connection.start();
+  store = createStore(new Secret(redis.url), pino({ enabled: false }));
+  ({ claims } = store);
+  store.start();
   await untilUp();
 });
 afterAll(async () => {
-  connection?.stop();
+  store?.stop();
   await redis?.stop();
 });
 
 async function untilUp(): Promise<void> {
-  await waitUntil(() => connection.failure() === undefined, { label: 'the connection' });
+  await waitUntil(() => store.failure() === undefined, { label: 'the connection' });
 }
 
 test('a key is claimed by one', async () => {
@@ -93,6 +85,16 @@ test('what could not be settled is settled later, an answer before all', async (
   expect(await redis.command('GET', key)).toBe('value');
 });
 
+test('what was refused once is settled later, though the connection stays', async () => {
+  const key = randomUUID();
+  await redis.command('LPUSH', key, 'of another type');
+  await claims.settle(key, 'claim', 'value', minuteMs);
+  await redis.command('DEL', key);
+  await waitUntil(async () => (await redis.command('GET', key)) === 'value', {
+    label: 'the value',
+  });
+});
+
 test('a claim that came to nothing is withdrawn', async () => {
   const key = randomUUID();
   redis.kill('SIGSTOP');
@@ -106,7 +108,7 @@ test('a claim that came to nothing is withdrawn', async () => {
 });
 
 test('counters count in windows that begin with the first', async () => {
-  const counters = createSharedCounters(connection);
+  const { counters } = store;
   const [a, b] = [randomUUID(), randomUUID()];
   expect(await counters.read([a, b])).toMatchObject([{ count: 0 }, { count: 0 }]);
   await counters.add([a], minuteMs);
@@ -118,7 +120,7 @@ test('counters count in windows that begin with the first', async () => {
 });
 
 test('counters say nothing while the store is away', async () => {
-  const counters = createSharedCounters(connection);
+  const { counters } = store;
   await redis.halt('SIGKILL');
   expect(await counters.read(['a'])).toBeUndefined();
   expect(await counters.add(['a'], minuteMs)).toBeUndefined();
