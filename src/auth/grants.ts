@@ -1,5 +1,5 @@
 import { unwatchFile, watchFile } from 'node:fs';
-import { open, readFile, rename, rm } from 'node:fs/promises';
+import { type FileHandle, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { JidError } from '../core/jid.ts';
@@ -99,6 +99,7 @@ async function writeGrants(path: string, grants: ReadonlySet<string>): Promise<v
     const file = await open(temporary, 'w', 0o600);
     try {
       await file.writeFile(text);
+      if (process.getuid?.() === 0) await giveToOwner(file, path);
       await file.sync();
     } finally {
       await file.close();
@@ -109,6 +110,12 @@ async function writeGrants(path: string, grants: ReadonlySet<string>): Promise<v
     await rm(temporary, { force: true });
     throw describe(path, error);
   }
+}
+
+/** What root writes must stay with the gateway's user, who owns the file or, before the first, its folder. */
+async function giveToOwner(file: FileHandle, path: string): Promise<void> {
+  const { uid, gid } = await stat(path).catch(() => stat(dirname(path)));
+  await file.chown(uid, gid);
 }
 
 /** Until then the rename itself may be lost with the power. */

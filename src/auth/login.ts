@@ -141,7 +141,7 @@ function isThrottled(error: unknown): boolean {
 function unauthenticated(realm: string): GatewayError {
   return new GatewayError(
     'unauthenticated',
-    'Log in with HTTP Basic authentication and credentials that are right for this domain.',
+    'Log in with HTTP Basic authentication and credentials that are right for this domain: those of an API account at …/messages/<username>, those of an XMPP user at …/messages.',
     { realm },
   );
 }

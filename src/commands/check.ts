@@ -30,7 +30,7 @@ export const checkCommand: Command = {
   synopsis: 'check --config FILE [--json]',
   summary: 'say what is wrong and how to mend it',
   help: `Tries the configuration, the component stream, the trust and the password checks.
-Stop the gateway first: a second connection disturbs it.
+Stop the gateway first: beside one that runs, the component is not tried.
 
   -c, --config FILE  the configuration
       --json         {"ok": …, "findings": [{"ok", "text", "advice"}]} instead of text
@@ -191,7 +191,8 @@ function c2sAdvice({ message }: GatewayError): string {
 }
 
 const banAdvice = `If it is ejabberd with mod_fail2ban, it has banned the gateway's address for wrong passwords of its
-users. Let it spare that address (trusted_network is Debian's rule for loopback), then restart it:
+users. Let it spare that address (trusted_network is Debian's rule for loopback), where mod_fail2ban
+stands now, then restart it:
 
   modules:
     mod_fail2ban:

@@ -85,7 +85,7 @@ function serverLines(server: string, domain: string): string {
   const component = { domain, host: '127.0.0.1', port: 5347 };
   const ejabberd = `${ejabberdComponentLines(component)}
 
-and under modules:
+and under modules: (change what is there, a module listed twice keeps ejabberd from starting)
 
   mod_ping: {}
   mod_fail2ban:                 # if it is there: else 20 wrong passwords lock the gateway out

@@ -96,7 +96,7 @@ async function runGrant(
   const grants = await openStateFile(config);
   const isChanged = await grants.set(pattern, isGranted);
   const state = isGranted ? 'has the permission' : 'has no permission of its own';
-  output.write(`${pattern} ${state}${isChanged ? '' : ' already'}\n`);
+  output.write(`${pattern} ${state}${isChanged ? '' : ', as before'}\n`);
   return 0;
 }
 

@@ -30,9 +30,9 @@ asked for on a terminal.
       --timeout SECONDS      how long to try, default 60
       --json                 print the answer instead of the id
 
-While the answer is 429, 502, 503, 504, 409 idempotency-in-progress or none, the same
-message is sent again, as often as it takes; the key makes sure that it is sent once, or
-after 504 can be told apart.
+While the answer is 429, 503, 504, 409 idempotency-in-progress, 502 of a proxy or none,
+the same message is sent again, as often as it takes; the key makes sure that it is sent
+once, or after 504 can be told apart.
 
 Exit codes: 0 confirmed; 1 refused or bounced; 64 wrong usage; 75 nothing was sent, try
 later; 76 it may have been sent, nobody knows; 77 wrong credentials or no permission.

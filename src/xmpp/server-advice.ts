@@ -184,7 +184,7 @@ ejabberd (ejabberd.yml):
   hosts:
     - "${domain}"
   modules:
-    mod_ping: {}
+    mod_ping: {}   # unless it is there
 
 Then restart the server.`;
 }

@@ -29,7 +29,8 @@ const wrongType = 'Expected a string, got a number.';
 const examples = {
   'malformed-body': { detail: 'The body is not JSON: it ends too early.' },
   unauthenticated: {
-    detail: 'Log in with HTTP Basic authentication and credentials that are right for this domain.',
+    detail:
+      'Log in with HTTP Basic authentication and credentials that are right for this domain: those of an API account at …/messages/<username>, those of an XMPP user at …/messages.',
   },
   'permission-missing': {
     detail: 'carol@example.org needs the xmppgateway permission: an operator can grant it.',

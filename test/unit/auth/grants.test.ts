@@ -1,4 +1,13 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chownSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -23,6 +32,19 @@ test('a file that is not there yet has no grants, and is made by the first', asy
   expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual({ xmppgateway: ['bot@example.org'] });
   expect((await openGrants(file)).current).toEqual(new Set(['bot@example.org']));
   expect(readdirSync(folder)).toEqual(['grants.json']);
+});
+
+test('what root writes belongs to who owned the file or, before the first, its folder', async () => {
+  const isRoot = process.getuid?.() === 0;
+  const [first, second] = isRoot ? [4001, 4002] : [process.getuid?.(), process.getuid?.()];
+  if (isRoot) chownSync(folder, 4001, 4001);
+  const grants = await openGrants(file);
+  await grants.set('bot@example.org', true);
+  expect(statSync(file).uid).toBe(first);
+  if (isRoot) chownSync(file, 4002, 4002);
+  await grants.set('alice@example.org', true);
+  expect(statSync(file).uid).toBe(second);
+  expect(statSync(file).mode & 0o777).toBe(0o600);
 });
 
 test('what a human wrote is normalised', async () => {
