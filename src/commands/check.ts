@@ -186,8 +186,10 @@ async function checkLogin(
   }
 }
 
-function c2sAdvice({ message }: GatewayError): string {
-  return message.includes('policy-violation') ? banAdvice : listenerAdvice;
+function c2sAdvice({ message, cause }: GatewayError): string {
+  if (message.includes('policy-violation')) return banAdvice;
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  return /CERT|SIGNATURE|ALERT/.test(code) ? certificateAdvice : listenerAdvice;
 }
 
 const banAdvice = `If it is ejabberd with mod_fail2ban, it has banned the gateway's address for wrong passwords of its
@@ -197,6 +199,13 @@ stands now, then restart it:
   modules:
     mod_fail2ban:
       access: trusted_network`;
+
+const certificateAdvice = `The server needs a certificate that names the domain, from a CA that this machine knows:
+
+  Prosody   prosodyctl --root cert import …
+  ejabberd  certfiles in ejabberd.yml
+
+If the certificate is of a CA of your own, or signed by itself, name it: c2s.ca_file in the configuration.`;
 
 const storeAdvice = `Is Redis (6 or newer) running there, and are user, password and database in "store" right?`;
 

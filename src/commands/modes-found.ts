@@ -31,7 +31,7 @@ export function describeModes(
 function describeCopies({ archive }: ModeReport): string {
   switch (archive) {
     case true:
-      return "in the sender's archive and on other devices of the sender";
+      return "in the sender's archive, if the server keeps one, and on other devices of the sender";
     case false:
       return "not in the sender's archive, nor on other devices of the sender";
     case null:

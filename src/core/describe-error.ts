@@ -4,7 +4,7 @@ export function describeError(error: unknown): string {
     return String(error);
   }
   const inner: unknown = error instanceof AggregateError ? error.errors[0] : undefined;
-  return error.message || (inner === undefined ? error.name : describeError(inner));
+  return error.message.trim() || (inner === undefined ? error.name : describeError(inner));
 }
 
 /** The words of an error and, behind a colon, of what caused it: for logs, never for callers. */
