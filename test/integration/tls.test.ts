@@ -188,6 +188,8 @@ describe('a listener without TLS', () => {
       config: gatewayConfig(server, { http: { host: address, insecure: true } }),
     });
     cleanUps.push(() => gateway.stop());
+    // Behind all that is said at the start.
+    await gateway.waitForLine('component stream ready');
     const warnings = gateway.logLines().filter(({ level }) => level === 40);
     expect(warnings.map(({ msg }) => msg)).toEqual(
       isWarned ? ['http.insecure: passwords cross the network in the clear'] : [],
@@ -204,6 +206,7 @@ test.each([
     config: gatewayConfig(server, { http: { metrics } }),
   });
   cleanUps.push(() => gateway.stop());
+  await gateway.waitForLine('component stream ready');
   const warnings = gateway.logLines().filter(({ level }) => level === 40);
   expect(warnings.map(({ host, msg }) => [host, msg])).toEqual(
     isWarned
