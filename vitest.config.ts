@@ -5,8 +5,9 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     // More than the cores: most of them wait for servers.
     maxWorkers: 3,
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // They end what hangs: a busy machine is ten times slower than a quiet one.
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
     coverage: { include: ['src/**'], reporter: ['text-summary', 'text'] },
   },
 });

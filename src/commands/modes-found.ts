@@ -1,6 +1,6 @@
 import type { ModeReport } from '../core/mode.ts';
 import { adviceForMode } from '../xmpp/server-advice.ts';
-import type { DomainModes } from '../xmpp/trusted-stream.ts';
+import type { DomainModes } from '../xmpp/trust-proof.ts';
 import type { Finding } from './finding.ts';
 
 /** The mode of each domain, what follows from it and, unless it was chosen, how to have a better one. */

@@ -81,14 +81,25 @@ interface AddressParts {
 
 /** RFC 7622 §3.1: the first slash begins the resource, the first at-sign before it the domain. */
 function splitAddress(text: string): AddressParts {
-  const slash = text.indexOf('/');
-  const bare = slash === -1 ? text : text.slice(0, slash);
+  const bare = bareOf(text);
   const at = bare.indexOf('@');
   return {
     local: at === -1 ? undefined : bare.slice(0, at),
     domain: bare.slice(at + 1),
-    resource: slash === -1 ? undefined : text.slice(slash + 1),
+    resource: resourceOf(text),
   };
+}
+
+/** What stands before the first slash of an address (RFC 7622 §3.1), as it is. */
+export function bareOf(address: string): string {
+  const slash = address.indexOf('/');
+  return slash === -1 ? address : address.slice(0, slash);
+}
+
+/** What stands after the first slash of an address, as it is; undefined for a bare one. */
+export function resourceOf(address: string): string | undefined {
+  const slash = address.indexOf('/');
+  return slash === -1 ? undefined : address.slice(slash + 1);
 }
 
 function parseResource(text: string): string {

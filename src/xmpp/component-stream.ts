@@ -1,15 +1,11 @@
 import type { Logger } from 'pino';
-import type { WireForm } from '../core/mode.ts';
+import type { ModeReport, WireForm } from '../core/mode.ts';
 import type { Readiness } from '../core/readiness.ts';
 import type { ComponentAddress, ComponentConnection } from './component-connection.ts';
 import { adviceFor } from './server-advice.ts';
 import type { StreamFailure } from './stream-failure.ts';
-import {
-  type DomainModes,
-  openTrustedStream,
-  type Served,
-  type StreamEvents,
-} from './trusted-stream.ts';
+import type { DomainModes, Served } from './trust-proof.ts';
+import { openTrustedStream, type StreamEvents } from './trusted-stream.ts';
 
 /** A component stream that is kept up. */
 export interface ComponentStream {
@@ -51,21 +47,31 @@ export function createComponentStream(options: {
   let toldReason: string | undefined;
   let readiness: Readiness = { ready: false, reason: 'the component stream is being opened' };
 
+  const take = (found: DomainModes): void => {
+    for (const [domain, { form }] of found) {
+      const before = modes.get(domain)?.form.mode;
+      if (before === undefined || before === form.mode) continue;
+      log.warn({ domain, before, now: form.mode }, 'mode changed');
+    }
+    modes = found;
+    readiness = { ready: true, domains: reportsOf(found) };
+  };
+
   const open = (): void => {
     let readyAt: number | undefined;
     connection = openTrustedStream(address, served, {
       ...events,
       onReady: (ready, found) => {
         readyAt = performance.now();
-        modes = found;
-        const domains = Object.fromEntries(
-          [...found].map(([domain, { report }]) => [domain, report]),
-        );
-        readiness = { ready: true, domains };
         toldReason = undefined;
-        log.info({ component: address.domain, domains }, 'component stream ready');
+        take(found);
+        log.info(
+          { component: address.domain, domains: reportsOf(found) },
+          'component stream ready',
+        );
         events.onReady(ready, found);
       },
+      onModes: take,
       onClose: (failure) => {
         connection = undefined;
         const wasReady = readyAt !== undefined;
@@ -106,8 +112,12 @@ export function createComponentStream(options: {
   };
 }
 
+function reportsOf(modes: DomainModes): Readonly<Record<string, ModeReport>> {
+  return Object.fromEntries([...modes].map(([domain, { report }]) => [domain, report]));
+}
+
 function backOff(failure: StreamFailure, attempts: number): number {
-  const mayPass = ['unreachable', 'unanswered', 'probe-lost'].includes(failure.kind);
+  const mayPass = ['unreachable', 'unanswered', 'probe-lost', 'module-gone'].includes(failure.kind);
   return mayPass
     ? (backOffMs[Math.min(attempts, backOffMs.length - 1)] ?? 0)
     : misconfiguredBackOffMs;

@@ -42,6 +42,9 @@ interface Watched extends Pick<Stanza, 'from' | 'to'> {
   state: 'in flight' | 'processed' | 'answered';
   /** It had to make room: its bounce would not be recognised. */
   isUnwatched: boolean;
+  /** Of the ping that was written last, and how many were. */
+  pingId: string;
+  pings: number;
 }
 
 /** Most messages whose bounces are still recognised, and for how long. */
@@ -51,9 +54,16 @@ const watchedMs = 10 * 60 * 1000;
 /** Of the messages of one sender with one id only the latest are watched. */
 const maxSameId = 100;
 
+/** Most pings for one message. */
+const maxPings = 2;
+
 /**
  * A ping (XEP-0199) from the sender's resource to the recipient's server is a barrier there: it
- * travels behind the message on the same server-to-server stream, and so do both answers.
+ * travels behind the message on the same server-to-server stream, and so do both answers. It goes to
+ * a resource of the domain: a result is the answer of a server such as Prosody, which has processed
+ * the message by then. ejabberd answers with an error, and its clients and rooms, which are processes
+ * of their own, may still return the message after that: a second ping gives them time, and proves
+ * nothing.
  */
 export function createRemoteConfirmation(options: {
   /** 0: nobody waits, but bounces are still logged. */
@@ -123,22 +133,40 @@ export function createRemoteConfirmation(options: {
     log.warn({ id, sender, recipientDomain, condition, type }, 'bounced after the answer');
   };
 
-  const ping = async (message: Watched): Promise<Receipt['confirmed'] | Error> => {
+  const ask = (message: Watched): void => {
+    pings.delete(message.pingId);
+    message.pings += 1;
+    message.pingId = `remote-${randomBytes(12).toString('hex')}`;
+    pings.set(message.pingId, message);
+    const from = escapeAttribute(message.from.toString());
+    connection?.write(buildPing(message.pingId, from, addressOf(message)));
+  };
+
+  const awaitServer = async (message: Watched): Promise<Receipt['confirmed'] | Error> => {
     if (isFinishing || connection === undefined || connection.isBlocked()) return 'server';
     if (pings.size >= maxWatched) return 'server';
-    const { from, to } = message;
-    const id = `remote-${randomBytes(12).toString('hex')}`;
-    pings.set(id, message);
-    connection.write(buildPing(id, escapeAttribute(from.toString()), to.domain));
     let timer: NodeJS.Timeout | undefined;
     const outcome = await new Promise<Receipt['confirmed'] | Error>((settle) => {
       message.settle = settle;
       timer = setTimeout(settle, timeoutMs, 'server');
+      ask(message);
     });
     clearTimeout(timer);
     message.settle = undefined;
-    pings.delete(id);
+    pings.delete(message.pingId);
     return outcome;
+  };
+
+  const handleAnswer = (message: Watched, stanza: Element): void => {
+    const isError = stanza.attrs['type'] === 'error';
+    if (isError && !isOfRemoteServer(stanza)) return;
+    if (isError && message.pings < maxPings) {
+      ask(message);
+      return;
+    }
+    // Now, not when the caller goes on: the next bounce may be in the same chunk.
+    message.state = 'answered';
+    message.settle?.(isError || message.isUnwatched ? 'server' : 'remote');
   };
 
   return {
@@ -161,6 +189,8 @@ export function createRemoteConfirmation(options: {
         bounce: undefined,
         state: 'in flight',
         isUnwatched: false,
+        pingId: '',
+        pings: 0,
       };
       const key = keyOf(id, from.toString());
       const same = watched.get(key) ?? [];
@@ -169,7 +199,7 @@ export function createRemoteConfirmation(options: {
       return {
         confirm: async () => {
           message.state = 'processed';
-          const outcome = message.bounce ?? (timeoutMs > 0 ? await ping(message) : 'server');
+          const outcome = message.bounce ?? (timeoutMs > 0 ? await awaitServer(message) : 'server');
           message.state = 'answered';
           if (outcome instanceof Error) throw outcome;
           return outcome;
@@ -185,11 +215,7 @@ export function createRemoteConfirmation(options: {
         if (!refuse(stanza, 'in flight')) logLateBounce(stanza);
       } else if (id !== undefined && stanza.is('iq') && pings.size > 0) {
         const message = pings.get(id);
-        if (message === undefined || from !== message.to.domain) return;
-        if (!isProcessed(stanza)) return;
-        // Now, not when the caller goes on: the next bounce may be in the same chunk.
-        message.state = 'answered';
-        message.settle?.(message.isUnwatched ? 'server' : 'remote');
+        if (message !== undefined && from === addressOf(message)) handleAnswer(message, stanza);
       }
     },
   };
@@ -200,15 +226,17 @@ function unwatch(messages: readonly Watched[]): void {
 }
 
 /**
- * An error of another kind says as well that the remote server has read the ping. Our own says in
- * its place that it cannot be reached, or to wait, for the queue of what goes there is full, or that
- * it refuses the sender.
+ * Our own server answers in the place of the other that it cannot be reached, or to wait, for the
+ * queue of what goes there is full, or that it refuses the sender.
  */
-function isProcessed(stanza: Element): boolean {
-  if (stanza.attrs['type'] !== 'error') return true;
-  if (isSenderRefusal(stanza)) return false;
-  const { condition, type } = readStanzaError(stanza);
+function isOfRemoteServer(error: Element): boolean {
+  if (isSenderRefusal(error)) return false;
+  const { condition, type } = readStanzaError(error);
   return type !== 'wait' && !condition.startsWith('remote-server-');
+}
+
+function addressOf({ to }: Watched): string {
+  return `${to.domain}/gateway`;
 }
 
 /** A copy: V8's slices keep the whole text alive that they were cut from. */

@@ -1,9 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import type { Element } from 'ltx';
 import { GatewayError } from '../core/errors.ts';
+import { bareOf } from '../core/jid.ts';
 import type { Secret } from '../core/secret.ts';
 import { readBounce } from './bounce.ts';
-import { buildJoin, buildLeave, buildRoomQuery, isRoom, readOwnPresence } from './room-stanzas.ts';
+import {
+  buildJoin,
+  buildLeave,
+  buildRoomQuery,
+  isRoom,
+  isRoomWithout,
+  readOwnPresence,
+} from './room-stanzas.ts';
 import { unavailable } from './undelivered.ts';
 
 /** Who enters which room, and under which name. */
@@ -42,6 +50,8 @@ export function enterRoom(options: {
   const { seat, timeoutMs, write, onEntered, onRefused } = options;
   const { jid, room } = seat;
   const queryId = `room-${randomBytes(12).toString('hex')}`;
+  const nobodyId = `nobody-${randomBytes(12).toString('hex')}`;
+  let isAnswered = false;
   let tries = 0;
   let nick = seat.nick;
 
@@ -64,9 +74,12 @@ export function enterRoom(options: {
   }, timeoutMs);
 
   const handleQueryAnswer = (stanza: Element): void => {
-    if (stanza.attrs['type'] === 'error') refuse(readBounce(stanza));
-    else if (isRoom(stanza)) join();
-    else refuse(notARoom());
+    const { id } = stanza.attrs;
+    if (isAnswered || (id !== queryId && id !== nobodyId)) return;
+    isAnswered = true;
+    const isError = stanza.attrs['type'] === 'error';
+    if (id === queryId ? isRoom(stanza) : isRoomWithout(stanza)) join();
+    else refuse(isError ? readBounce(stanza) : notARoom());
   };
   const handleRefusal = (stanza: Element): void => {
     const error = readBounce(stanza);
@@ -88,11 +101,16 @@ export function enterRoom(options: {
     }
   };
 
-  write(buildRoomQuery(queryId, jid, room));
+  // Not as the occupant: an earlier process may have left it in the room, which then answers otherwise.
+  const asker = `${bareOf(jid)}/${queryId}`;
+  // ejabberd with mod_privilege drops the first: it comes from a component, and is for a bare JID.
+  write(
+    buildRoomQuery(queryId, asker, room) + buildRoomQuery(nobodyId, asker, `${room}/${nobodyId}`),
+  );
   return {
     handleStanza: (stanza) => {
       if (stanza.is('iq')) {
-        if (tries === 0 && stanza.attrs['id'] === queryId) handleQueryAnswer(stanza);
+        handleQueryAnswer(stanza);
       } else if (stanza.is('presence') && tries > 0) {
         if (stanza.attrs['type'] === 'error') handleRefusal(stanza);
         else handlePresence(stanza);

@@ -2,9 +2,9 @@ import { randomBytes } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { Element } from 'ltx';
 import { escapeAttribute } from '../core/xml-serialize.ts';
+import { buildBarrier, readBarrierAnswer } from './barrier.ts';
 import type { ComponentConnection } from './component-connection.ts';
 import { buildModuleQuery, readModule } from './domain-features.ts';
-import { buildPing } from './iq.ts';
 
 /** Knows in whose rooms users speak without joining. */
 export interface RoomHosts {
@@ -53,7 +53,7 @@ export function createRoomHosts(options: {
       questions.set(id, { domain, settle });
       connection.write(
         buildModuleQuery(id, component, escapeAttribute(domain)) +
-          buildPing(id, component, barrierDomain),
+          buildBarrier('ping', id, component, barrierDomain),
       );
     });
 
@@ -77,7 +77,7 @@ export function createRoomHosts(options: {
       if (questions.size === 0 || !stanza.is('iq')) return;
       const { id, from } = stanza.attrs;
       const question = questions.get(String(id));
-      if (from === barrierDomain) question?.settle(false);
+      if (readBarrierAnswer('ping', stanza, component, barrierDomain)) question?.settle(false);
       else if (from === question?.domain)
         question?.settle(readModule(stanza)?.speaksInRooms ?? false);
     },

@@ -1,9 +1,10 @@
 import type { Element } from 'ltx';
 import { GatewayError } from '../core/errors.ts';
+import { resourceOf } from '../core/jid.ts';
 import type { Stanza } from '../core/message.ts';
 import { readBounce } from './bounce.ts';
 import { enterRoom, type RoomEntry, type RoomSeat } from './room-entry.ts';
-import { buildLeave, readOwnPresence, resourceOf } from './room-stanzas.ts';
+import { buildLeave, readOwnPresence } from './room-stanzas.ts';
 import { unavailable, unknown } from './undelivered.ts';
 
 /** One sender in one room. */

@@ -1,5 +1,7 @@
 import type { Element } from 'ltx';
+import { resourceOf } from '../core/jid.ts';
 import type { Secret } from '../core/secret.ts';
+import { readStanzaError } from '../core/stanza-error.ts';
 import { escapeAttribute, escapeText } from '../core/xml-serialize.ts';
 
 const muc = 'http://jabber.org/protocol/muc';
@@ -9,6 +11,17 @@ const discoInfo = 'http://jabber.org/protocol/disco#info';
 /** XEP-0045 §6.4: what the room is, which tells also whether it exists. */
 export function buildRoomQuery(id: string, from: string, room: string): string {
   return `<iq type='get' id='${id}' ${addresses(from, room)}><query xmlns='${discoInfo}'/></iq>`;
+}
+
+/**
+ * XEP-0045 §6.6: what a room that exists says to somebody who is not in it and asks for an occupant.
+ * The XEP wants `bad-request`; Prosody and ejabberd say `not-acceptable`.
+ */
+export function isRoomWithout(answer: Element): boolean {
+  return (
+    answer.attrs['type'] === 'error' &&
+    ['not-acceptable', 'bad-request'].includes(readStanzaError(answer).condition)
+  );
 }
 
 /** XEP-0045 §6.4: a room says that it is one. */
@@ -58,18 +71,6 @@ export function readOwnPresence(stanza: Element, nick: string): OwnPresence | un
     nextNick: codes.includes('303') ? x?.getChild('item')?.attrs['nick'] : undefined,
     isRoomNew: codes.includes('201'),
   };
-}
-
-/** What stands before the first slash of an address. */
-export function bareOf(address: string): string {
-  const slash = address.indexOf('/');
-  return slash === -1 ? address : address.slice(0, slash);
-}
-
-/** What stands behind the first slash of an address. */
-export function resourceOf(address: string): string | undefined {
-  const slash = address.indexOf('/');
-  return slash === -1 ? undefined : address.slice(slash + 1);
 }
 
 function addresses(from: string, to: string): string {

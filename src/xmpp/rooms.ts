@@ -1,6 +1,6 @@
 import type { Element } from 'ltx';
 import { invalidMessage } from '../core/errors.ts';
-import { Jid, JidError } from '../core/jid.ts';
+import { bareOf, Jid, JidError, resourceOf } from '../core/jid.ts';
 import {
   type Message,
   type MessageLimits,
@@ -12,7 +12,7 @@ import type { ComponentConnection } from './component-connection.ts';
 import { buildPong } from './iq.ts';
 import { createRoomOccupant, type RoomOccupant } from './room-occupant.ts';
 import { createRoomQuota } from './room-quota.ts';
-import { bareOf, buildLeave, resourceOf } from './room-stanzas.ts';
+import { buildLeave } from './room-stanzas.ts';
 import type { StreamFailure } from './stream-failure.ts';
 import { overloaded, unavailable } from './undelivered.ts';
 
@@ -64,7 +64,7 @@ export function createRooms(options: RoomsOptions): Rooms {
   const write = (xml: string): void => connection?.write(xml);
 
   const find = ({ attrs: { from, to } }: Element): RoomOccupant | undefined =>
-    occupants.get(keyOf(bareOf(String(from)), String(to)));
+    occupants.get(keyOf(bareOf(String(from)), bareOf(String(to))));
 
   const makeRoom = (caller: string): void => {
     if (occupants.size < maxOccupants) return;
@@ -99,7 +99,7 @@ export function createRooms(options: RoomsOptions): Rooms {
       if (connection === undefined) throw unavailable('the component stream is down');
       const release = quota.take(stanza);
       try {
-        const key = keyOf(stanza.to.toString(), stanza.from.toString());
+        const key = keyOf(stanza.to.toString(), bareOf(stanza.from.toString()));
         const occupant = occupants.get(key) ?? createOccupant(key, stanza, nick);
         occupants.delete(key);
         occupants.set(key, occupant);

@@ -1,18 +1,18 @@
 import type { Logger } from 'pino';
-import type { MessageLimits } from '../core/message.ts';
+import type { MessageLimits, Stanza } from '../core/message.ts';
 import type { Secret } from '../core/secret.ts';
 import type { ComponentAddress } from './component-connection.ts';
 import { type ComponentStream, createComponentStream } from './component-stream.ts';
-import { createDelivery, type Delivery } from './delivery.ts';
+import { Delivery } from './delivery.ts';
 import { createDispatch, type Dispatch } from './dispatch.ts';
 import { createRemoteConfirmation } from './remote-confirmation.ts';
 import { createRoomHosts } from './room-hosts.ts';
 import { createRooms } from './rooms.ts';
-import type { Served } from './trusted-stream.ts';
+import type { Served } from './trust-proof.ts';
 
 /** All that turns messages into confirmed stanzas, over one component stream. */
 export interface Sending extends Dispatch, Pick<ComponentStream, 'start' | 'readiness'> {
-  readonly inFlight: Delivery['inFlight'];
+  readonly inFlight: () => ReturnType<Delivery['inFlight']>;
   /** Waits no longer for what other servers say of messages that our own has processed. */
   finish(): void;
   /** Leaves the rooms and closes the stream. */
@@ -49,12 +49,12 @@ export interface SendingObserver {
 export function createSending(options: SendingOptions): Sending {
   const { component, domains, mode, limits, log, observer } = options;
   const [barrierDomain = component.domain] = domains;
-  const delivery = createDelivery({
+  const delivery = new Delivery({
     ...options.delivery,
     onBarrier: observer.onBarrier,
     componentDomain: component.domain,
-    barrierDomain,
   });
+  const deliver = (stanza: Stanza): Promise<void> => delivery.deliver(stanza);
   const remote = createRemoteConfirmation({
     timeoutMs: options.delivery.remoteConfirmMs,
     log,
@@ -66,15 +66,16 @@ export function createSending(options: SendingOptions): Sending {
     ...options.rooms,
     component: component.domain,
     limits,
-    deliver: delivery.deliver,
+    deliver,
   });
   const stream = createComponentStream({
     address: component,
     served: { domains, mode },
     log,
     events: {
-      onReady: (connection) => {
-        for (const part of [delivery, remote, roomHosts, rooms]) part.attach(connection);
+      onReady: (connection, modes) => {
+        delivery.attach(connection, modes);
+        for (const part of [remote, roomHosts, rooms]) part.attach(connection);
         observer.onStream(true);
       },
       onStanza: (stanza) => {
@@ -83,7 +84,7 @@ export function createSending(options: SendingOptions): Sending {
         for (const part of [remote, roomHosts, rooms]) part.handleStanza(stanza);
       },
       answerRequest: rooms.answerRequest,
-      onDrain: delivery.handleDrain,
+      onDrain: () => delivery.handleDrain(),
       onClose: (failure) => {
         for (const part of [delivery, remote, roomHosts, rooms]) part.detach(failure);
         observer.onStream(false);
@@ -95,7 +96,7 @@ export function createSending(options: SendingOptions): Sending {
     ...createDispatch({ domains, limits, formOf, delivery, remote, roomHosts, rooms }),
     start: stream.start,
     readiness: stream.readiness,
-    inFlight: delivery.inFlight,
+    inFlight: () => delivery.inFlight(),
     finish: remote.finish,
     stop: async () => {
       rooms.leave();

@@ -18,6 +18,8 @@ export function adviceFor(failure: StreamFailure, component: AdviceAddress): str
   switch (failure.kind) {
     case 'unreachable':
       return undefined;
+    case 'module-gone':
+      return 'Load mod_message_gateway again, unless it was unloaded on purpose. Until then messages are sent in the mode that is left, if delivery.mode allows it.';
     case 'unanswered':
       return `Make sure that the server hosts ${failure.domain} and answers pings there, that nothing else is connected as ${domain}, and that on ejabberd no other component uses the listener.`;
     case 'probe-lost':

@@ -2,13 +2,15 @@ import { describeError } from '../core/describe-error.ts';
 
 /**
  * Why a component stream ended or never became usable. `unreachable`, `unanswered` and
- * `probe-lost` may pass by themselves; all other kinds need an operator.
+ * `probe-lost` may pass by themselves, and after `module-gone` messages can be sent in another mode;
+ * all other kinds need an operator.
  */
 export interface StreamFailure {
   readonly kind:
     | 'unreachable'
     | 'unanswered'
     | 'probe-lost'
+    | 'module-gone'
     | 'not-authorized'
     | 'host-unknown'
     | 'conflict'
@@ -24,6 +26,24 @@ export interface StreamFailure {
 /** The server cannot be reached, or went away. */
 export function unreachable(reason: string): StreamFailure {
   return { kind: 'unreachable', reason };
+}
+
+/** The server answers for a domain that it does not host. */
+export function notHosted(domain: string): StreamFailure {
+  return {
+    kind: 'not-hosted',
+    domain,
+    reason: `the domain ${domain} answered a ping with an error: the XMPP server does not host it`,
+  };
+}
+
+/** The server's module has answered for a domain on this stream, and does not any more. */
+export function moduleGone(domain: string): StreamFailure {
+  return {
+    kind: 'module-gone',
+    domain,
+    reason: `mod_message_gateway does not answer any more for ${domain}: it was unloaded on the XMPP server`,
+  };
 }
 
 /** What a stream error (RFC 6120 §4.9) or a socket error means for a component. */

@@ -13,5 +13,4 @@ test.each(gatewayComparisons)(
     expect(result.all).toBeGreaterThan(130);
     expect(result.equal / result.all).toBeGreaterThanOrEqual(floor);
   },
-  60_000,
 );

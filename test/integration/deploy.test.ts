@@ -178,4 +178,4 @@ test('the Dockerfile copies all that its build needs, and all that has to run', 
     removeDirectory(image);
     removeDirectory(directory);
   }
-}, 60_000);
+});

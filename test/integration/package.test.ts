@@ -74,7 +74,7 @@ beforeAll(async () => {
     cwd: empty,
     env,
   });
-}, 120_000);
+});
 afterAll(() => removeDirectory(folder));
 
 interface Packed {

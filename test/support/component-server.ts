@@ -19,12 +19,16 @@ export interface ComponentServer {
 /** What a stanza is to a gateway's server. */
 export type StanzaKind = 'probe' | 'ping' | 'barrier' | 'message' | 'feature' | 'other';
 
-/** Answers that an honest server gives: probes loop back, pings have results. */
+/** Answers that an honest server gives: probes loop back, pings and barriers have results. */
 export function answerHonestly({ xml, root }: Stanza, kind: StanzaKind, peer: ComponentPeer): void {
   const { id, from, to } = root.attributes;
   if (kind === 'probe') peer.send(xml);
   if (kind === 'ping' || kind === 'barrier') {
-    peer.send(`<iq type='result' id='${id}' from='${to}' to='${from}'/>`);
+    const payload =
+      find(root, 'gateway') === undefined
+        ? ''
+        : "<gateway xmlns='urn:xmpp-message-gateway:0' version='1'/>";
+    peer.send(`<iq type='result' id='${id}' from='${to}' to='${from}'>${payload}</iq>`);
   }
 }
 
@@ -32,8 +36,8 @@ function kindOf({ root }: Stanza): StanzaKind {
   const id = root.attributes['id'] ?? '';
   if (id.startsWith('bounce-') || id.startsWith('module-')) return 'feature';
   if (root.name === 'message') return id.startsWith('probe-') ? 'probe' : 'message';
-  if (find(root, 'ping') === undefined) return 'other';
-  return id.startsWith('barrier-') ? 'barrier' : 'ping';
+  if (id.startsWith('barrier-')) return 'barrier';
+  return find(root, 'ping') === undefined ? 'other' : 'ping';
 }
 
 /** Starts a server that accepts any secret, announces, and hands each stanza to the script. */

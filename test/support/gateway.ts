@@ -137,7 +137,7 @@ function gatewayCommand(args: readonly string[], options: Partial<GatewayOptions
 
 async function isReady(url: string): Promise<boolean> {
   try {
-    return (await request(`${url}/readyz`, { timeoutMs: 5000 })).status === 200;
+    return (await request(`${url}/readyz`, { timeoutMs: 20_000 })).status === 200;
   } catch {
     return false;
   }
@@ -166,7 +166,7 @@ export async function startGatewayProcess(options: GatewayOptions): Promise<Gate
   reconfigure(options.config);
   const args = ['serve', '--config', configFile, ...(options.serveArgs ?? [])];
   const child = await startChild(gatewayCommand(args, options));
-  const waitUntilReady = async (timeoutMs = 15_000): Promise<void> => {
+  const waitUntilReady = async (timeoutMs = 60_000): Promise<void> => {
     try {
       await waitUntil(
         async () => {

@@ -84,7 +84,7 @@ export async function waitForMore(load: Load, status: number, count: number): Pr
   const before = load.outcomes.length;
   await waitUntil(() => idsWith(load.outcomes.slice(before), status).length >= count, {
     label: `${count} answers of ${status}`,
-    timeoutMs: 20_000,
+    timeoutMs: 60_000,
   });
 }
 

@@ -65,7 +65,7 @@ export function createXmlStream(name: string, firstSocket: Socket): XmlStream {
   };
   attach();
 
-  const waitFor: XmlStream['waitFor'] = (predicate, label = 'a stanza', timeoutMs = 10_000) =>
+  const waitFor: XmlStream['waitFor'] = (predicate, label = 'a stanza', timeoutMs = 60_000) =>
     new Promise((resolve, reject) => {
       const past = received.find(predicate);
       if (past !== undefined) return resolve(past);
@@ -101,7 +101,7 @@ export function createXmlStream(name: string, firstSocket: Socket): XmlStream {
         reject(error);
       };
       const waiter: Waiter = { offer: () => undefined, fail };
-      const deadline = setTimeout(() => fail(new Error(`${name}: no stream header`)), 10_000);
+      const deadline = setTimeout(() => fail(new Error(`${name}: no stream header`)), 60_000);
       waiters.add(waiter);
       parse = createStreamParser({
         onHeader: ({ attributes }) => {

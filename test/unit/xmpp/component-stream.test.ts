@@ -4,7 +4,13 @@ import { pino } from 'pino';
 import { afterEach, expect, test } from 'vitest';
 import { Secret } from '../../../src/core/secret.ts';
 import { createComponentStream } from '../../../src/xmpp/component-stream.ts';
-import { answerHonestly, startComponentServer } from '../../support/component-server.ts';
+import {
+  answerHonestly,
+  type ComponentPeer,
+  type StanzaKind,
+  startComponentServer,
+} from '../../support/component-server.ts';
+import type { Stanza } from '../../support/stanza.ts';
 import { waitUntil } from '../../support/wait.ts';
 
 type Script = Parameters<typeof startComponentServer>[0];
@@ -53,7 +59,7 @@ const domainOf = (address = ''): string => address.replace(/^.*@/, '');
 test('it is ready once every domain has proven itself', async () => {
   let letGo: (() => void) | undefined;
   const { stream, lines } = await connect((received, kind, peer) => {
-    const isLast = kind === 'ping' && received.root.attributes['to'] === 'example.net';
+    const isLast = kind === 'probe' && domainOf(received.root.attributes['from']) === 'example.net';
     if (isLast) letGo = () => answerHonestly(received, kind, peer);
     else answerHonestly(received, kind, peer);
   });
@@ -61,7 +67,7 @@ test('it is ready once every domain has proven itself', async () => {
     ready: false,
     reason: 'the component stream is being opened',
   });
-  const answer = await waitUntil(() => letGo, { label: 'the last ping' });
+  const answer = await waitUntil(() => letGo, { label: 'the last probe' });
   expect(stream.readiness().ready).toBe(false);
   answer();
   await waitUntil(() => stream.readiness().ready, { label: 'a ready stream' });
@@ -75,10 +81,7 @@ test('it is ready once every domain has proven itself', async () => {
 });
 
 test('what is announced with the handshake is read, and proves nothing', async () => {
-  const announced = ['example.org', 'example.net'].map(
-    (domain) =>
-      `<message from='${domain}' to='gateway.example.org'><privilege xmlns='urn:xmpp:privilege:2'><perm access='message' type='outgoing'/></privilege></message>`,
-  );
+  const announced = ['example.org', 'example.net'].map(privilegeOf);
   const answers: (() => void)[] = [];
   const { stream } = await connect((received, kind, peer) => {
     answers.push(() => answerHonestly(received, kind, peer));
@@ -90,6 +93,79 @@ test('what is announced with the handshake is read, and proves nothing', async (
   expect(stream.readiness()).toMatchObject({
     domains: { 'example.org': { mode: 'privileged' }, 'example.net': { mode: 'privileged' } },
   });
+});
+
+function privilegeOf(domain: string): string {
+  return `<message from='${domain}' to='gateway.example.org'><privilege xmlns='urn:xmpp:privilege:2'><perm access='message' type='outgoing'/></privilege></message>`;
+}
+
+/** Answers as ejabberd does, which announces privileges from a process of its own. */
+function answerAsEjabberd(stanza: Stanza, kind: StanzaKind, peer: ComponentPeer): void {
+  const { id, from, to } = stanza.root.attributes;
+  if (kind !== 'ping') answerHonestly(stanza, kind, peer);
+  else peer.send(`<iq type='error' id='${id}' from='${to}' to='${from}'>${itemNotFound}</iq>`);
+}
+
+const itemNotFound = `<error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>`;
+
+test('a privilege that is announced after the answers is waited for', async () => {
+  const { stream } = await connect((received, kind, peer) => {
+    answerAsEjabberd(received, kind, peer);
+    const { from } = received.root.attributes;
+    if (kind === 'probe') peer.send(privilegeOf(domainOf(from)));
+  });
+  await waitUntil(() => stream.readiness().ready, { label: 'readiness' });
+  expect(stream.readiness()).toMatchObject({
+    domains: { 'example.org': { mode: 'privileged' }, 'example.net': { mode: 'privileged' } },
+  });
+});
+
+test('a privilege that is announced later still is heard', async () => {
+  let peer: ComponentPeer | undefined;
+  const { stream, lines } = await connect((received, kind, from) => {
+    peer = from;
+    answerAsEjabberd(received, kind, from);
+  });
+  await waitUntil(() => stream.readiness().ready, { label: 'readiness' });
+  expect(stream.formOf('example.net').mode).toBe('plain');
+  peer?.send(privilegeOf('mallory.example'));
+  peer?.send(privilegeOf('example.net'));
+  await waitUntil(() => stream.formOf('example.net').mode === 'privileged', { label: 'the mode' });
+  expect(stream.readiness()).toMatchObject({
+    domains: { 'example.org': { mode: 'plain' }, 'example.net': { mode: 'privileged' } },
+  });
+  expect(lines.filter(({ msg }) => msg === 'mode changed')).toMatchObject([
+    { level: 40, domain: 'example.net', before: 'plain', now: 'privileged' },
+  ]);
+});
+
+const notHosted =
+  'the domain example.org answered a ping with an error: the XMPP server does not host it';
+
+test.each(['remote-server-not-found', 'remote-server-timeout', 'not-allowed', 'forbidden'])(
+  'a domain that the server does not host is told by %s',
+  async (condition) => {
+    const { down } = await connect((received, kind, peer) => {
+      const { id, from, to } = received.root.attributes;
+      const error = itemNotFound.replace('item-not-found', condition);
+      if (kind !== 'ping') answerHonestly(received, kind, peer);
+      else peer.send(`<iq type='error' id='${id}' from='${to}' to='${from}'>${error}</iq>`);
+    });
+    const [line] = await down();
+    expect(line?.['reason']).toBe(notHosted);
+  },
+);
+
+test('a domain for which another server answers, which cannot be in time, is not hosted', async () => {
+  let ping: (() => void) | undefined;
+  const { down } = await connect((received, kind, peer) => {
+    const answer = (): void => answerHonestly(received, kind, peer);
+    if (kind === 'ping' && received.root.attributes['to'] === 'example.org/gateway') ping = answer;
+    else answer();
+    if (kind === 'probe') ping?.();
+  });
+  const [line] = await down();
+  expect(line?.['reason']).toBe(notHosted);
 });
 
 test('a probe that another connection got is told as such', async () => {
@@ -111,7 +187,8 @@ test('a probe that another connection got is told as such', async () => {
 
 test('a ping without an answer is told with its domain', async () => {
   const { down } = await connect((received, kind, peer) => {
-    if (received.root.attributes['to'] !== 'example.net') answerHonestly(received, kind, peer);
+    const isOther = received.root.attributes['to'] === 'example.net/gateway';
+    if (!isOther) answerHonestly(received, kind, peer);
   });
   const [line] = await down();
   expect(line?.['reason']).toMatch(

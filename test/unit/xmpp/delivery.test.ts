@@ -3,10 +3,12 @@ import { pino } from 'pino';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { parseJid } from '../../../src/core/jid.ts';
 import type { Stanza as OutgoingStanza } from '../../../src/core/message.ts';
+import { describeForm, type WireForm } from '../../../src/core/mode.ts';
 import { Secret } from '../../../src/core/secret.ts';
 import type { ComponentConnection } from '../../../src/xmpp/component-connection.ts';
 import { createComponentStream } from '../../../src/xmpp/component-stream.ts';
-import { createDelivery, type DeliveryOptions } from '../../../src/xmpp/delivery.ts';
+import { Delivery, type DeliveryOptions } from '../../../src/xmpp/delivery.ts';
+import type { DomainModes } from '../../../src/xmpp/trust-proof.ts';
 import {
   answerHonestly,
   type ComponentPeer,
@@ -19,7 +21,6 @@ type Script = Parameters<typeof startComponentServer>[0];
 
 const deliveryOptions: DeliveryOptions = {
   componentDomain: 'gateway.example.org',
-  barrierDomain: 'example.org',
   confirmTimeoutMs: 5000,
   silenceTimeoutMs: 5000,
   maxInFlight: 1000,
@@ -33,7 +34,7 @@ afterEach(async () => {
 
 async function connect(script: Script, overrides: Partial<DeliveryOptions> = {}) {
   const server = await startComponentServer(script);
-  const delivery = createDelivery({ ...deliveryOptions, ...overrides });
+  const delivery = new Delivery({ ...deliveryOptions, ...overrides });
   const stream = createComponentStream({
     address: {
       host: '127.0.0.1',
@@ -44,10 +45,10 @@ async function connect(script: Script, overrides: Partial<DeliveryOptions> = {})
     served: { domains: ['example.org'], mode: 'auto' },
     log: pino({ enabled: false }),
     events: {
-      onReady: delivery.attach,
-      onStanza: delivery.handleStanza,
-      onDrain: delivery.handleDrain,
-      onClose: delivery.detach,
+      onReady: (connection, modes) => delivery.attach(connection, modes),
+      onStanza: (received) => delivery.handleStanza(received),
+      onDrain: () => delivery.handleDrain(),
+      onClose: (failure) => delivery.detach(failure),
     },
   });
   stream.start();
@@ -72,6 +73,10 @@ function stanza(id: string, to = 'bob@example.org', caller = 'user alice'): Outg
 function bounceOf({ root }: Stanza, condition = 'service-unavailable'): string {
   const { id, from, to } = root.attributes;
   return `<message type='error' id='${id}' from='${to}' to='${from}'><error type='cancel'><${condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/><text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>gone away</text></error></message>`;
+}
+
+function modesOf(form: WireForm, domains = ['example.org']): DomainModes {
+  return new Map(domains.map((domain) => [domain, { form, report: describeForm(form, true) }]));
 }
 
 /** Answers probes and pings, and keeps barriers until they are let go. */
@@ -110,7 +115,7 @@ describe('a message', () => {
     const id = 'barrier-guessed';
     server
       .peer()
-      .send(`<iq type='result' id='${id}' from='example.org' to='gateway.example.org'/>`);
+      .send(`<iq type='result' id='${id}' from='example.org/gateway' to='gateway.example.org'/>`);
     // The next message's barrier shows that the forged answer was read before.
     const next = delivery.deliver(stanza('2'));
     await waitUntil(() => server.held.length === 2, { label: 'the second barrier' });
@@ -151,6 +156,74 @@ describe('a message', () => {
     });
     await Promise.all(Array.from({ length: 500 }, (_, i) => delivery.deliver(stanza(`${i}`))));
     expect(barriers).toBeLessThan(100);
+  });
+});
+
+describe('where the module is', () => {
+  const withModule = (
+    stanzaOf: (id: string, from: string, to: string) => string,
+  ): { script: Script; questions: Stanza[] } => {
+    const questions: Stanza[] = [];
+    const script: Script = (received, kind, peer) => {
+      const { id = '', from = '', to = '' } = received.root.attributes;
+      if (kind === 'barrier') {
+        questions.push(received);
+        peer.send(stanzaOf(id, to, from));
+      } else if (kind === 'feature' && received.root.name === 'iq') {
+        peer.send(answer(id, to, from));
+      } else answerHonestly(received, kind, peer);
+    };
+    return { script, questions };
+  };
+  const answer = (id: string, from: string, to: string): string =>
+    `<iq type='result' id='${id}' from='${from}' to='${to}'><gateway xmlns='urn:xmpp-message-gateway:0' version='1'/></iq>`;
+
+  test('its question is the barrier', async () => {
+    const { script, questions } = withModule(answer);
+    const { delivery } = await connect(script);
+    await delivery.deliver(stanza('1'));
+    expect(questions).toHaveLength(1);
+    expect(questions[0]?.root.attributes['to']).toBe('example.org');
+    expect(questions[0]?.xml).toContain("<gateway xmlns='urn:xmpp-message-gateway:0'");
+  });
+
+  test.each([
+    ['an error', 'error', ''],
+    ['a result that says nothing', 'result', ''],
+    ['another version', 'result', "<gateway xmlns='urn:xmpp-message-gateway:0' version='2'/>"],
+  ])('%s in its place confirms nothing, and ends the stream', async (_, type, payload) => {
+    let isLoaded = true;
+    const { script } = withModule((id, from, to) =>
+      isLoaded
+        ? answer(id, from, to)
+        : `<iq type='${type}' id='${id}' from='${from}' to='${to}'>${payload}</iq>`,
+    );
+    const { delivery, server } = await connect(script);
+    await delivery.deliver(stanza('1'));
+    isLoaded = false;
+    await expect(delivery.deliver(stanza('2'))).rejects.toMatchObject({
+      code: 'delivery-unknown',
+      message: expect.stringContaining('mod_message_gateway does not answer any more'),
+    });
+    await waitUntil(() => server.handshakes === 2, { label: 'a second handshake' });
+  });
+});
+
+test('a domain that is not hosted any more confirms nothing', async () => {
+  let isHosted = true;
+  const { delivery } = await connect((received, kind, peer) => {
+    const { id, from, to } = received.root.attributes;
+    if (kind !== 'barrier' || isHosted) answerHonestly(received, kind, peer);
+    else
+      peer.send(
+        `<iq type='error' id='${id}' from='${to}' to='${from}'><error type='cancel'><remote-server-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>`,
+      );
+  });
+  await delivery.deliver(stanza('1'));
+  isHosted = false;
+  await expect(delivery.deliver(stanza('2'))).rejects.toMatchObject({
+    code: 'delivery-unknown',
+    message: expect.stringContaining('the domain example.org answered a ping with an error'),
   });
 });
 
@@ -385,15 +458,14 @@ describe('in its own time', () => {
   });
 
   /** A delivery without a stream: barriers are answered one by one, and time passes when told to. */
-  function attach(overrides: Partial<DeliveryOptions>) {
+  function attach(overrides: Partial<DeliveryOptions>, domains?: string[]) {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'setImmediate', 'performance'] });
-    const delivery = createDelivery({ ...deliveryOptions, ...overrides });
+    const delivery = new Delivery({ ...deliveryOptions, ...overrides });
     const barriers: string[] = [];
     const failures: string[] = [];
     const connection: ComponentConnection = {
       write: (xml) => {
-        const [, id] = /<iq [^>]*id='([^']+)'/.exec(xml) ?? [];
-        if (id !== undefined) barriers.push(id);
+        for (const [, id = ''] of xml.matchAll(/<iq [^>]*id='([^']+)'/g)) barriers.push(id);
       },
       isBlocked: () => false,
       close: async () => {},
@@ -402,14 +474,14 @@ describe('in its own time', () => {
         delivery.detach(failure);
       },
     };
-    delivery.attach(connection);
+    delivery.attach(connection, modesOf({ mode: 'plain' }, domains));
     const hear = (xml: string): boolean => delivery.handleStanza(parse(xml));
     const answerOldest = (): void => {
       hear(
-        `<iq type='result' id='${barriers.shift()}' from='example.org' to='gateway.example.org'/>`,
+        `<iq type='result' id='${barriers.shift()}' from='example.org/gateway' to='gateway.example.org'/>`,
       );
     };
-    return { delivery, hear, answerOldest, failures };
+    return { delivery, hear, answerOldest, barriers, failures };
   }
 
   test('a caller hears of its deadline, whatever younger message of another was written before its own', async () => {
@@ -446,6 +518,33 @@ describe('in its own time', () => {
     await passASecond();
     expect(failures).toEqual(['the XMPP server answered no ping for 5000 ms']);
     expect(told.slice(0, 5)).toEqual([...Array(4).fill('confirmed'), 'delivery-unknown']);
+  });
+
+  test('the answer of one domain confirms no message of another', async () => {
+    const { delivery, hear, barriers } = attach({}, ['example.org', 'example.net']);
+    const fates: string[] = [];
+    for (const domain of ['example.org', 'example.net']) {
+      const from = parseJid(`alice@${domain}`);
+      void outcome(delivery.deliver({ ...stanza(domain), from })).then((fate) =>
+        fates.push(`${domain} ${fate}`),
+      );
+    }
+    await vi.advanceTimersByTimeAsync(0);
+    expect(barriers).toHaveLength(2);
+    hear(
+      `<iq type='result' id='${barriers[1]}' from='example.org/gateway' to='gateway.example.org'/>`,
+    );
+    hear(
+      `<iq type='result' id='${barriers[1]}' from='example.net/gateway' to='gateway.example.org'/>`,
+    );
+    await vi.advanceTimersByTimeAsync(0);
+    expect(fates).toEqual(['example.net confirmed']);
+  });
+
+  test('a domain that nobody writes from is asked as well', async () => {
+    const { barriers } = attach({ silenceTimeoutMs: 3000 }, ['example.org', 'example.net']);
+    await vi.advanceTimersByTimeAsync(3000);
+    expect(barriers).toHaveLength(2);
   });
 
   test('a stream on which barriers pass slowly is kept', async () => {

@@ -63,6 +63,8 @@ test.each([
   remote.detach();
 });
 
+const stanzas = "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'";
+
 const sender = 'juliet@example.org/http-x';
 
 /** A remote confirmation whose pings are answered by hand. */
@@ -80,20 +82,19 @@ function attach(timeoutMs: number) {
     remote.watch({ id, from: parseJid(sender), to: parseJid('bob@remote.example') });
   const answer = (xml: string): void =>
     remote.handleStanza(
-      parse(`<iq id='${pings.shift()}' from='remote.example' to='${sender}' ${xml}</iq>`),
+      parse(`<iq id='${pings.shift()}' from='remote.example/gateway' to='${sender}' ${xml}</iq>`),
     );
-  return { watch, answer };
+  const bounce = (id: string): boolean =>
+    remote.takeBounce(
+      parse(
+        `<message type='error' id='${id}' from='bob@remote.example' to='${sender}'><error type='cancel'><service-unavailable ${stanzas}/></error></message>`,
+      ),
+    );
+  return { watch, answer, bounce };
 }
-
-const stanzas = "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'";
 
 test.each([
   ['a result', "type='result'>", 'remote'],
-  [
-    'an error of the remote server',
-    `type='error'><error type='cancel'><service-unavailable ${stanzas}/></error>`,
-    'remote',
-  ],
   [
     'an error of our own server, which cannot reach it',
     `type='error'><error type='cancel'><remote-server-not-found ${stanzas}/></error>`,
@@ -109,6 +110,24 @@ test.each([
   const outcome = watch('1').confirm();
   answer(xml);
   expect(await outcome).toBe(confirmed);
+});
+
+const ejabberds = `type='error'><error type='cancel'><item-not-found ${stanzas}/></error>`;
+
+test('pings answered with errors of the remote server, whose bounces may come later', async () => {
+  const { watch, answer } = attach(30_000);
+  const outcome = watch('1').confirm();
+  answer(ejabberds);
+  answer(ejabberds);
+  expect(await outcome).toBe('server');
+});
+
+test('a bounce between the two pings', async () => {
+  const { watch, answer, bounce } = attach(30_000);
+  const outcome = watch('1').confirm();
+  answer(ejabberds);
+  bounce('1');
+  await expect(outcome).rejects.toMatchObject({ code: 'bounced' });
 });
 
 test.each([

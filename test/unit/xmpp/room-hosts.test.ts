@@ -30,16 +30,18 @@ test('a domain with the module says so before the ping behind the question is an
   const { hosts, written, answer } = create();
   const found = hosts.speakWithoutJoining('rooms.example.org');
   expect(written).toHaveLength(1);
-  expect(written[0]).toMatch(/^<iq [^>]*to='rooms\.example\.org'>.*<iq [^>]*to='example\.org'>/);
+  expect(written[0]).toMatch(
+    /^<iq [^>]*to='rooms\.example\.org'>.*<iq [^>]*to='example\.org\/gateway'>/,
+  );
   answer('rooms.example.org', 'result', yes);
-  answer('example.org', 'result');
+  answer('example.org/gateway', 'result');
   expect(await found).toBe(true);
 });
 
 test.each<[string, (answer: ReturnType<typeof create>['answer']) => void]>([
   ['it refuses', (answer) => answer('rooms.example.org', 'error')],
   ['its module lets nobody', (answer) => answer('rooms.example.org', 'result', no)],
-  ['the ping is answered first', (answer) => answer('example.org', 'result')],
+  ['the ping is answered first', (answer) => answer('example.org/gateway', 'result')],
 ])('it does not where %s', async (_, act) => {
   const { hosts, answer } = create();
   const found = hosts.speakWithoutJoining('rooms.example.org');

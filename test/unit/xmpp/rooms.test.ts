@@ -4,7 +4,7 @@ import { createJid, type Jid, parseJid } from '../../../src/core/jid.ts';
 import type { Message } from '../../../src/core/message.ts';
 import { Secret } from '../../../src/core/secret.ts';
 import { createComponentStream } from '../../../src/xmpp/component-stream.ts';
-import { createDelivery } from '../../../src/xmpp/delivery.ts';
+import { Delivery } from '../../../src/xmpp/delivery.ts';
 import { createRooms, type RoomsOptions } from '../../../src/xmpp/rooms.ts';
 import {
   answerHonestly,
@@ -24,8 +24,8 @@ afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).toReversed()) await cleanUp();
 });
 
-/** What a stanza is to a room. */
-type Step = 'query' | 'join' | 'leave' | 'message' | 'other';
+/** What a stanza is to a room; `nobody` asks for an occupant that is not there. */
+type Step = 'query' | 'nobody' | 'join' | 'leave' | 'message' | 'other';
 
 /** A room's answer to a step; undefined leaves it to `answerAsRoom`, a text is written. */
 type Answer = (step: Step, stanza: Stanza, peer: ComponentPeer) => string | undefined;
@@ -43,12 +43,11 @@ async function connect(answer: Answer = () => undefined, overrides: Partial<Room
       return;
     }
     const step = stepOf(stanza);
-    taken.push({ step, stanza });
+    if (step !== 'nobody') taken.push({ step, stanza });
     from.send(answer(step, stanza, from) ?? answerAsRoom(step, stanza));
   });
-  const delivery = createDelivery({
+  const delivery = new Delivery({
     componentDomain: 'gateway.example.org',
-    barrierDomain: 'example.org',
     confirmTimeoutMs: 5000,
     silenceTimeoutMs: 5000,
     maxInFlight: 1000,
@@ -62,7 +61,7 @@ async function connect(answer: Answer = () => undefined, overrides: Partial<Room
     passwords: {},
     maxInFlight: 1000,
     maxInFlightBytes: 1_000_000,
-    deliver: delivery.deliver,
+    deliver: (stanza) => delivery.deliver(stanza),
     ...overrides,
   });
   const stream = createComponentStream({
@@ -75,15 +74,15 @@ async function connect(answer: Answer = () => undefined, overrides: Partial<Room
     served: { domains: ['example.org'], mode: 'auto' },
     log: pino({ enabled: false }),
     events: {
-      onReady: (connection) => {
-        delivery.attach(connection);
+      onReady: (connection, modes) => {
+        delivery.attach(connection, modes);
         rooms.attach(connection);
       },
       onStanza: (stanza) => {
         if (!delivery.handleStanza(stanza)) rooms.handleStanza(stanza);
       },
       answerRequest: rooms.answerRequest,
-      onDrain: delivery.handleDrain,
+      onDrain: () => delivery.handleDrain(),
       onClose: (failure) => {
         delivery.detach(failure);
         rooms.detach(failure);
@@ -126,7 +125,8 @@ function stepOf({ root }: Stanza): Step {
   if (root.name === 'presence') {
     return root.attributes['type'] === 'unavailable' ? 'leave' : 'join';
   }
-  return find(root, 'query', info) === undefined ? 'other' : 'query';
+  if (find(root, 'query', info) === undefined) return 'other';
+  return root.attributes['to']?.includes('/') === true ? 'nobody' : 'query';
 }
 
 function answerAsRoom(step: Step, { root }: Stanza): string {
@@ -193,10 +193,32 @@ describe('joining', () => {
     },
   );
 
+  test.each([
+    ['not-acceptable', 'reflected'],
+    ['item-not-found', 'item-not-found'],
+  ])(
+    'goes by what the room says of nobody (%s) where the question is dropped',
+    async (condition, fate) => {
+      const { say } = await connect((step, stanza) => {
+        if (step === 'query') return '';
+        return step === 'nobody' ? refusal(stanza, condition) : undefined;
+      });
+      expect(await outcome(say('1'))).toBe(fate);
+    },
+  );
+
+  test('goes by the first answer only', async () => {
+    const { say, steps } = await connect((step, stanza) =>
+      step === 'nobody' ? refusal(stanza, 'item-not-found') : undefined,
+    );
+    expect(await outcome(say('1'))).toBe('reflected');
+    expect(steps()).toEqual(['query', 'join alice', '1']);
+  });
+
   test('does not happen at what is no room', async () => {
     const { say, steps } = await connect((step, { root }) =>
       step === 'query'
-        ? `<iq type='result' id='${root.attributes['id']}' from='${lobby}' to='${occupant}'><query xmlns='${info}'><feature var='urn:x'/></query></iq>`
+        ? `<iq type='result' id='${root.attributes['id']}' from='${lobby}' to='${root.attributes['from']}'><query xmlns='${info}'><feature var='urn:x'/></query></iq>`
         : undefined,
     );
     expect(await outcome(say('1'))).toBe('service-unavailable');

@@ -4,7 +4,7 @@ import { parseJid } from '../../../src/core/jid.ts';
 import type { Message } from '../../../src/core/message.ts';
 import { Secret } from '../../../src/core/secret.ts';
 import { createSending } from '../../../src/xmpp/sending.ts';
-import type { Served } from '../../../src/xmpp/trusted-stream.ts';
+import type { Served } from '../../../src/xmpp/trust-proof.ts';
 import {
   answerHonestly,
   type ComponentPeer,
@@ -180,7 +180,7 @@ describe('a message for another server', () => {
     const receipt = await sending.deliver(message('carol@remote.example/phone'));
     expect(receipt.confirmed).toBe('remote');
     expect(pings.map(({ root }) => [root.attributes['from'], root.attributes['to']])).toEqual([
-      [receipt.from.toString(), 'remote.example'],
+      [receipt.from.toString(), 'remote.example/gateway'],
     ]);
     expect(find(pings[0]!.root, 'ping')).toBeDefined();
   });
@@ -221,7 +221,7 @@ describe('a message for another server', () => {
       const { id, to = '' } = stanza.root.attributes;
       if (kind === 'message') sent.set(to, stanza);
       if (!id?.startsWith('remote-')) answerHonestly(stanza, kind, peer);
-      else if (to === 'remote.example') answerPing(stanza, peer);
+      else if (to === 'remote.example/gateway') answerPing(stanza, peer);
       else refuse(sent.get('carol@down.example')!, peer, notFound);
     });
     const outcomes = await Promise.allSettled(

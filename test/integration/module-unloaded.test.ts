@@ -1,0 +1,79 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type GatewaySite, startGatewaySite } from '../support/gateway-site.ts';
+import { request } from '../support/http.ts';
+import { withModule } from '../support/mode-setups.ts';
+import { startProsody } from '../support/prosody.ts';
+import { runInProsodyShell } from '../support/prosody-shell.ts';
+import { waitUntil } from '../support/wait.ts';
+import type { XmppServer } from '../support/xmpp-server.ts';
+
+const setups = [
+  {
+    kind: 'prosody',
+    start: startProsody,
+    options: withModule,
+    manage: (server: XmppServer, what: 'unload' | 'load') =>
+      runInProsodyShell(server, `module:${what}("message_gateway", "${server.componentDomain}")`),
+  },
+];
+
+const message = (id: string): string =>
+  JSON.stringify({ to: 'bob@example.org', body: 'hi', message_attributes: { id } });
+
+describe.each(setups)('a module that is unloaded under way, on $kind', (setup) => {
+  describe.each(['auto', 'client'] as const)('delivery.mode %s', (mode) => {
+    let site: GatewaySite;
+    beforeAll(async () => {
+      site = await startGatewaySite(setup.start, setup.options, {
+        delivery: { mode, silence_timeout_ms: 1000 },
+      });
+      await site.server.register('alice', 'alice-secret');
+    });
+    afterAll(() => site?.stop());
+
+    const post = (id: string) => site.postAs('alice', message(id));
+    const readyz = async () => (await request(`${site.gateway.url}/readyz`)).json();
+
+    test('no 200 lies about the mode, and the gateway notices', async () => {
+      const before = await post('loaded');
+      expect(before.json()).toMatchObject({ mode: 'client' });
+      await setup.manage(site.server, 'unload');
+      const { status, json } = await post('unloaded');
+      // 503 or mode plain when it had noticed before, by itself.
+      const honest = ['504', '503', ...(mode === 'auto' ? ['200 plain'] : [])];
+      expect(honest).toContain(status === 200 ? `200 ${String(json()['mode'])}` : `${status}`);
+      const down = await site.gateway.waitForLine('component stream down');
+      expect(down).toMatchObject({
+        level: 40,
+        reason: expect.stringContaining('mod_message_gateway does not answer any more'),
+      });
+    });
+
+    test('it goes on in the mode that is left, if that is allowed', async () => {
+      if (mode === 'auto') {
+        await site.gateway.waitUntilReady();
+        expect((await post('plain')).json()).toMatchObject({ mode: 'plain' });
+        expect(await site.gateway.waitForLine('mode changed')).toMatchObject({
+          domain: 'example.org',
+          before: 'client',
+          now: 'plain',
+        });
+      } else {
+        await waitUntil(async () => String((await readyz())['reason']).includes('delivery.mode'), {
+          label: 'the reason in /readyz',
+        });
+        expect((await post('refused')).status).toBe(503);
+      }
+    });
+
+    test('it comes back with the module', async () => {
+      await setup.manage(site.server, 'load');
+      // In mode auto another stream finds it.
+      if (mode === 'auto') await site.server.restart();
+      await waitUntil(async () => JSON.stringify(await readyz()).includes('"client"'), {
+        label: 'mode client in /readyz',
+      });
+      expect((await post('back')).json()).toMatchObject({ mode: 'client' });
+    });
+  });
+});
