@@ -1,16 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { muc } from '../support/message-kinds.ts';
 import {
   ask,
   connectClient,
   connectComponent,
   fateOf,
   limited,
-  lockingMuc,
   message,
   question,
-  startProsodyWithModule,
-} from '../support/prosody-module.ts';
+} from '../support/gateway-module.ts';
+import { muc } from '../support/message-kinds.ts';
+import { lockingMuc, startProsodyWithModule } from '../support/prosody-module.ts';
 import type { Session } from '../support/session.ts';
 import { find, text } from '../support/stanza.ts';
 import type { XmppServer } from '../support/xmpp-server.ts';

@@ -10,8 +10,8 @@ import {
   message,
   question,
   readError,
-  startProsodyWithModule,
-} from '../support/prosody-module.ts';
+} from '../support/gateway-module.ts';
+import { startProsodyWithModule } from '../support/prosody-module.ts';
 import { runInProsodyShell } from '../support/prosody-shell.ts';
 import type { XmppServer } from '../support/xmpp-server.ts';
 

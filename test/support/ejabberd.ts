@@ -1,6 +1,7 @@
-import { readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
+import { compileErlang } from './erlang.ts';
 import { request } from './http.ts';
 import {
   type Accounts,
@@ -185,10 +186,15 @@ const program: ServerProgram = {
     const at = (name: string): string => join(site.directory, name);
     writeFileSync(at('ejabberd.yml'), configuration(site), { mode: 0o600 });
     writeFileSync(at('inetrc'), '{lookup,["file","native"]}.\n{host,{127,0,0,1},["localhost"]}.\n');
+    const mnesia = ['-mnesia', 'dir', `"${at('mnesia')}"`];
+    mkdirSync(at('ebin'), { recursive: true });
+    for (const source of site.options.extra?.erlang ?? []) {
+      compileErlang(source, at('ebin'), erlangLibraries());
+    }
     return {
       file: 'erl',
       // Without -name or -sname: not distributed, so no epmd and no cookie.
-      args: ['-noinput', '+K', 'true', '-mnesia', 'dir', `"${at('mnesia')}"`, '-s', 'ejabberd'],
+      args: ['-noinput', '+K', 'true', '-pa', 'ebin', ...mnesia, '-s', 'ejabberd'],
       cwd: site.directory,
       env: {
         EJABBERD_CONFIG_PATH: at('ejabberd.yml'),

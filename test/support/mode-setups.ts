@@ -15,11 +15,23 @@ export interface ModeSetup {
 
 const modules = fileURLToPath(new URL('../../prosody/modules', import.meta.url));
 
+const erlangModule = fileURLToPath(
+  new URL('../../ejabberd/mod_message_gateway/src/mod_message_gateway.erl', import.meta.url),
+);
+
 /** Prosody with mod_message_gateway. */
 export const withModule: ServerOptions = {
   extra: {
     global: `plugin_paths = { ${JSON.stringify(modules)} }`,
     component: '  modules_enabled = { "message_gateway" }',
+  },
+};
+
+/** ejabberd with mod_message_gateway. */
+export const ejabberdWithModule: ServerOptions = {
+  extra: {
+    erlang: [erlangModule],
+    modules: ['mod_message_gateway:', '  components: gateway.example.org'],
   },
 };
 
@@ -47,4 +59,5 @@ export const modeSetups: readonly ModeSetup[] = [
   { kind: 'prosody', mode: 'client', options: withModule, start: startProsody },
   { kind: 'ejabberd', mode: 'plain', options: {}, start: startEjabberd },
   { kind: 'ejabberd', mode: 'privileged', options: ejabberdPrivilege, start: startEjabberd },
+  { kind: 'ejabberd', mode: 'client', options: ejabberdWithModule, start: startEjabberd },
 ];

@@ -40,6 +40,8 @@ export interface ServerOptions {
     readonly component?: string;
     /** Names for `modules_enabled` (Prosody) or lines below `modules:` (ejabberd). */
     readonly modules?: readonly string[];
+    /** Erlang source files of modules that ejabberd can load. */
+    readonly erlang?: readonly string[];
   };
 }
 

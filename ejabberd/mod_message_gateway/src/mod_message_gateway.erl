@@ -1,0 +1,548 @@
+%%% Lets xmpp-message-gateway speak exactly as a client of the user would. README.md in the folder
+%%% above says what it does, how it is installed and what its options are. For ejabberd 23.01 and
+%%% newer.
+%%%
+%%% What a gateway's component sends from user@host/resource goes through that user's own
+%%% processing, as if it had come over c2s (RFC 6120 §10); what comes back to that resource goes to
+%%% the component. No session is opened, and nothing is kept for a user.
+%%%
+%%% Everything happens in the process of the component's stream, one stanza after the other. What the
+%%% component hears of a stanza must be in that process's mailbox before the answer to the next
+%%% question, because to the gateway that answer means that the stanza was not refused.
+-module(mod_message_gateway).
+-behaviour(gen_mod).
+
+-export([start/2, stop/1, reload/3, depends/2, mod_opt_type/1, mod_options/1, mod_doc/0]).
+-export([component_send_packet/1, component_disconnected/2, sm_receive_packet/1]).
+
+-include("logger.hrl").
+-include("xmpp.hrl").
+
+-define(NS_GATEWAY, <<"urn:xmpp-message-gateway:0">>).
+-define(VERSION, <<"1">>).
+
+%% Before mod_privilege (50), which from 24.10 on drops what is not privileged.
+-define(BEFORE_ALL, 5).
+%% After mod_mam and the filters (50): where ejabberd_sm looks for a session.
+-define(AT_THE_CLIENT, 90).
+
+%% Levels of elements inside a stanza. Some thousand end the Erlang VM when they are written out,
+%% and again at each login of a user for whom they were stored.
+-define(MAX_DEPTH, 200).
+%% Resources of one stream that are remembered; a gateway uses one.
+-define(MAX_RESOURCES, 1000).
+%% How long to wait for another process of this server.
+-define(WAIT_MS, 20000).
+
+%% Which stream last spoke from a resource. In a cluster every node has the table.
+-record(message_gateway_speaker, {resource :: binary() | '_', stream :: pid() | '_'}).
+
+-type settings() :: #{components := [binary()],
+                      access := acl:acl(),
+                      %% The function that knows about banned accounts, where ejabberd has one.
+                      bans := none | {module(), atom()}}.
+-type stream() :: ejabberd_service:state().
+%% Whether a stanza goes on to the router, or has been dealt with.
+-type outcome() :: {pass, stanza(), stream()} | {done, stream()}.
+-type reason() :: 'foreign-domain' | 'no-account' | 'not-allowed' | 'resource-in-use'
+                | 'privileged-payload'.
+
+%%% The module's life
+
+-spec start(binary(), gen_mod:opts()) -> ok | {error, term()}.
+start(Host, Opts) ->
+    Definition = [{ram_copies, [node()]},
+                  {attributes, record_info(fields, message_gateway_speaker)}],
+    case ejabberd_mnesia:create(?MODULE, message_gateway_speaker, Definition) of
+        {atomic, ok} ->
+            forget_dead_streams(),
+            %% What comes back is caught before anything can be sent.
+            ejabberd_hooks:add(sm_receive_packet, Host, ?MODULE, sm_receive_packet, ?AT_THE_CLIENT),
+            ejabberd_hooks:add(component_disconnected, ?MODULE, component_disconnected, 50),
+            set_settings(Host, Opts),
+            start_generation(),
+            ejabberd_hooks:add(component_send_packet, ?MODULE, component_send_packet, ?BEFORE_ALL);
+        {aborted, Reason} ->
+            {error, Reason}
+    end.
+
+-spec stop(binary()) -> ok.
+stop(Host) ->
+    _ = persistent_term:erase({?MODULE, Host}),
+    case gen_mod:is_loaded_elsewhere(Host, ?MODULE) of
+        true ->
+            ok;
+        false ->
+            _ = persistent_term:erase({?MODULE, generation}),
+            ejabberd_hooks:delete(component_send_packet, ?MODULE, component_send_packet, ?BEFORE_ALL),
+            ejabberd_hooks:delete(component_disconnected, ?MODULE, component_disconnected, 50)
+    end,
+    ejabberd_hooks:delete(sm_receive_packet, Host, ?MODULE, sm_receive_packet, ?AT_THE_CLIENT).
+
+-spec reload(binary(), gen_mod:opts(), gen_mod:opts()) -> ok.
+reload(Host, NewOpts, _OldOpts) ->
+    set_settings(Host, NewOpts).
+
+-spec depends(binary(), gen_mod:opts()) -> [].
+depends(_Host, _Opts) ->
+    [].
+
+-spec mod_options(binary()) -> [{atom(), term()}].
+mod_options(_Host) ->
+    [{components, []}, {access, all}].
+
+-spec mod_opt_type(atom()) -> econf:validator().
+mod_opt_type(components) -> econf:list_or_single(econf:domain());
+mod_opt_type(access) -> econf:acl().
+
+mod_doc() ->
+    #{desc => [<<"Treats what xmpp-message-gateway sends for a user as if a client of that user had "
+                 "sent it.">>],
+      opts => [{components, #{value => "[Domain, ...]",
+                              desc => <<"The gateway's component, or several.">>}},
+               {access, #{value => "AccessName",
+                          desc => <<"The users for whom the gateway may speak. Default: all.">>}}]}.
+
+-spec set_settings(binary(), gen_mod:opts()) -> ok.
+set_settings(Host, #{components := Components, access := Access}) ->
+    %% From 24.06 on; ejabberd_auth asks it at each login.
+    _ = code:ensure_loaded(mod_admin_extra),
+    Bans = case erlang:function_exported(mod_admin_extra, get_ban_details, 2) of
+               true -> {mod_admin_extra, get_ban_details};
+               false -> none
+           end,
+    Settings = #{components => Components, access => Access, bans => Bans},
+    persistent_term:put({?MODULE, Host}, Settings).
+
+%% Lasts until the module has gone from the last host: meanwhile no stanza can have gone past it.
+-spec start_generation() -> ok.
+start_generation() ->
+    case persistent_term:get({?MODULE, generation}, none) of
+        none -> persistent_term:put({?MODULE, generation}, make_ref());
+        _ -> ok
+    end.
+
+-spec find_settings(binary(), binary()) -> settings() | none.
+find_settings(Host, Component) ->
+    case persistent_term:get({?MODULE, Host}, none) of
+        #{components := Components} = Settings ->
+            case lists:member(Component, Components) of
+                true -> Settings;
+                false -> none
+            end;
+        none ->
+            none
+    end.
+
+-spec is_gateway(binary()) -> boolean().
+is_gateway(Component) ->
+    lists:any(fun(Host) -> find_settings(Host, Component) /= none end, ejabberd_option:hosts()).
+
+%%% What a component sends
+
+-spec component_send_packet({stanza() | drop, stream()}) ->
+          {stanza() | drop, stream()} | {stop, {stanza() | drop, stream()}}.
+component_send_packet({drop, _} = Acc) ->
+    Acc;
+component_send_packet({Pkt, #{remote_server := Component} = Stream} = Acc) ->
+    try is_gateway(Component) andalso from_gateway(Pkt, Stream) of
+        false -> Acc;
+        {done, Stream1} -> {stop, {drop, Stream1}};
+        {pass, Pkt1, Stream1} -> pass(Pkt1, Stream1)
+    catch
+        Class:Reason:Stack ->
+            %% ejabberd lets a stanza through when a hook fails. It has to come back instead: the
+            %% gateway would take it for delivered.
+            ?ERROR_MSG("Could not process:~n~ts~n** ~ts",
+                       [xmpp:pp(Pkt), misc:format_exception(2, Class, Reason, Stack)]),
+            fail(Pkt, Component, cancel, <<"mod_message_gateway failed">>),
+            {stop, {drop, Stream}}
+    end.
+
+%% Past mod_privilege: it drops each iq of a component without privileges, and takes the domain of a
+%% user that an iq is from for such a component.
+pass(#iq{} = IQ, Stream) ->
+    case holds_privilege(IQ) of
+        true -> {IQ, Stream};
+        false -> {stop, {IQ, Stream}}
+    end;
+pass(Pkt, Stream) ->
+    {Pkt, Stream}.
+
+-spec from_gateway(stanza(), stream()) -> outcome().
+from_gateway(Pkt, #{remote_server := Component} = Stream) ->
+    #jid{lserver = FromDomain} = From = xmpp:get_from(Pkt),
+    #jid{lserver = ToDomain} = xmpp:get_to(Pkt),
+    case is_deep(Pkt) of
+        true ->
+            Text = <<"The stanza is nested too deeply">>,
+            reply_error(Pkt, Component, (xmpp:err_policy_violation())#stanza_error{text = text(Text)}),
+            {done, Stream};
+        false when ToDomain == Component ->
+            {pass, Pkt, Stream};
+        false when FromDomain == Component ->
+            from_itself(Pkt, From, Stream);
+        false ->
+            from_user(Pkt, From, Stream)
+    end.
+
+%% From the component's own domain.
+from_itself(#iq{type = get, to = #jid{luser = <<>>, lserver = Host, lresource = <<>>},
+                sub_els = [#xmlel{name = <<"gateway">>} = El]} = IQ,
+            #jid{luser = <<>>, lresource = <<>>}, #{remote_server := Component} = Stream) ->
+    case xmpp:get_ns(El) == ?NS_GATEWAY andalso find_settings(Host, Component) /= none of
+        true -> {done, answer(IQ, Stream)};
+        false -> {pass, IQ, Stream}
+    end;
+from_itself(Pkt, #jid{luser = Localpart}, #{remote_server := Component} = Stream) ->
+    case find_occupant_refusal(Localpart, xmpp:get_type(Pkt), Component) of
+        none -> {pass, add_language(Pkt, Stream), Stream};
+        Reason -> refuse(Pkt, Component, Reason), {done, Stream}
+    end.
+
+%% Where the module was gone meanwhile, stanzas may have gone past it and their bounces been lost: the
+%% answer would promise too much.
+-spec answer(iq(), stream()) -> stream().
+answer(IQ, Stream) ->
+    Generation = persistent_term:get({?MODULE, generation}, none),
+    Own = maps:get(message_gateway, Stream, #{}),
+    case maps:get(generation, Own, Generation) of
+        Generation ->
+            Attrs = [{<<"xmlns">>, ?NS_GATEWAY}, {<<"version">>, ?VERSION}],
+            El = #xmlel{name = <<"gateway">>, attrs = Attrs},
+            self() ! {route, xmpp:make_iq_result(IQ, El)};
+        _ ->
+            Text = text(<<"mod_message_gateway was gone for a while; ask again">>),
+            Err = (xmpp:err_resource_constraint())#stanza_error{text = Text},
+            self() ! {route, xmpp:make_error(IQ, Err)}
+    end,
+    Stream#{message_gateway => Own#{generation => Generation}}.
+
+%% In rooms the gateway's occupants are user%host@component. Leaving one is always allowed.
+-spec find_occupant_refusal(binary(), atom(), binary()) -> reason() | none.
+find_occupant_refusal(_Localpart, unavailable, _Component) ->
+    none;
+find_occupant_refusal(Localpart, _Type, Component) ->
+    case string:split(Localpart, <<"%">>, trailing) of
+        [User, Host] when User /= <<>> ->
+            case find_settings(Host, Component) of
+                none -> none;
+                Settings -> find_refusal(jid:make(User, Host), Settings)
+            end;
+        _ ->
+            none
+    end.
+
+-spec from_user(stanza(), jid(), stream()) -> outcome().
+from_user(Pkt, #jid{lserver = Host} = From, #{remote_server := Component} = Stream) ->
+    case find_settings(Host, Component) of
+        none ->
+            case ejabberd_router:is_my_host(Host) of
+                true ->
+                    Text = <<"mod_message_gateway is not loaded on ", Host/binary>>,
+                    fail(Pkt, Component, wait, Text);
+                false ->
+                    refuse(Pkt, Component, 'foreign-domain')
+            end,
+            {done, Stream};
+        Settings ->
+            case find_refusal(Pkt, From, Settings) of
+                none -> accepted(Pkt, From, Stream);
+                Reason -> refuse(Pkt, Component, Reason), {done, Stream}
+            end
+    end.
+
+-spec accepted(stanza(), jid(), stream()) -> outcome().
+accepted(Pkt, #jid{lresource = <<>>}, Stream) ->
+    {pass, Pkt, Stream};
+accepted(Pkt, #jid{lresource = Resource} = From, Stream) ->
+    Stream1 = remember(Resource, Stream),
+    case Pkt of
+        #message{} -> speak(Pkt, From, Stream1), {done, Stream1};
+        _ -> {pass, Pkt, Stream1}
+    end.
+
+%%% Who may be spoken for
+
+-spec find_refusal(stanza(), jid(), settings()) -> reason() | none.
+find_refusal(Pkt, From, Settings) ->
+    case find_refusal(From, Settings) of
+        none ->
+            case holds_privilege(Pkt) of
+                true -> 'privileged-payload';
+                false ->
+                    case is_connected(From) of
+                        true -> 'resource-in-use';
+                        false -> none
+                    end
+            end;
+        Reason ->
+            Reason
+    end.
+
+%% A bare sender needs no account, for gateways that know nothing of this module.
+-spec find_refusal(jid(), settings()) -> reason() | none.
+find_refusal(#jid{luser = <<>>}, _Settings) ->
+    'no-account';
+find_refusal(#jid{lserver = Host, lresource = Resource} = From, #{access := Access} = Settings) ->
+    case Resource == <<>> orelse may_log_in(From, Settings) of
+        true ->
+            case acl:match_rule(Host, Access, jid:remove_resource(From)) of
+                allow -> none;
+                deny -> 'not-allowed'
+            end;
+        false ->
+            'no-account'
+    end.
+
+may_log_in(#jid{luser = User, lserver = Host}, #{bans := Bans}) ->
+    ejabberd_auth:user_exists(User, Host) andalso not is_banned(User, Host, Bans).
+
+is_banned(_User, _Host, none) -> false;
+is_banned(User, Host, {Module, Function}) -> Module:Function(User, Host) /= [].
+
+is_connected(#jid{lresource = <<>>}) ->
+    false;
+is_connected(#jid{luser = User, lserver = Host, lresource = Resource}) ->
+    ejabberd_sm:get_session_pid(User, Host, Resource) /= none.
+
+%% XEP-0356: whoever may send these speaks as anybody.
+-spec holds_privilege(stanza()) -> boolean().
+holds_privilege(Pkt) ->
+    lists:any(fun(El) ->
+                      case xmpp:get_ns(El) of
+                          <<"urn:xmpp:privilege:", _/binary>> -> true;
+                          _ -> false
+                      end
+              end, xmpp:get_els(Pkt)).
+
+-spec is_deep(stanza()) -> boolean().
+is_deep(Pkt) ->
+    is_deep(xmpp:get_els(Pkt), ?MAX_DEPTH).
+
+is_deep([], _) -> false;
+is_deep(_, 0) -> true;
+is_deep([#xmlel{children = Els} | Rest], N) -> is_deep(Els, N - 1) orelse is_deep(Rest, N);
+is_deep([{xmlcdata, _} | Rest], N) -> is_deep(Rest, N);
+%% With validate_stream they have been decoded.
+is_deep([El | Rest], N) -> is_deep([xmpp:encode(El) | Rest], N).
+
+%%% What the component is told
+
+-spec refuse(stanza(), binary(), reason()) -> ok.
+refuse(Pkt, Component, Reason) ->
+    ?INFO_MSG("Refused a ~ts from ~ts: ~ts", [xmpp:get_name(Pkt), jid:encode(xmpp:get_from(Pkt)), Reason]),
+    El = #xmlel{name = <<"sender-refused">>,
+                attrs = [{<<"xmlns">>, ?NS_GATEWAY}, {<<"reason">>, atom_to_binary(Reason, utf8)}]},
+    Text = text(refusal(Reason)),
+    reply_error(Pkt, Component, (xmpp:err_forbidden())#stanza_error{text = Text, sub_els = [El]}).
+
+refusal('foreign-domain') -> <<"The sender's domain is not a VirtualHost of this server">>;
+refusal('no-account') -> <<"The sender has no account on this server">>;
+refusal('not-allowed') -> <<"This server does not let the gateway speak for the sender">>;
+refusal('resource-in-use') -> <<"A client of the sender is connected with this resource">>;
+refusal('privileged-payload') -> <<"A user cannot send privileged payloads">>.
+
+%% `wait` when nothing has been done, `cancel` when the stanza may have been processed in part.
+-spec fail(stanza(), binary(), wait | cancel, binary()) -> ok.
+fail(Pkt, Component, Type, Text) ->
+    Err = xmpp:err_internal_server_error(),
+    reply_error(Pkt, Component, Err#stanza_error{type = Type, text = text(Text)}).
+
+-spec reply_error(stanza(), binary(), stanza_error()) -> ok.
+reply_error(Pkt, Component, Err) ->
+    tell(strip(Pkt), Err#stanza_error{by = jid:make(Component)}).
+
+%% By way of the mailbox, where the bounces of earlier stanzas may be waiting.
+-spec tell(stanza(), stanza_error()) -> ok.
+tell(Pkt, Err) ->
+    case xmpp:get_type(Pkt) of
+        Type when Type == error; Type == result -> % RFC 6120 §8.3.1, §8.2.3
+            ok;
+        _ ->
+            self() ! {route, xmpp:make_error(Pkt, Err)},
+            ok
+    end.
+
+strip(#message{} = Msg) -> Msg#message{subject = [], body = [], thread = undefined, sub_els = []};
+strip(Pkt) -> xmpp:set_els(Pkt, []).
+
+text(Text) -> [#text{data = Text}].
+
+%%% Speaking
+
+%% As ejabberd_c2s:handle_authenticated_packet/2 does it.
+-spec speak(message(), jid(), stream()) -> ok.
+speak(Msg0, From0, #{lang := Lang} = Stream) ->
+    {User, Host, Resource} = LJID = jid:tolower(From0),
+    From = jid:make(LJID),
+    Msg = add_language(xmpp:set_from(Msg0, From), Stream),
+    %% As much of a client's state as the modules on the way look at.
+    Client = #{jid => From, user => User, server => Host, lserver => Host, resource => Resource,
+               lang => Lang, ip => maps:get(ip, Stream, undefined)},
+    case ejabberd_hooks:run_fold(user_send_packet, Host, {Msg, Client}, []) of
+        {drop, _} -> ok;
+        {Msg2, Client2} -> send(Msg2, Client2)
+    end.
+
+%% ejabberd does it to what its clients send (RFC 6120 §8.1.5).
+-spec add_language(stanza(), stream()) -> stanza().
+add_language(#message{lang = <<>>} = Msg, #{lang := Lang}) -> Msg#message{lang = Lang};
+add_language(Pkt, _Stream) -> Pkt.
+
+send(Msg, #{lserver := Host, lang := Lang} = Client) ->
+    case ejabberd_hooks:run_fold(privacy_check_packet, Host, allow, [Client, Msg, out]) of
+        allow ->
+            route(Msg, xmpp:get_to(Msg));
+        deny ->
+            Text = <<"Your active privacy list has denied the routing of this stanza.">>,
+            tell(Msg, xmpp:err_not_acceptable(Text, Lang))
+    end.
+
+%% Some stanzas are refused in another process of this server. Its answer has to be here before the
+%% next stanza of the stream is processed.
+-spec route(message(), jid()) -> ok.
+route(Msg, #jid{luser = User, lserver = Domain, lresource = Resource} = To) ->
+    case host_of_route(Domain) of
+        Domain when User /= <<>> ->
+            route_to_user(Msg, To);
+        Domain ->
+            ejabberd_router:route(Msg),
+            await_announcer(Domain, Resource);
+        Host when User /= <<>>, Host /= none ->
+            case is_room_service(Host, Domain) of
+                true -> route_to_room(Msg, Host, To);
+                false -> ejabberd_router:route(Msg)
+            end;
+        _ ->
+            ejabberd_router:route(Msg)
+    end.
+
+host_of_route(Domain) ->
+    try
+        ejabberd_router:host_of_route(Domain)
+    catch
+        error:{unregistered_route, _} -> none
+    end.
+
+%% The blocklist of a user who is online is looked at in the process of the client, as it is here.
+route_to_user(#message{type = Type} = Msg, #jid{lserver = Host} = To) when Type == chat; Type == normal ->
+    case ejabberd_hooks:run_fold(privacy_check_packet, Host, allow, [To, Msg, in]) of
+        allow ->
+            ejabberd_router:route(Msg);
+        deny ->
+            %% A room must not be told that one of its members blocks another.
+            xmpp:has_subtag(Msg, #muc_user{}) orelse
+                ejabberd_router:route_error(Msg, xmpp:err_service_unavailable()),
+            ok
+    end;
+route_to_user(Msg, _To) ->
+    ejabberd_router:route(Msg).
+
+await_announcer(Host, <<"announce/", _/binary>>) ->
+    case gen_mod:is_loaded(Host, mod_announce) of
+        true -> await(gen_mod:get_module_proc(Host, mod_announce));
+        false -> ok
+    end;
+await_announcer(_Host, _Resource) ->
+    ok.
+
+is_room_service(Host, Domain) ->
+    gen_mod:is_loaded(Host, mod_muc) andalso
+        lists:member(Domain, gen_mod:get_module_opt_hosts(Host, mod_muc)).
+
+%% A room that is not there is looked for, loaded or refused by a worker, which hands the message to it.
+route_to_room(Msg, Host, #jid{luser = Name, lserver = Domain} = To) ->
+    Room = mod_muc:find_online_room(Name, Domain),
+    ejabberd_router:route(Msg),
+    await_room(Room, To),
+    case mod_muc:find_online_room(Name, Domain) of
+        Room when Room /= error ->
+            ok;
+        _ ->
+            await(mod_muc:procname(Host, {Name, Domain})),
+            await_room(mod_muc:find_online_room(Name, Domain), To)
+    end.
+
+await_room({ok, Room}, To) ->
+    _ = mod_muc_room:is_subscribed(Room, To),
+    ok;
+await_room(error, _To) ->
+    ok.
+
+%% Until a process has dealt with what it was sent before.
+await(Process) ->
+    _ = sys:get_state(Process, ?WAIT_MS),
+    ok.
+
+%%% What comes back
+
+-spec remember(binary(), stream()) -> stream().
+remember(Resource, Stream) ->
+    case ets:lookup(message_gateway_speaker, Resource) of
+        [#message_gateway_speaker{stream = Pid}] when Pid == self() -> Stream;
+        _ -> remember_new(Resource, Stream)
+    end.
+
+remember_new(Resource, Stream) ->
+    Own = maps:get(message_gateway, Stream, #{}),
+    Others = lists:delete(Resource, maps:get(resources, Own, [])),
+    Others == [] andalso forget_dead_streams(),
+    {Kept, Oldest} = lists:split(min(length(Others), ?MAX_RESOURCES - 1), Others),
+    lists:foreach(fun(Old) -> forget(Old, self()) end, Oldest),
+    %% On all nodes before anything can come back from one.
+    Speaker = #message_gateway_speaker{resource = Resource, stream = self()},
+    ok = mnesia:sync_dirty(fun() -> mnesia:write(Speaker) end),
+    Stream#{message_gateway => Own#{resources => [Resource | Kept]}}.
+
+forget(Resource, Pid) ->
+    mnesia:dirty_delete_object(#message_gateway_speaker{resource = Resource, stream = Pid}).
+
+%% Of streams that were killed, and of nodes that are gone.
+-spec forget_dead_streams() -> ok.
+forget_dead_streams() ->
+    All = mnesia:dirty_match_object(#message_gateway_speaker{resource = '_', stream = '_'}),
+    lists:foreach(fun(#message_gateway_speaker{resource = Resource, stream = Pid}) ->
+                          is_alive(Pid) orelse forget(Resource, Pid)
+                  end, All).
+
+is_alive(Pid) when node(Pid) == node() -> is_process_alive(Pid);
+is_alive(Pid) -> lists:member(node(Pid), nodes()).
+
+%% In the stream's process.
+-spec component_disconnected(binary(), term()) -> ok.
+component_disconnected(_Component, _Reason) ->
+    Own = mnesia:dirty_match_object(#message_gateway_speaker{resource = '_', stream = self()}),
+    lists:foreach(fun mnesia:dirty_delete_object/1, Own).
+
+%% Answers in chat go on to the user's clients (RFC 6121 §8.5.3.2.1).
+-spec sm_receive_packet(stanza() | drop) -> stanza() | drop.
+sm_receive_packet(#message{type = Type} = Msg) when Type == error; Type == groupchat ->
+    hand_back(Msg);
+sm_receive_packet(#presence{type = Type} = Presence)
+  when Type == available; Type == unavailable; Type == error ->
+    hand_back(Presence);
+sm_receive_packet(#iq{type = Type} = IQ) when Type == result; Type == error ->
+    hand_back(IQ);
+sm_receive_packet(Acc) ->
+    Acc.
+
+hand_back(Pkt) ->
+    #jid{lserver = Host, lresource = Resource} = To = xmpp:get_to(Pkt),
+    case ets:lookup(message_gateway_speaker, Resource) of
+        [#message_gateway_speaker{stream = Pid}] ->
+            case is_connected(To) orelse
+                ejabberd_hooks:run_fold(privacy_check_packet, Host, allow, [To, Pkt, in]) of
+                true -> Pkt;
+                deny -> drop;
+                allow -> hand_to(Pid, Pkt)
+            end;
+        [] ->
+            Pkt
+    end.
+
+hand_to(Pid, Pkt) ->
+    case ejabberd_cluster:send(Pid, {route, Pkt}) of
+        true -> drop;
+        false -> Pkt
+    end.
