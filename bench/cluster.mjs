@@ -1,5 +1,5 @@
 // npm run bench -- --cluster: two nodes of ejabberd, a gateway on each, one node killed under load.
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
@@ -13,18 +13,13 @@ import {
   runToSuccess,
   startChild,
 } from '../build/support/processes.js';
+import { erlangLibraries } from '../build/support/server-versions.js';
 import { openSession } from '../build/support/session.js';
 import { waitUntil } from '../build/support/wait.js';
 import { printTable } from './report.mjs';
 
 const clients = 8;
 const domain = 'example.org';
-
-/** Debian's Erlang library directory that holds ejabberd-VERSION. */
-const libraries = readdirSync('/usr/lib', { withFileTypes: true })
-  .filter((entry) => entry.isDirectory())
-  .map((entry) => join('/usr/lib', entry.name))
-  .find((path) => readdirSync(path).some((name) => /^ejabberd-\d/.test(name)));
 
 /** epmd of our own, on loopback and on a port of its own. */
 async function startEpmd() {
@@ -84,7 +79,7 @@ async function startNode(name, epmdPort) {
       EJABBERD_CONFIG_PATH: at('ejabberd.yml'),
       EJABBERD_LOG_PATH: at('ejabberd.log'),
       EJABBERD_PID_PATH: at('ejabberd.pid'),
-      ERL_LIBS: libraries,
+      ERL_LIBS: erlangLibraries(),
       ERL_INETRC: at('inetrc'),
       ERL_CRASH_DUMP: at('erl_crash.dump'),
       ERL_EPMD_PORT: String(epmdPort),

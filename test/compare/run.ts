@@ -1,9 +1,11 @@
 import { describeComparison } from '../support/comparison.ts';
 import { compareGateway, gatewayComparisons, notCompared } from '../support/gateway-comparisons.ts';
+import { serverVersion } from '../support/server-versions.ts';
 
 for (const comparison of gatewayComparisons) {
+  const { mode, kind } = comparison;
   const result = await compareGateway(comparison);
-  console.log(`\n${comparison.mode} on ${comparison.kind}: ${describeComparison(result)}`);
+  console.log(`\n${mode} on ${kind} ${serverVersion(kind)}: ${describeComparison(result)}`);
   for (const answer of result.unrefused) console.log(`FAILED: not refused: ${answer}`);
   if (result.unrefused.length > 0 || result.equal / result.all < comparison.floor) {
     process.exitCode = 1;

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
-import { ejabberdDirectory, startEjabberd } from '../support/ejabberd.ts';
+import { startEjabberd } from '../support/ejabberd.ts';
 import { createDirectory, runToSuccess } from '../support/processes.ts';
 import { startProsody } from '../support/prosody.ts';
+import { ejabberdDirectory } from '../support/server-versions.ts';
 import type { ServerKind, ServerOptions, XmppServer } from '../support/xmpp-server.ts';
 
 /** A server as the scenarios meet it. */

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { constantFrom, integer, oneof, sample, string } from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { JidError, parseDomain, parseLocalpart } from '../../src/core/jid.ts';
 import { createDirectory, removeDirectory, runToSuccess } from '../support/processes.ts';
+import { prosodyCode } from '../support/server-versions.ts';
 
 /** What a server makes of each text; undefined where it refuses. */
 type Preparation = readonly (string | undefined)[];
@@ -23,23 +24,11 @@ async function runPreparation(texts: readonly string[], args: readonly string[])
   return lines.map((line) => (line === '-' ? undefined : Buffer.from(line, 'hex').toString()));
 }
 
-/** The library that Prosody itself loads, in the Lua that its own executable names. */
-async function findProsody() {
-  const files = (await runToSuccess({ file: 'dpkg', args: ['-L', 'prosody'] })).split('\n');
-  const library = files.find((file) => file.endsWith('/util/encodings.so'));
-  const program = files.find((file) => file.endsWith('/bin/prosody'));
-  if (library === undefined || program === undefined) throw new Error('no Prosody in its package');
-  const lua = /^#!.*?(lua[\d.]*)$/m.exec(await readFile(program, 'utf8'))?.[1];
-  if (lua === undefined)
-    throw new Error(`expected a line such as #!/usr/bin/env lua in ${program}`);
-  return { lua, library };
-}
-
 /** As util.jid does for each stanza that it routes; `strict` as for accounts. */
 async function prepareOnProsody(profile: string, texts: readonly string[], strict: boolean) {
-  const { lua, library } = await findProsody();
+  const { lua, directory: code } = prosodyCode();
   const script = `
-    package.cpath = ${JSON.stringify(library.replace('util/encodings', '?'))}
+    package.cpath = ${JSON.stringify(join(code, '?.so'))}
     local prepare = require "util.encodings".stringprep.${profile}
     for line in io.lines() do
       local text = line:gsub("..", function (byte) return string.char(tonumber(byte, 16)) end)

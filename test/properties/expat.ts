@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { prosodyCode } from '../support/server-versions.ts';
 
 /** What libexpat makes of an element: prefixes do not count. */
 export interface Element {
@@ -34,14 +34,6 @@ type RawElement = readonly [
 
 const script = fileURLToPath(new URL('expat.lua', import.meta.url));
 
-/** The Lua that Prosody itself runs on: its binding to libexpat is installed with it. */
-function findLua(): string {
-  const [firstLine = ''] = readFileSync('/usr/bin/prosody', 'utf8').split('\n', 1);
-  const lua = /lua[\w.]*$/.exec(firstLine)?.[0];
-  if (lua === undefined) throw new Error(`expected /usr/bin/prosody to name a Lua: ${firstLine}`);
-  return lua;
-}
-
 function toElement([name, attributes, declaredDefault, children]: RawElement): Element {
   const merged: (Element | string)[] = [];
   for (const child of children) {
@@ -60,7 +52,7 @@ function toElement([name, attributes, declaredDefault, children]: RawElement): E
 
 /** Starts libexpat. */
 export async function startExpat(): Promise<Expat> {
-  const child = spawn(findLua(), [script], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn(prosodyCode().lua, [script], { stdio: ['pipe', 'pipe', 'inherit'] });
   let answer = '';
   let onLine: (line: string) => void = () => undefined;
   let onEnd: (error: Error) => void = () => undefined;

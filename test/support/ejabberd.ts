@@ -1,8 +1,9 @@
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { compileErlang } from './erlang.ts';
 import { request } from './http.ts';
+import { erlangLibraries } from './server-versions.ts';
 import {
   type Accounts,
   type ServerComponent,
@@ -113,29 +114,6 @@ function configuration(site: Site): string {
     extra?.global ?? '',
     '',
   ].join('\n');
-}
-
-/** Debian's Erlang library directory that holds ejabberd-VERSION. */
-function erlangLibraries(): string {
-  const candidates = readdirSync('/usr/lib', { withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
-    .map((entry) => join('/usr/lib', entry.name));
-  const found = candidates.find((path) =>
-    readdirSync(path).some((name) => /^ejabberd-\d/.test(name)),
-  );
-  if (found === undefined) {
-    throw new Error(
-      'expected ejabberd-VERSION in a directory below /usr/lib, found none: apt-get install ejabberd',
-    );
-  }
-  return found;
-}
-
-/** Where the installed ejabberd has its program and its SQL schemas. */
-export function ejabberdDirectory(): string {
-  const libraries = erlangLibraries();
-  const names = readdirSync(libraries).filter((name) => /^ejabberd-\d/.test(name));
-  return join(libraries, names[0] ?? '');
 }
 
 async function callApi(site: Site, command: string, body: object): Promise<string> {
