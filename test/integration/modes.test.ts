@@ -3,6 +3,7 @@ import { type GatewaySite, startGatewaySite } from '../support/gateway-site.ts';
 import { request } from '../support/http.ts';
 import { modeSetups } from '../support/mode-setups.ts';
 import { runInProsodyShell } from '../support/prosody-shell.ts';
+import { enterRoom } from '../support/room.ts';
 import { openSessionOn, type Session } from '../support/session.ts';
 import { find } from '../support/stanza.ts';
 import type { XmppServer } from '../support/xmpp-server.ts';
@@ -46,7 +47,7 @@ describe.each(modeSetups)('mode $mode on $kind', ({ kind, mode, options, start }
   let alice: Session;
 
   beforeAll(async () => {
-    site = await startGatewaySite(start, options);
+    site = await startGatewaySite(start, { ...options, muc: 'rooms.example.org' });
     await site.server.register('alice', 'alice-secret');
     alice = await openSessionOn(site.server, 'alice', 'alice-secret');
     await alice.query("<iq type='set'><enable xmlns='urn:xmpp:carbons:2'/></iq>");
@@ -91,6 +92,14 @@ describe.each(modeSetups)('mode $mode on $kind', ({ kind, mode, options, start }
     await alice.settle();
     const copies = alice.received.filter(({ xml }) => xml.includes(id));
     expect(copies).toHaveLength(reports[kind][mode].carbons === true ? 1 : 0);
+  });
+
+  test('speaks in a room', async () => {
+    const room = await enterRoom(site.bob, 'lobby@rooms.example.org', 'bob');
+    const json = { to: room.jid, body: 'hi', message_attributes: { type: 'groupchat' } };
+    const answer = await site.postAs('alice', JSON.stringify(json));
+    expect(answer.json()).toMatchObject({ status: 'success' });
+    await room.waitForMessage((answer.json() as { id: string }).id);
   });
 
   test('returns a bounce, or not', async () => {

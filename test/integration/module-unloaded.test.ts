@@ -1,7 +1,10 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { callApi, startEjabberd } from '../support/ejabberd.ts';
 import { type GatewaySite, startGatewaySite } from '../support/gateway-site.ts';
 import { request } from '../support/http.ts';
-import { withModule } from '../support/mode-setups.ts';
+import { ejabberdWithModule, withModule } from '../support/mode-setups.ts';
 import { startProsody } from '../support/prosody.ts';
 import { runInProsodyShell } from '../support/prosody-shell.ts';
 import { waitUntil } from '../support/wait.ts';
@@ -15,7 +18,21 @@ const setups = [
     manage: (server: XmppServer, what: 'unload' | 'load') =>
       runInProsodyShell(server, `module:${what}("message_gateway", "${server.componentDomain}")`),
   },
+  {
+    kind: 'ejabberd',
+    start: startEjabberd,
+    options: ejabberdWithModule,
+    manage: async (server: XmppServer, what: 'unload' | 'load') => {
+      const file = join(dirname(server.caFile), 'ejabberd.yml');
+      const without = readFileSync(file, 'utf8').replace(moduleLines, '');
+      const text = what === 'load' ? without.replace('modules:\n', `$&${moduleLines}`) : without;
+      writeFileSync(file, text);
+      await callApi(server.adminPort, 'reload_config', {});
+    },
+  },
 ];
+
+const moduleLines = '  mod_message_gateway:\n    components: gateway.example.org\n';
 
 const message = (id: string): string =>
   JSON.stringify({ to: 'bob@example.org', body: 'hi', message_attributes: { id } });

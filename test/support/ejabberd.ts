@@ -116,8 +116,9 @@ function configuration(site: Site): string {
   ].join('\n');
 }
 
-async function callApi(site: Site, command: string, body: object): Promise<string> {
-  const url = `http://127.0.0.1:${site.adminPort}/api/${command}`;
+/** Calls a command of mod_http_api; throws unless it answers 200. */
+export async function callApi(adminPort: number, command: string, body: object): Promise<string> {
+  const url = `http://127.0.0.1:${adminPort}/api/${command}`;
   const answer = await request(url, {
     method: 'POST',
     type: 'application/json',
@@ -133,7 +134,7 @@ async function callApi(site: Site, command: string, body: object): Promise<strin
 
 async function isReady(site: Site): Promise<boolean> {
   try {
-    return (await callApi(site, 'status', {})).includes('started');
+    return (await callApi(site.adminPort, 'status', {})).includes('started');
   } catch {
     return false;
   }
@@ -143,13 +144,13 @@ function accounts(site: Site): Accounts {
   const [firstDomain = ''] = site.domains;
   return {
     register: async (user, password, host = firstDomain) => {
-      await callApi(site, 'register', { user, host, password });
+      await callApi(site.adminPort, 'register', { user, host, password });
     },
     changePassword: async (user, newpass, host = firstDomain) => {
-      await callApi(site, 'change_password', { user, host, newpass });
+      await callApi(site.adminPort, 'change_password', { user, host, newpass });
     },
     unregister: async (user, host = firstDomain) => {
-      await callApi(site, 'unregister', { user, host });
+      await callApi(site.adminPort, 'unregister', { user, host });
     },
   };
 }

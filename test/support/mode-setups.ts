@@ -52,12 +52,22 @@ const ejabberdPrivilege: ServerOptions = {
   },
 };
 
+/** ejabberd whose mod_privilege is there for another component. */
+const privilegeOfAnother: ServerOptions = {
+  extra: {
+    ...ejabberdPrivilege.extra,
+    global:
+      ejabberdPrivilege.extra?.global?.replace('gateway.example.org', 'other.example.org') ?? '',
+  },
+};
+
 /** Each mode on each server that has it. */
 export const modeSetups: readonly ModeSetup[] = [
   { kind: 'prosody', mode: 'plain', options: {}, start: startProsody },
   { kind: 'prosody', mode: 'privileged', options: prosodyPrivilege, start: startProsody },
   { kind: 'prosody', mode: 'client', options: withModule, start: startProsody },
   { kind: 'ejabberd', mode: 'plain', options: {}, start: startEjabberd },
+  { kind: 'ejabberd', mode: 'plain', options: privilegeOfAnother, start: startEjabberd },
   { kind: 'ejabberd', mode: 'privileged', options: ejabberdPrivilege, start: startEjabberd },
   { kind: 'ejabberd', mode: 'client', options: ejabberdWithModule, start: startEjabberd },
 ];
