@@ -17,6 +17,10 @@
 component_ports = { 5347 }
 component_interfaces = { "127.0.0.1" }
 
+-- Prosody 13 drops what a blocked user sends without a word, and the gateway answers 200 to it. With
+-- this line the server returns it, as 0.12 always does and XEP-0191 wants: the caller gets a 404.
+bounce_blocked_messages = true
+
 -- The component domain: not one of your VirtualHosts, and it needs no DNS entry.
 Component "gateway.example.org"
 	-- The same as component.secret in gateway.yaml; make it with: openssl rand -hex 32

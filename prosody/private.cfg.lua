@@ -11,6 +11,8 @@
 --   XMG_INCLUDE           optional: a file of further settings, which win over those here
 --                         (for the quick start: mod_message_gateway, from modules/)
 
+-- From 13.0 on Prosody warns of what does not begin with Lua, which 0.12 does not have.
+local assert = (Lua or _G).assert
 local directory = assert(ENV_XMG_DIRECTORY, "XMG_DIRECTORY is not set")
 
 pidfile = directory .. "/prosody.pid"
@@ -37,6 +39,7 @@ allow_unencrypted_plain_auth = true
 storage = "internal"
 archive_expires_after = "never"
 default_archive_policy = true
+bounce_blocked_messages = true -- 0.12 always does
 
 modules_enabled = {
 	"roster", "saslauth", "tls", "disco", "ping", "mam", "carbons", "offline", "blocklist", "admin_shell",

@@ -293,16 +293,18 @@ local function copy_error(event)
 	local stanza = event.stanza;
 	local to = stanza.attr.to;
 	if stanza.attr.type ~= "error" or speakers:get(to) ~= component or full_sessions[to] then return; end
-	local user = bare_sessions[jid_bare(to)];
+	local user_bare = jid_bare(to);
+	local user = bare_sessions[user_bare];
 	if not user or not user.top_resources then return; end
 	local _, host = jid_split(to);
-	local question = { stanza = stanza, session = event.origin };
+	-- The last two: mod_carbons decides by them from 13.0.7 on.
+	local question = { stanza = stanza, session = event.origin, from_c2s = false, user_bare = user_bare };
 	if not module:context(host):fire_event("carbons-should-copy", question) then return; end
 	for _, session in pairs(user.sessions) do
 		if session.want_carbons and session.priority == user.top_resources[1].priority then
 			local copy = st.clone(stanza);
 			copy.attr.xmlns = "jabber:client";
-			session.send(st.message({ from = jid_bare(to), to = session.full_jid, type = "error" })
+			session.send(st.message({ from = user_bare, to = session.full_jid, type = "error" })
 				:tag("received", { xmlns = "urn:xmpp:carbons:2" })
 					:tag("forwarded", { xmlns = "urn:xmpp:forward:0" })
 						:add_child(copy));

@@ -229,6 +229,29 @@ describe.each(modules)('mod_message_gateway on $kind', (module) => {
       });
     });
 
+    test("copies of an error to the user's clients, if one to another client of hers is copied", async () => {
+      const component = await connectComponent(server);
+      const [laptop, desk, bob] = [
+        await connectClient(server, 'alice@example.org/laptop'),
+        await connectClient(server, 'alice@example.org/desk'),
+        await connectClient(server, 'bob@example.org/d'),
+      ];
+      await laptop.query(`<iq type='set'><enable xmlns='urn:xmpp:carbons:2'/></iq>`);
+      component.send(message(from, bob.jid, 'from-gateway'));
+      desk.send(message(desk.jid, bob.jid, 'from-desk'));
+      await Promise.all([bob.waitForMessage('from-gateway'), bob.waitForMessage('from-desk')]);
+      const error = `type='error'><error type='cancel'/>`;
+      bob.send(message(bob.jid, from, 'to-gateway', error));
+      bob.send(message(bob.jid, desk.jid, 'to-desk', error));
+      await component.waitFor(({ root }) => root.attributes['id'] === 'to-gateway', 'the error');
+      await desk.waitForMessage('to-desk');
+      await laptop.settle();
+      const copiesOf = (id: string) =>
+        laptop.received.filter(({ xml }) => xml.includes(`id='${id}'`));
+      expect(copiesOf('from-gateway')).toHaveLength(1);
+      expect(copiesOf('to-gateway')).toHaveLength(copiesOf('to-desk').length);
+    });
+
     test('everything to a client that has taken the resource meanwhile', async () => {
       const component = await connectComponent(server);
       const bob = await connectClient(server, 'bob@example.org/d');

@@ -5,6 +5,7 @@ import { limited } from './gateway-module.ts';
 import { createStage, muc, registerUsers, silent } from './message-kinds.ts';
 import { createDirectory } from './processes.ts';
 import { startProsody } from './prosody.ts';
+import { roleLookup } from './server-differences.ts';
 import type { XmppServer } from './xmpp-server.ts';
 
 const modules = fileURLToPath(new URL('../../prosody/modules', import.meta.url));
@@ -15,16 +16,17 @@ export const lockingMuc = 'locking.example.org';
 /** Another module on the virtual hosts, that fails on a message with the id `fault`, and on looking `broken` up. */
 function writeFaultyModule(): string {
   const directory = createDirectory('modules');
+  const { name, argument } = roleLookup('broken', 'example.org');
   writeFileSync(
     join(directory, 'mod_faulty.lua'),
     `module:hook("pre-message/bare", function (event)
       if event.stanza.attr.id == "fault" then error("a fault"); end
     end, 10);
     local usermanager = require "core.usermanager";
-    local get_roles = usermanager.get_roles;
-    function usermanager.get_roles(jid, host)
-      if jid == "broken@example.org" then error("a fault"); end
-      return get_roles(jid, host);
+    local look_up = usermanager.${name};
+    function usermanager.${name}(account, host)
+      if account == "${argument}" then error("a fault"); end
+      return look_up(account, host);
     end`,
   );
   return directory;

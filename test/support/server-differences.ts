@@ -1,0 +1,21 @@
+// What differs between versions of a server, where a test has to know it.
+import { isServerSince } from './server-versions.ts';
+import type { ServerKind } from './xmpp-server.ts';
+
+/**
+ * Does the room service still have a room's occupants after a restart (not after a crash)? Prosody
+ * does since 13.0: an occupant that the gateway had there does not have to come again.
+ */
+export function keepsOccupants(kind: ServerKind): boolean {
+  return kind === 'prosody' && isServerSince('prosody', '13.0');
+}
+
+/**
+ * The function of Prosody's core.usermanager that says what an account is allowed, and its first
+ * argument for an account: since 13.0 accounts have one role each, before that any number.
+ */
+export function roleLookup(username: string, host: string): { name: string; argument: string } {
+  return isServerSince('prosody', '13.0')
+    ? { name: 'get_user_role', argument: username }
+    : { name: 'get_roles', argument: `${username}@${host}` };
+}
