@@ -27,7 +27,7 @@ const setups = [
       const without = readFileSync(file, 'utf8').replace(moduleLines, '');
       const text = what === 'load' ? without.replace('modules:\n', `$&${moduleLines}`) : without;
       writeFileSync(file, text);
-      await callApi(server.adminPort, 'reload_config', {});
+      await callApi(server, 'reload_config', {});
     },
   },
 ];

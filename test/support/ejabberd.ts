@@ -116,8 +116,12 @@ function configuration(site: Site): string {
   ].join('\n');
 }
 
-/** Calls a command of mod_http_api; throws unless it answers 200. */
-export async function callApi(adminPort: number, command: string, body: object): Promise<string> {
+/** Runs one of ejabberd's commands, by its HTTP API; throws unless the answer is 200. */
+export async function callApi(
+  { adminPort }: Pick<Site, 'adminPort'>,
+  command: string,
+  body: object,
+): Promise<string> {
   const url = `http://127.0.0.1:${adminPort}/api/${command}`;
   const answer = await request(url, {
     method: 'POST',
@@ -134,7 +138,7 @@ export async function callApi(adminPort: number, command: string, body: object):
 
 async function isReady(site: Site): Promise<boolean> {
   try {
-    return (await callApi(site.adminPort, 'status', {})).includes('started');
+    return (await callApi(site, 'status', {})).includes('started');
   } catch {
     return false;
   }
@@ -144,13 +148,13 @@ function accounts(site: Site): Accounts {
   const [firstDomain = ''] = site.domains;
   return {
     register: async (user, password, host = firstDomain) => {
-      await callApi(site.adminPort, 'register', { user, host, password });
+      await callApi(site, 'register', { user, host, password });
     },
     changePassword: async (user, newpass, host = firstDomain) => {
-      await callApi(site.adminPort, 'change_password', { user, host, newpass });
+      await callApi(site, 'change_password', { user, host, newpass });
     },
     unregister: async (user, host = firstDomain) => {
-      await callApi(site.adminPort, 'unregister', { user, host });
+      await callApi(site, 'unregister', { user, host });
     },
   };
 }

@@ -42,10 +42,10 @@
                       %% The function that knows about banned accounts, where ejabberd has one.
                       bans := none | {module(), atom()}}.
 -type stream() :: ejabberd_service:state().
-%% Whether a stanza goes on to the router, or has been dealt with.
--type outcome() :: {pass, stanza(), stream()} | {done, stream()}.
 -type reason() :: 'foreign-domain' | 'no-account' | 'not-allowed' | 'resource-in-use'
                 | 'privileged-payload'.
+-type decision() :: pass | pass_in_language | answer | speak | too_deep | {refuse, reason()}
+                  | {fail, wait | cancel, binary()}.
 
 %%% The module's life
 
@@ -145,19 +145,118 @@ is_gateway(Component) ->
 component_send_packet({drop, _} = Acc) ->
     Acc;
 component_send_packet({Pkt, #{remote_server := Component} = Stream} = Acc) ->
-    try is_gateway(Component) andalso from_gateway(Pkt, Stream) of
-        false -> Acc;
-        {done, Stream1} -> {stop, {drop, Stream1}};
-        {pass, Pkt1, Stream1} -> pass(Pkt1, Stream1)
-    catch
-        Class:Reason:Stack ->
+    case is_gateway(Component) of
+        true ->
             %% ejabberd lets a stanza through when a hook fails. It has to come back instead: the
             %% gateway would take it for delivered.
-            ?ERROR_MSG("Could not process:~n~ts~n** ~ts",
-                       [xmpp:pp(Pkt), misc:format_exception(2, Class, Reason, Stack)]),
-            fail(Pkt, Component, cancel, <<"mod_message_gateway failed">>),
-            {stop, {drop, Stream}}
+            Decision = attempt(fun() -> decide(Pkt, Component) end, wait, Pkt),
+            case attempt(fun() -> act(Decision, Pkt, Stream) end, cancel, Pkt) of
+                {fail, _, _} = Failure -> act(Failure, Pkt, Stream);
+                Result -> Result
+            end;
+        false ->
+            Acc
     end.
+
+%% `wait` while nothing has been done, `cancel` when the stanza may have been processed in part.
+attempt(Fun, Type, Pkt) ->
+    try
+        Fun()
+    catch
+        Class:Reason:Stack ->
+            ?ERROR_MSG("Could not process a ~ts from ~ts:~n** ~ts",
+                       [xmpp:get_name(Pkt), jid:encode(xmpp:get_from(Pkt)),
+                        misc:format_exception(2, Class, Reason, Stack)]),
+            {fail, Type, <<"mod_message_gateway failed; see the log of ejabberd">>}
+    end.
+
+-spec decide(stanza(), binary()) -> decision().
+decide(Pkt, Component) ->
+    From = xmpp:get_from(Pkt),
+    case {is_deep(Pkt), xmpp:get_to(Pkt)} of
+        {true, _} ->
+            too_deep;
+        {false, #jid{lserver = Component}} ->
+            pass;
+        {false, To} when From#jid.lserver == Component ->
+            decide_on_itself(Pkt, From, To, Component);
+        {false, _} ->
+            decide_on_user(Pkt, From, Component)
+    end.
+
+%% From the component's own domain.
+decide_on_itself(#iq{type = get, sub_els = [#xmlel{name = <<"gateway">>} = El]},
+                 #jid{luser = <<>>, lresource = <<>>},
+                 #jid{luser = <<>>, lresource = <<>>, lserver = Host}, Component) ->
+    case xmpp:get_ns(El) == ?NS_GATEWAY andalso find_settings(Host, Component) /= none of
+        true -> answer;
+        false -> pass
+    end;
+decide_on_itself(Pkt, #jid{luser = Localpart}, _To, Component) ->
+    case xmpp:get_type(Pkt) of
+        unavailable -> pass; % an occupant may always leave
+        _ -> decide_on_occupant(Localpart, Component)
+    end.
+
+%% In rooms the gateway's occupants are user%host@component.
+decide_on_occupant(Localpart, Component) ->
+    case string:split(Localpart, <<"%">>, trailing) of
+        [User, Host] when User /= <<>> ->
+            Settings = find_settings(Host, Component),
+            case Settings == none orelse find_refusal(jid:make(User, Host), Settings) of
+                true -> pass;
+                none -> pass_in_language;
+                Reason -> {refuse, Reason}
+            end;
+        _ ->
+            pass
+    end.
+
+decide_on_user(Pkt, #jid{lserver = Host} = From, Component) ->
+    case find_settings(Host, Component) of
+        none ->
+            case ejabberd_router:is_my_host(Host) of
+                true -> {fail, wait, <<"mod_message_gateway is not loaded on ", Host/binary>>};
+                false -> {refuse, 'foreign-domain'}
+            end;
+        Settings ->
+            case find_refusal(Pkt, From, Settings) of
+                none when From#jid.lresource == <<>> -> pass;
+                none -> speak;
+                Reason -> {refuse, Reason}
+            end
+    end.
+
+-spec act(decision(), stanza(), stream()) -> {stanza(), stream()} | {stop, {stanza() | drop, stream()}}.
+act(pass, Pkt, Stream) ->
+    pass(Pkt, Stream);
+act(pass_in_language, Pkt, Stream) ->
+    pass(add_language(Pkt, Stream), Stream);
+act(answer, IQ, Stream) ->
+    {stop, {drop, answer(IQ, Stream)}};
+act(speak, Pkt, Stream) ->
+    #jid{lresource = Resource} = From = xmpp:get_from(Pkt),
+    Stream1 = remember(Resource, Stream),
+    case Pkt of
+        #message{} ->
+            speak(Pkt, From, Stream1),
+            {stop, {drop, Stream1}};
+        _ ->
+            pass(Pkt, Stream1)
+    end;
+act({fail, Type, Text}, Pkt, Stream) ->
+    Err = xmpp:err_internal_server_error(),
+    reply_error(Pkt, Err#stanza_error{type = Type, text = text(Text)}, Stream);
+act(too_deep, Pkt, Stream) ->
+    Text = <<"The stanza is nested too deeply">>,
+    reply_error(Pkt, (xmpp:err_policy_violation())#stanza_error{text = text(Text)}, Stream);
+act({refuse, Reason}, Pkt, Stream) ->
+    ?INFO_MSG("Refused a ~ts from ~ts: ~ts",
+              [xmpp:get_name(Pkt), jid:encode(xmpp:get_from(Pkt)), Reason]),
+    El = #xmlel{name = <<"sender-refused">>,
+                attrs = [{<<"xmlns">>, ?NS_GATEWAY}, {<<"reason">>, atom_to_binary(Reason, utf8)}]},
+    Err = xmpp:err_forbidden(),
+    reply_error(Pkt, Err#stanza_error{text = text(refusal(Reason)), sub_els = [El]}, Stream).
 
 %% Past mod_privilege: it drops each iq of a component without privileges, and takes the domain of a
 %% user that an iq is from for such a component.
@@ -169,37 +268,6 @@ pass(#iq{} = IQ, Stream) ->
 pass(Pkt, Stream) ->
     {Pkt, Stream}.
 
--spec from_gateway(stanza(), stream()) -> outcome().
-from_gateway(Pkt, #{remote_server := Component} = Stream) ->
-    #jid{lserver = FromDomain} = From = xmpp:get_from(Pkt),
-    #jid{lserver = ToDomain} = xmpp:get_to(Pkt),
-    case is_deep(Pkt) of
-        true ->
-            Text = <<"The stanza is nested too deeply">>,
-            reply_error(Pkt, Component, (xmpp:err_policy_violation())#stanza_error{text = text(Text)}),
-            {done, Stream};
-        false when ToDomain == Component ->
-            {pass, Pkt, Stream};
-        false when FromDomain == Component ->
-            from_itself(Pkt, From, Stream);
-        false ->
-            from_user(Pkt, From, Stream)
-    end.
-
-%% From the component's own domain.
-from_itself(#iq{type = get, to = #jid{luser = <<>>, lserver = Host, lresource = <<>>},
-                sub_els = [#xmlel{name = <<"gateway">>} = El]} = IQ,
-            #jid{luser = <<>>, lresource = <<>>}, #{remote_server := Component} = Stream) ->
-    case xmpp:get_ns(El) == ?NS_GATEWAY andalso find_settings(Host, Component) /= none of
-        true -> {done, answer(IQ, Stream)};
-        false -> {pass, IQ, Stream}
-    end;
-from_itself(Pkt, #jid{luser = Localpart}, #{remote_server := Component} = Stream) ->
-    case find_occupant_refusal(Localpart, xmpp:get_type(Pkt), Component) of
-        none -> {pass, add_language(Pkt, Stream), Stream};
-        Reason -> refuse(Pkt, Component, Reason), {done, Stream}
-    end.
-
 %% Where the module was gone meanwhile, stanzas may have gone past it and their bounces been lost: the
 %% answer would promise too much.
 -spec answer(iq(), stream()) -> stream().
@@ -209,58 +277,12 @@ answer(IQ, Stream) ->
     case maps:get(generation, Own, Generation) of
         Generation ->
             Attrs = [{<<"xmlns">>, ?NS_GATEWAY}, {<<"version">>, ?VERSION}],
-            El = #xmlel{name = <<"gateway">>, attrs = Attrs},
-            self() ! {route, xmpp:make_iq_result(IQ, El)};
+            self() ! {route, xmpp:make_iq_result(IQ, #xmlel{name = <<"gateway">>, attrs = Attrs})};
         _ ->
-            Text = text(<<"mod_message_gateway was gone for a while; ask again">>),
-            Err = (xmpp:err_resource_constraint())#stanza_error{text = Text},
-            self() ! {route, xmpp:make_error(IQ, Err)}
+            Text = <<"mod_message_gateway was gone for a while; ask again">>,
+            tell(IQ, (xmpp:err_resource_constraint())#stanza_error{text = text(Text)})
     end,
     Stream#{message_gateway => Own#{generation => Generation}}.
-
-%% In rooms the gateway's occupants are user%host@component. Leaving one is always allowed.
--spec find_occupant_refusal(binary(), atom(), binary()) -> reason() | none.
-find_occupant_refusal(_Localpart, unavailable, _Component) ->
-    none;
-find_occupant_refusal(Localpart, _Type, Component) ->
-    case string:split(Localpart, <<"%">>, trailing) of
-        [User, Host] when User /= <<>> ->
-            case find_settings(Host, Component) of
-                none -> none;
-                Settings -> find_refusal(jid:make(User, Host), Settings)
-            end;
-        _ ->
-            none
-    end.
-
--spec from_user(stanza(), jid(), stream()) -> outcome().
-from_user(Pkt, #jid{lserver = Host} = From, #{remote_server := Component} = Stream) ->
-    case find_settings(Host, Component) of
-        none ->
-            case ejabberd_router:is_my_host(Host) of
-                true ->
-                    Text = <<"mod_message_gateway is not loaded on ", Host/binary>>,
-                    fail(Pkt, Component, wait, Text);
-                false ->
-                    refuse(Pkt, Component, 'foreign-domain')
-            end,
-            {done, Stream};
-        Settings ->
-            case find_refusal(Pkt, From, Settings) of
-                none -> accepted(Pkt, From, Stream);
-                Reason -> refuse(Pkt, Component, Reason), {done, Stream}
-            end
-    end.
-
--spec accepted(stanza(), jid(), stream()) -> outcome().
-accepted(Pkt, #jid{lresource = <<>>}, Stream) ->
-    {pass, Pkt, Stream};
-accepted(Pkt, #jid{lresource = Resource} = From, Stream) ->
-    Stream1 = remember(Resource, Stream),
-    case Pkt of
-        #message{} -> speak(Pkt, From, Stream1), {done, Stream1};
-        _ -> {pass, Pkt, Stream1}
-    end.
 
 %%% Who may be spoken for
 
@@ -329,29 +351,16 @@ is_deep([El | Rest], N) -> is_deep([xmpp:encode(El) | Rest], N).
 
 %%% What the component is told
 
--spec refuse(stanza(), binary(), reason()) -> ok.
-refuse(Pkt, Component, Reason) ->
-    ?INFO_MSG("Refused a ~ts from ~ts: ~ts", [xmpp:get_name(Pkt), jid:encode(xmpp:get_from(Pkt)), Reason]),
-    El = #xmlel{name = <<"sender-refused">>,
-                attrs = [{<<"xmlns">>, ?NS_GATEWAY}, {<<"reason">>, atom_to_binary(Reason, utf8)}]},
-    Text = text(refusal(Reason)),
-    reply_error(Pkt, Component, (xmpp:err_forbidden())#stanza_error{text = Text, sub_els = [El]}).
-
 refusal('foreign-domain') -> <<"The sender's domain is not a VirtualHost of this server">>;
 refusal('no-account') -> <<"The sender has no account on this server">>;
 refusal('not-allowed') -> <<"This server does not let the gateway speak for the sender">>;
 refusal('resource-in-use') -> <<"A client of the sender is connected with this resource">>;
 refusal('privileged-payload') -> <<"A user cannot send privileged payloads">>.
 
-%% `wait` when nothing has been done, `cancel` when the stanza may have been processed in part.
--spec fail(stanza(), binary(), wait | cancel, binary()) -> ok.
-fail(Pkt, Component, Type, Text) ->
-    Err = xmpp:err_internal_server_error(),
-    reply_error(Pkt, Component, Err#stanza_error{type = Type, text = text(Text)}).
-
--spec reply_error(stanza(), binary(), stanza_error()) -> ok.
-reply_error(Pkt, Component, Err) ->
-    tell(strip(Pkt), Err#stanza_error{by = jid:make(Component)}).
+-spec reply_error(stanza(), stanza_error(), stream()) -> {stop, {drop, stream()}}.
+reply_error(Pkt, Err, #{remote_server := Component} = Stream) ->
+    tell(strip(Pkt), Err#stanza_error{by = jid:make(Component)}),
+    {stop, {drop, Stream}}.
 
 %% By way of the mailbox, where the bounces of earlier stanzas may be waiting.
 -spec tell(stanza(), stanza_error()) -> ok.
