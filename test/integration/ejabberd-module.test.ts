@@ -7,12 +7,11 @@ import {
   connectComponent,
   fateOf,
   idsOf,
-  limited,
   message,
   ping,
   question,
 } from '../support/gateway-module.ts';
-import { muc } from '../support/message-kinds.ts';
+import { limited, muc } from '../support/message-kinds.ts';
 import {
   checkOrder,
   type OrderScene,
@@ -172,8 +171,8 @@ describe('what goes through', () => {
       bob.send(`<presence id='${resource}' to='alice@example.org/${resource}'/>`);
     }
     await component.waitFor(({ root }) => root.attributes['id'] === 'many-1000', 'the last');
-    const back = component.received.filter(({ root }) => root.name === 'presence');
-    expect(idsOf(back)).toEqual(['many-1', 'many-1000']);
+    const back = idsOf(component.received).filter((id) => id?.startsWith('many-') === true);
+    expect(back).toEqual(['many-1', 'many-1000']);
   });
 
   test('two gateways side by side, each hears of its own', async () => {

@@ -8,13 +8,12 @@ import {
   connectComponent,
   fateOf,
   idsOf,
-  limited,
   message,
   ping,
   question,
   readError,
 } from '../support/gateway-module.ts';
-import { createStage, kinds, muc, silent } from '../support/message-kinds.ts';
+import { createStage, kinds, limited, muc, silent } from '../support/message-kinds.ts';
 import { startProsodyWithModule } from '../support/prosody-module.ts';
 import { find, type Stanza } from '../support/stanza.ts';
 import type { XmppServer } from '../support/xmpp-server.ts';

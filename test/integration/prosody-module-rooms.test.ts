@@ -4,11 +4,10 @@ import {
   connectClient,
   connectComponent,
   fateOf,
-  limited,
   message,
   question,
 } from '../support/gateway-module.ts';
-import { muc } from '../support/message-kinds.ts';
+import { limited, muc } from '../support/message-kinds.ts';
 import { lockingMuc, startProsodyWithModule } from '../support/prosody-module.ts';
 import type { Session } from '../support/session.ts';
 import { find, text } from '../support/stanza.ts';

@@ -6,11 +6,11 @@ import {
   connectClient,
   connectComponent,
   fateOf,
-  limited,
   message,
   question,
   readError,
 } from '../support/gateway-module.ts';
+import { limited } from '../support/message-kinds.ts';
 import { startProsodyWithModule } from '../support/prosody-module.ts';
 import { runInProsodyShell } from '../support/prosody-shell.ts';
 import type { XmppServer } from '../support/xmpp-server.ts';

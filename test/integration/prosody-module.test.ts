@@ -5,12 +5,11 @@ import {
   connectComponent,
   fateOf,
   idsOf,
-  limited,
   message,
   ping,
   question,
 } from '../support/gateway-module.ts';
-import { muc } from '../support/message-kinds.ts';
+import { limited, muc } from '../support/message-kinds.ts';
 import { startProsodyWithModule } from '../support/prosody-module.ts';
 import { find } from '../support/stanza.ts';
 import type { XmppServer } from '../support/xmpp-server.ts';

@@ -1,8 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { startEjabberd } from './ejabberd.ts';
-import { limited } from './gateway-module.ts';
-import { createStage, muc, registerUsers, silent } from './message-kinds.ts';
-import type { XmppServer } from './xmpp-server.ts';
+import { createStage, limited, muc, registerUsers, silent } from './message-kinds.ts';
+import type { ServerOptions, XmppServer } from './xmpp-server.ts';
 
 const file = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
@@ -48,6 +47,14 @@ append_host_config:
     ${served}
 `;
 
+/** The module for the default component. */
+export const ejabberdWithModule: ServerOptions = {
+  extra: {
+    erlang: [gatewayModule],
+    modules: ['mod_message_gateway:', '  components: gateway.example.org'],
+  },
+};
+
 /** An ejabberd with mod_message_gateway for its first component and `limited`. */
 export async function startEjabberdWithModule(): Promise<XmppServer> {
   const server = await startEjabberd({
@@ -64,6 +71,7 @@ export async function startEjabberdWithModule(): Promise<XmppServer> {
       modules: [
         'mod_adhoc: {}',
         'mod_announce: {}',
+        'mod_last: {}',
         'mod_private: {}',
         // For another component.
         'mod_privilege:',

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import { compileErlang } from './erlang.ts';
+import { compileErlang, nodeArguments, nodeEnvironment } from './erlang.ts';
 import { request } from './http.ts';
 import { erlangLibraries } from './server-versions.ts';
 import {
@@ -176,8 +176,17 @@ const program: ServerProgram = {
     }
     return {
       file: 'erl',
-      // Without -name or -sname: not distributed, so no epmd and no cookie.
-      args: ['-noinput', '+K', 'true', '-pa', 'ebin', ...mnesia, '-s', 'ejabberd'],
+      args: [
+        ...nodeArguments(site.options.node),
+        '-noinput',
+        '+K',
+        'true',
+        '-pa',
+        'ebin',
+        ...mnesia,
+        '-s',
+        'ejabberd',
+      ],
       cwd: site.directory,
       env: {
         EJABBERD_CONFIG_PATH: at('ejabberd.yml'),
@@ -187,6 +196,7 @@ const program: ServerProgram = {
         ERL_INETRC: at('inetrc'),
         ERL_CRASH_DUMP: at('erl_crash.dump'),
         HOME: site.directory,
+        ...nodeEnvironment(site.options.node),
       },
     };
   },

@@ -1,4 +1,8 @@
 import { spawnSync } from 'node:child_process';
+import { freePort } from './ports.ts';
+import { type Child, runChild, runToSuccess, startChild } from './processes.ts';
+import { waitUntil } from './wait.ts';
+import type { ErlangNode } from './xmpp-server.ts';
 
 /** As ejabberd's own installer of modules does: with the header files of what they are built on. */
 const compile = `
@@ -19,4 +23,43 @@ export function compileErlang(source: string, directory: string, libraries: stri
   );
   if (error !== undefined) throw error;
   if (status !== 0) throw new Error(`${source} does not compile:\n${stdout}${stderr}`);
+}
+
+/** Of `erl`. Without a name a node is not distributed: it needs no port mapper and no cookie. */
+export function nodeArguments(node: ErlangNode | undefined): string[] {
+  if (node === undefined) return [];
+  const loopback = ['-kernel', 'inet_dist_use_interface', '{127,0,0,1}'];
+  return ['-name', node.name, '-setcookie', node.cookie, '-start_epmd', 'false', ...loopback];
+}
+
+export function nodeEnvironment(node: ErlangNode | undefined): NodeJS.ProcessEnv {
+  return node === undefined ? {} : { ERL_EPMD_PORT: String(node.epmdPort) };
+}
+
+/** Starts a port mapper of Erlang nodes on loopback. */
+export async function startPortMapper(): Promise<{ readonly port: number; readonly child: Child }> {
+  const port = await freePort();
+  const address = ['-port', String(port), '-address', '127.0.0.1'];
+  const child = await startChild({ file: 'epmd', args: [...address, '-relaxed_command_check'] });
+  const names = { file: 'epmd', args: ['-port', String(port), '-names'] };
+  await waitUntil(async () => (await runChild(names)).code === 0, { label: 'the port mapper' });
+  return { port, child };
+}
+
+/** Evaluates an expression on a node; it must not return `{error, _}` or fail. */
+export async function evaluateOn(node: ErlangNode, expression: string): Promise<void> {
+  const evaluate = `
+    {ok, Tokens, _} = erl_scan:string(${JSON.stringify(`${expression}.`)}),
+    {ok, Parsed} = erl_parse:parse_exprs(Tokens),
+    case rpc:call('${node.name}', erl_eval, exprs, [Parsed, []]) of
+      {value, {error, _} = E, _} -> io:format(standard_error, "~p~n", [E]), halt(1);
+      {value, _, _} -> halt(0);
+      E -> io:format(standard_error, "~p~n", [E]), halt(1)
+    end.`;
+  const caller = { ...node, name: `caller-${process.pid}-${Date.now()}@127.0.0.1` };
+  await runToSuccess({
+    file: 'erl',
+    args: ['-noinput', ...nodeArguments(caller), '-eval', evaluate],
+    env: nodeEnvironment(caller),
+  });
 }

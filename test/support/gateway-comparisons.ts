@@ -1,6 +1,7 @@
 import { compareWithClient, type Kind, type Stage } from './as-a-client.ts';
 import type { Comparison } from './comparison.ts';
 import { startEjabberd } from './ejabberd.ts';
+import { ejabberdWithModule } from './ejabberd-module.ts';
 import { startFederation } from './federation.ts';
 import { gatewayConfig, startGatewayProcess } from './gateway.ts';
 import { createHttpWay, findUnrefused, readSender } from './http-way.ts';
@@ -17,7 +18,7 @@ import {
   remoteKinds,
   silent,
 } from './message-kinds.ts';
-import { ejabberdWithModule, type Mode, prosodyPrivilege } from './mode-setups.ts';
+import { type Mode, prosodyPrivilege } from './mode-setups.ts';
 import type { ServerKind, ServerOptions } from './xmpp-server.ts';
 
 /** A mode on a server, and the least that must be equal there. */

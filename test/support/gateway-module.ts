@@ -6,9 +6,6 @@ import type { Session } from './session.ts';
 import { find, type Stanza, text } from './stanza.ts';
 import type { XmppServer } from './xmpp-server.ts';
 
-/** A second component with the module. */
-export const limited = 'limited.example.org';
-
 /** Connects as one of the components for as long as the test runs. */
 export async function connectComponent(
   server: XmppServer,

@@ -13,6 +13,9 @@ export const muc = 'rooms.example.org';
 /** Domain of a component of the stage that never connects. */
 export const silent = 'silent.example.org';
 
+/** A second component with the gateway's module. */
+export const limited = 'limited.example.org';
+
 const forged = `<stanza-id xmlns='urn:xmpp:sid:0' id='forged' by='alice@example.org'/><stanza-id xmlns='urn:xmpp:sid:0' id='forged' by='bob@example.org'/>`;
 const bob = 'bob@example.org';
 

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { startEjabberd } from './ejabberd.ts';
+import { ejabberdWithModule } from './ejabberd-module.ts';
 import { startProsody } from './prosody.ts';
 import type { ServerKind, ServerOptions, XmppServer } from './xmpp-server.ts';
 
@@ -15,23 +16,11 @@ export interface ModeSetup {
 
 const modules = fileURLToPath(new URL('../../prosody/modules', import.meta.url));
 
-const erlangModule = fileURLToPath(
-  new URL('../../ejabberd/mod_message_gateway/src/mod_message_gateway.erl', import.meta.url),
-);
-
 /** Prosody with mod_message_gateway. */
 export const withModule: ServerOptions = {
   extra: {
     global: `plugin_paths = { ${JSON.stringify(modules)} }`,
     component: '  modules_enabled = { "message_gateway" }',
-  },
-};
-
-/** ejabberd with mod_message_gateway. */
-export const ejabberdWithModule: ServerOptions = {
-  extra: {
-    erlang: [erlangModule],
-    modules: ['mod_message_gateway:', '  components: gateway.example.org'],
   },
 };
 

@@ -1,8 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { limited } from './gateway-module.ts';
-import { createStage, muc, registerUsers, silent } from './message-kinds.ts';
+import { createStage, limited, muc, registerUsers, silent } from './message-kinds.ts';
 import { createDirectory } from './processes.ts';
 import { startProsody } from './prosody.ts';
 import { roleLookup } from './server-differences.ts';

@@ -12,6 +12,14 @@ import { waitUntil } from './wait.ts';
 
 export type ServerKind = 'prosody' | 'ejabberd';
 
+/** A node of a cluster of Erlang VMs, on loopback. */
+export interface ErlangNode {
+  readonly name: string;
+  readonly cookie: string;
+  /** Of the port mapper that all of the cluster use. */
+  readonly epmdPort: number;
+}
+
 /** How a server is to be set up; everything has a default. */
 export interface ServerOptions {
   /** Virtual hosts; default `['example.org']`. */
@@ -30,6 +38,8 @@ export interface ServerOptions {
   readonly directTls?: boolean;
   /** Domain of a MUC service; default: none. */
   readonly muc?: string;
+  /** For a cluster of ejabberds; default: a node of its own that no other can reach. */
+  readonly node?: ErlangNode;
   /** Further lines of configuration: Lua for Prosody, YAML for ejabberd. */
   readonly extra?: {
     /** At the top level. */
