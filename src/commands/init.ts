@@ -88,7 +88,7 @@ function serverLines(server: string, domain: string): string {
 and under modules: (change what is there, a module listed twice keeps ejabberd from starting)
 
   mod_ping: {}
-  mod_fail2ban:                 # if it is there: else 20 wrong passwords lock the gateway out
+  mod_fail2ban:                 # if it is there: else wrong passwords lock the gateway out
     access: trusted_network`;
   switch (server) {
     case 'prosody':

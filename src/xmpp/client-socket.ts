@@ -4,6 +4,7 @@ import {
   checkServerIdentity,
   connect as connectTls,
   type SecureContext,
+  type TLSSocket,
 } from 'node:tls';
 import { domainToASCII } from 'node:url';
 import { authenticationUnavailable } from './authentication-unavailable.ts';
@@ -14,6 +15,8 @@ loopback.addAddress('::1', 'ipv6');
 
 /** Connects without TLS; the signal destroys the socket at any time. */
 export async function dial(host: string, port: number, signal: AbortSignal): Promise<Socket> {
+  // Node.js revives a socket that was destroyed before it connects, and the signal is forgotten.
+  signal.throwIfAborted();
   const socket = connect({ host, port, noDelay: true, signal });
   await opened(socket, 'connect').catch((error: unknown) => {
     throw authenticationUnavailable('The XMPP server cannot be reached.', error);
@@ -36,7 +39,7 @@ export async function encrypt(
   domain: string,
   secureContext: SecureContext,
   protocols: string[],
-): Promise<Socket> {
+): Promise<TLSSocket> {
   const name = domainToASCII(domain).replace(/^\[(.*)\]$/, '$1');
   const options: ConnectionOptions = {
     socket,

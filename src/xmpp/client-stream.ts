@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { SecureContext } from 'node:tls';
+import type { SecureContext, TLSSocket } from 'node:tls';
 import { escapeAttribute } from '../core/xml-serialize.ts';
 import { authenticationUnavailable } from './authentication-unavailable.ts';
 import { dial, encrypt, isLoopback } from './client-socket.ts';
@@ -20,10 +20,13 @@ export interface ClientStreamOptions {
 /** A client's stream (RFC 6120 §4) that is open and, unless plaintext, encrypted. */
 export interface ClientStream {
   readonly features: StreamElement;
-  readonly isEncrypted: boolean;
+  /** The socket under TLS; undefined when the stream is not encrypted. */
+  readonly tls: TLSSocket | undefined;
   readonly send: (xml: string) => void;
   /** The next first-level element; rejects when the stream ends or breaks. */
   readonly next: () => Promise<StreamElement>;
+  /** Whether the server has ended the stream, or broken it. */
+  readonly hasEnded: () => boolean;
   /** Closes the stream politely (RFC 6120 §4.4) and the socket at once. */
   readonly close: () => void;
 }
@@ -41,15 +44,16 @@ export async function openClientStream(
 ): Promise<ClientStream> {
   const socket = await dial(options.host, options.port, signal);
   try {
-    const secured = await secure(socket, options, domain);
-    const exchange = createExchange(secured, domain);
+    const tls = await secure(socket, options, domain);
+    const exchange = createExchange(tls ?? socket, domain);
     const features = await openStream(exchange, domain);
     return {
       features,
-      isEncrypted: secured !== socket,
+      tls,
       send: exchange.send,
       next: exchange.next,
-      close: () => close(secured),
+      hasEnded: exchange.hasEnded,
+      close: () => close(tls ?? socket),
     };
   } catch (error) {
     socket.destroy();
@@ -61,10 +65,10 @@ async function secure(
   socket: Socket,
   { security, secureContext }: ClientStreamOptions,
   domain: string,
-): Promise<Socket> {
+): Promise<TLSSocket | undefined> {
   if (security === 'plaintext') {
     assertLoopback(socket);
-    return socket;
+    return undefined;
   }
   if (security === 'starttls') {
     await startTls(socket, domain);

@@ -1,14 +1,8 @@
 import { authenticationUnavailable } from './authentication-unavailable.ts';
 import type { ClientStream } from './client-stream.ts';
-import {
-  createScramClient,
-  parseBase64,
-  type ScramClient,
-  ScramError,
-  type ScramHash,
-  toBase64,
-} from './scram.ts';
-import { findChild, type StreamElement } from './stream-reader.ts';
+import { type Mechanism, type ScramMechanism, saslNamespace } from './sasl-mechanisms.ts';
+import { createScramClient, parseBase64, type ScramClient, ScramError, toBase64 } from './scram.ts';
+import type { StreamElement } from './stream-reader.ts';
 
 /** Who logs in, and with what. */
 export interface SaslCredentials {
@@ -19,7 +13,14 @@ export interface SaslCredentials {
   readonly preparedPassword: string;
 }
 
-type Mechanism = 'SCRAM-SHA-256' | 'SCRAM-SHA-1' | 'PLAIN';
+/**
+ * How a login ended. The server says `not-authorized` both to a wrong password and to a right one
+ * of which it stores no hash that fits the mechanism; the step at which it does tells more:
+ * `no-hash` came before a challenge, so there is no such hash, or no such user; `wrong-proof` came
+ * after it, so the hash was there and the password, or the channel binding, did not fit. `denied`
+ * is for good.
+ */
+export type LoginOutcome = 'accepted' | 'no-hash' | 'wrong-proof' | 'denied';
 
 interface Answer {
   readonly kind: 'challenge' | 'success' | 'failure';
@@ -27,107 +28,67 @@ interface Answer {
   readonly text: string;
 }
 
-const saslNamespace = 'urn:ietf:params:xml:ns:xmpp-sasl';
+/** Besides `not-authorized`, the conditions that decide on the credentials (RFC 6120 §6.5). */
+const denials: ReadonlySet<string> = new Set(['account-disabled', 'credentials-expired']);
 
-const hashes: Readonly<Record<Exclude<Mechanism, 'PLAIN'>, ScramHash>> = {
-  'SCRAM-SHA-256': 'sha256',
-  'SCRAM-SHA-1': 'sha1',
-};
-
-/** The conditions that are a definite no to the credentials (RFC 6120 §6.5). */
-const wrongCredentials: ReadonlySet<string> = new Set([
-  'not-authorized',
-  'account-disabled',
-  'credentials-expired',
-]);
-
-/** The same among the server errors of SCRAM (RFC 5802 §7). */
+/** The server errors of SCRAM that mean `not-authorized` (RFC 5802 §7). */
 const wrongScramCredentials: ReadonlySet<string> = new Set([
   'invalid-proof',
   'unknown-user',
   'invalid-username-encoding',
 ]);
 
-/**
- * Logs in by SASL (RFC 6120 §6) up to `<success/>`, so that no resource is bound; `false` when the
- * server says that the credentials are wrong.
- */
+/** Logs in by SASL (RFC 6120 §6) up to `<success/>`, so that no resource is bound. */
 export async function authenticate(
   stream: ClientStream,
+  mechanism: Mechanism,
   credentials: SaslCredentials,
-): Promise<boolean> {
-  const mechanism = chooseMechanism(stream);
-  return mechanism === 'PLAIN'
-    ? await authenticatePlain(stream, credentials)
-    : await authenticateScram(stream, mechanism, credentials);
-}
-
-function chooseMechanism(stream: ClientStream): Mechanism {
-  const offered = readMechanisms(stream.features);
-  if (offered.includes('SCRAM-SHA-256')) {
-    return 'SCRAM-SHA-256';
-  }
-  if (offered.includes('SCRAM-SHA-1')) {
-    return 'SCRAM-SHA-1';
-  }
-  // RFC 4616 §4: the password itself only where nobody can listen.
-  if (offered.includes('PLAIN') && stream.isEncrypted) {
-    return 'PLAIN';
-  }
-  const list = offered.join(', ').slice(0, 100) || 'none';
-  throw authenticationUnavailable(
-    `The XMPP server offers no usable SASL mechanism: expected SCRAM-SHA-256, SCRAM-SHA-1${stream.isEncrypted ? ' or PLAIN' : ''}, got ${list}.`,
-  );
-}
-
-function readMechanisms(features: StreamElement): string[] {
-  const list = findChild(features, 'mechanisms', saslNamespace)?.children ?? [];
-  return list
-    .filter(({ name, namespace }) => name === 'mechanism' && namespace === saslNamespace)
-    .map(({ text }) => text);
+): Promise<LoginOutcome> {
+  return 'hash' in mechanism
+    ? await authenticateScram(stream, mechanism, credentials)
+    : await authenticatePlain(stream, credentials);
 }
 
 /** RFC 4616 §2: preparing is the server's; ejabberd may hold a password as typed, and compares so. */
 async function authenticatePlain(
   stream: ClientStream,
   { username, password }: SaslCredentials,
-): Promise<boolean> {
+): Promise<LoginOutcome> {
   sendAuth(stream, 'PLAIN', `\0${username}\0${password}`);
-  const answer = await nextAnswer(stream);
-  return answer.kind === 'success' || isRefused(answer);
+  return readVerdict(await nextAnswer(stream), 'wrong-proof');
 }
 
 async function authenticateScram(
   stream: ClientStream,
-  mechanism: keyof typeof hashes,
-  { username, preparedPassword }: SaslCredentials,
-): Promise<boolean> {
-  const client = createScramClient(hashes[mechanism], username, preparedPassword);
-  sendAuth(stream, mechanism, client.firstMessage);
+  { name, hash, binding }: ScramMechanism,
+  { username, preparedPassword: password }: SaslCredentials,
+): Promise<LoginOutcome> {
+  const client = createScramClient({ hash, username, password, binding });
+  sendAuth(stream, name, client.firstMessage);
   const first = await nextAnswer(stream);
   if (first.kind !== 'challenge') {
-    return isRefused(first);
+    return readFailure(first, 'no-hash');
   }
   sendResponse(stream, await answerChallenge(client, first.text));
 
   const final = await nextAnswer(stream);
   if (final.kind === 'failure') {
-    return isRefused(final);
+    return readFailure(final, 'wrong-proof');
   }
-  if (final.text.startsWith('e=')) {
-    return isRefusedByScram(final.text.slice(2));
+  if (final.kind === 'challenge' && final.text.startsWith('e=')) {
+    assertRefusedByScram(final.text.slice(2));
+    sendResponse(stream, '');
+    return readFailure(await nextAnswer(stream), 'wrong-proof');
   }
   if (!client.isVerified(final.text)) {
     throw authenticationUnavailable('The XMPP server did not prove that it knows the user.');
   }
-  return final.kind === 'success' || (await acknowledge(stream));
-}
-
-/** RFC 6120 §6.4.5: a server may put its final message into a challenge of its own. */
-async function acknowledge(stream: ClientStream): Promise<boolean> {
+  if (final.kind === 'success') {
+    return 'accepted';
+  }
+  // RFC 6120 §6.4.5: a server may put its final message into a challenge of its own.
   sendResponse(stream, '');
-  const answer = await nextAnswer(stream);
-  return answer.kind === 'success' || isRefused(answer);
+  return readVerdict(await nextAnswer(stream), 'wrong-proof');
 }
 
 async function answerChallenge(client: ScramClient, challenge: string): Promise<string> {
@@ -141,7 +102,7 @@ async function answerChallenge(client: ScramClient, challenge: string): Promise<
   }
 }
 
-function sendAuth(stream: ClientStream, mechanism: Mechanism, message: string): void {
+function sendAuth(stream: ClientStream, mechanism: string, message: string): void {
   stream.send(
     `<auth xmlns='${saslNamespace}' mechanism='${mechanism}'>${toBase64(message)}</auth>`,
   );
@@ -180,18 +141,24 @@ function readCondition(failure: StreamElement): string {
   return condition?.name ?? 'no condition';
 }
 
-/** `false` for a definite no; throws for every other answer. */
-function isRefused(answer: Answer): false {
-  if (answer.kind === 'failure' && wrongCredentials.has(answer.text)) {
-    return false;
+function readVerdict(answer: Answer, refusal: LoginOutcome): LoginOutcome {
+  return answer.kind === 'success' ? 'accepted' : readFailure(answer, refusal);
+}
+
+/** `refusal` for `not-authorized`; throws for everything but a failure that decides. */
+function readFailure(answer: Answer, refusal: LoginOutcome): LoginOutcome {
+  if (answer.kind === 'failure' && answer.text === 'not-authorized') {
+    return refusal;
+  }
+  if (answer.kind === 'failure' && denials.has(answer.text)) {
+    return 'denied';
   }
   const got = answer.kind === 'failure' ? answer.text.slice(0, 40) : answer.kind;
   throw authenticationUnavailable(`The XMPP server did not decide on the login (${got}).`);
 }
 
-function isRefusedByScram(error: string): false {
-  if (wrongScramCredentials.has(error)) {
-    return false;
+function assertRefusedByScram(error: string): void {
+  if (!wrongScramCredentials.has(error)) {
+    throw authenticationUnavailable('The XMPP server broke the SCRAM exchange off.');
   }
-  throw authenticationUnavailable('The XMPP server broke the SCRAM exchange off.');
 }

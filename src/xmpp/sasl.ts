@@ -4,12 +4,14 @@ import type { Jid } from '../core/jid.ts';
 import type { PasswordCheck } from '../core/password-check.ts';
 import { authenticationUnavailable } from './authentication-unavailable.ts';
 import {
+  type ClientStream,
   type ClientStreamOptions,
   openClientStream,
   type StreamSecurity,
 } from './client-stream.ts';
 import { createDialSlots } from './dial-slots.ts';
 import { authenticate, type SaslCredentials } from './sasl-exchange.ts';
+import { chooseMechanisms, type Mechanism, mayStillAccept } from './sasl-mechanisms.ts';
 
 /** Where and how passwords are checked. */
 export interface PasswordCheckOptions {
@@ -49,17 +51,81 @@ export function createPasswordCheck(options: PasswordCheckOptions): PasswordChec
   };
 }
 
+/**
+ * Tries what the server offers, strongest first, until it accepts the credentials or none is left:
+ * ejabberd stores one hash of a password, and says `not-authorized` to a right one when its setting,
+ * and so its offer, has moved on to another hash.
+ */
 async function logIn(
   options: ClientStreamOptions,
   domain: string,
   credentials: SaslCredentials,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const stream = await openClientStream(options, domain, signal);
-  try {
-    return await authenticate(stream, credentials);
-  } finally {
-    stream.close();
+  const ruledOut = new Set<string>();
+  let offered: readonly Mechanism[] | undefined;
+  for (;;) {
+    const stream = await openClientStream(options, domain, signal);
+    try {
+      const mechanisms = chooseMechanisms(stream);
+      assertSameOffer(offered ?? mechanisms, mechanisms);
+      offered = mechanisms;
+      const verdict = await tryInTurn(stream, mechanisms, ruledOut, credentials);
+      if (verdict !== undefined) {
+        return verdict;
+      }
+    } finally {
+      stream.close();
+    }
+  }
+}
+
+/**
+ * Tries the mechanisms that are not ruled out, and rules out what cannot accept the credentials.
+ * Undefined when the server ended the stream before all were tried.
+ */
+async function tryInTurn(
+  stream: ClientStream,
+  mechanisms: readonly Mechanism[],
+  ruledOut: Set<string>,
+  credentials: SaslCredentials,
+): Promise<boolean | undefined> {
+  let refusals = 0;
+  for (const mechanism of mechanisms) {
+    if (ruledOut.has(mechanism.name)) {
+      continue;
+    }
+    try {
+      const outcome = await authenticate(stream, mechanism, credentials);
+      if (outcome === 'accepted' || outcome === 'denied') {
+        return outcome === 'accepted';
+      }
+      const useless = mechanisms.filter(
+        (other) =>
+          other === mechanism || (outcome === 'wrong-proof' && !mayStillAccept(other, mechanism)),
+      );
+      for (const { name } of useless) {
+        ruledOut.add(name);
+      }
+      refusals += 1;
+    } catch (error) {
+      // RFC 6120 §6.4.5: a server need not allow another attempt on the same stream.
+      if (refusals === 0 || !stream.hasEnded()) {
+        throw error;
+      }
+      return undefined;
+    }
+  }
+  return false;
+}
+
+/** A weaker mechanism comes next because a stronger one has refused, never because that has gone. */
+function assertSameOffer(before: readonly Mechanism[], now: readonly Mechanism[]): void {
+  const [had, has] = [before, now].map((list) => list.map(({ name }) => name).join(', '));
+  if (had !== has) {
+    throw authenticationUnavailable(
+      `The XMPP server changed its SASL mechanisms during a login: it offered ${had}, then ${has}.`,
+    );
   }
 }
 

@@ -12,6 +12,8 @@ export interface StreamExchange {
   readonly send: (xml: string) => void;
   /** The next element; rejects when the stream ends or breaks. */
   readonly next: () => Promise<StreamElement>;
+  /** Whether the peer has ended the stream, or broken it. */
+  readonly hasEnded: () => boolean;
   /** Lets go of the socket; whether nothing was received that `next` did not return. */
   readonly release: () => boolean;
 }
@@ -64,9 +66,13 @@ export function createExchange(socket: Socket, domain: string): StreamExchange {
       if (element === undefined) {
         throw failure;
       }
-      assertNoStreamError(element, domain);
+      if (isStreamError(element)) {
+        failure = describeStreamError(element, domain);
+        throw failure;
+      }
       return element;
     },
+    hasEnded: () => failure !== undefined,
     release: () => {
       socket.off('data', onData).off('error', onError).off('close', onClose);
       return elements.length === 0 && failure === undefined && reader.isAtBoundary();
@@ -75,16 +81,18 @@ export function createExchange(socket: Socket, domain: string): StreamExchange {
 }
 
 /** RFC 6120 §4.9: a stream error ends the stream. */
-function assertNoStreamError(element: StreamElement, domain: string): void {
-  if (element.name !== 'error' || element.namespace !== streamsNamespace) {
-    return;
-  }
-  const condition = element.children.find(
-    (child) => child.namespace === streamErrorsNamespace && child.name !== 'text',
-  )?.name;
-  throw authenticationUnavailable(
+function isStreamError(element: StreamElement): boolean {
+  return element.name === 'error' && element.namespace === streamsNamespace;
+}
+
+function describeStreamError(element: StreamElement, domain: string): Error {
+  const children = element.children.filter(({ namespace }) => namespace === streamErrorsNamespace);
+  const condition = children.find(({ name }) => name !== 'text')?.name;
+  const text = children.find(({ name }) => name === 'text')?.text.slice(0, 200);
+  return authenticationUnavailable(
     condition === 'host-unknown'
       ? `The XMPP server does not serve ${domain} (host-unknown).`
       : `The XMPP server of ${domain} ended the stream (${condition?.slice(0, 40) ?? 'no condition'}).`,
+    text === undefined ? undefined : new Error(text),
   );
 }

@@ -5,6 +5,8 @@ import { SaxesParser, type SaxesTagNS } from 'saxes';
 export interface StreamElement {
   readonly name: string;
   readonly namespace: string;
+  /** Those in no namespace. */
+  readonly attributes: ReadonlyMap<string, string>;
   readonly text: string;
   readonly children: readonly StreamElement[];
 }
@@ -34,6 +36,7 @@ export class StreamReadError extends Error {
 interface OpenElement {
   readonly name: string;
   readonly namespace: string;
+  readonly attributes: ReadonlyMap<string, string>;
   text: string;
   readonly children: StreamElement[];
 }
@@ -63,7 +66,8 @@ export function createStreamReader(events: StreamEvents): StreamReader {
     if (open.length === maxDepth) {
       throw new StreamReadError(`more than ${maxDepth} nested elements`);
     }
-    open.push({ name: tag.local, namespace: tag.uri, text: '', children: [] });
+    const { local: name, uri: namespace } = tag;
+    open.push({ name, namespace, attributes: readAttributes(tag), text: '', children: [] });
   });
   parser.on('closetag', () => {
     const element = open.pop();
@@ -113,6 +117,11 @@ function checkStreamHeader(tag: SaxesTagNS): void {
   if (tag.local !== 'stream' || tag.uri !== streamsNamespace) {
     throw new StreamReadError('something else than a stream header');
   }
+}
+
+function readAttributes(tag: SaxesTagNS): ReadonlyMap<string, string> {
+  const attributes = Object.values(tag.attributes).filter(({ uri }) => uri === '');
+  return new Map(attributes.map(({ local, value }) => [local, value]));
 }
 
 /** RFC 6120 §11.6: UTF-8 and nothing else. */

@@ -1,4 +1,5 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { startC2sServer } from '../support/c2s-server.ts';
 import {
   apiAccount,
   type GatewayProcess,
@@ -134,6 +135,31 @@ describe.each(servers)('authentication on $kind', ({ start }) => {
       const failures = readFailures();
       expect(failures).toHaveLength(3);
       expect(failures[0]).toMatchObject({ address: '127.0.0.1', user: 'mallory' });
+    });
+
+    test('counts a password that several mechanisms refuse as one failure', async () => {
+      const c2s = await startC2sServer({
+        mechanisms: ['SCRAM-SHA-512', 'SCRAM-SHA-256', 'SCRAM-SHA-1'],
+        users: { bot: 'bot-secret', mallory: 'mallory-secret' },
+        stored: { bot: 'sha1', mallory: 'sha1' },
+      });
+      onTestFinished(c2s.stop);
+      const throttled = await startGateway({
+        c2s: { port: c2s.port, security: 'plaintext' },
+        auth: { throttle: { per_address: 100, per_user: 2, window_ms: 60_000 } },
+      });
+      const codes: unknown[] = [];
+      for (const [user, password] of [
+        ['mallory', 'wrong 1'],
+        ['mallory', 'wrong 2'],
+        ['mallory', 'wrong 3'],
+        ['bot', 'bot-secret'],
+      ] as const) {
+        codes.push(codeOf(await postAs(throttled, [user, password])));
+      }
+      expect(codes).toEqual(['unauthenticated', 'unauthenticated', 'too-many-requests', 200]);
+      expect(c2s.text.match(/<auth /g)).toHaveLength(3 * 3);
+      expect(c2s.accepted).toBe(3);
     });
 
     test('a changed password stops working when the cache forgets it', async () => {

@@ -1,11 +1,16 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createSecureContext } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseJid } from '../../src/core/jid.ts';
 import type { PasswordCheck } from '../../src/core/password-check.ts';
+import { openClientStream } from '../../src/xmpp/client-stream.ts';
 import { createPasswordCheck, type PasswordCheckOptions } from '../../src/xmpp/sasl.ts';
+import { findChild } from '../../src/xmpp/stream-reader.ts';
 import { createCertificates } from '../support/certificates.ts';
+import { startEjabberd } from '../support/ejabberd.ts';
+import { createDirectory, removeDirectory } from '../support/processes.ts';
 import { servers } from '../support/servers.ts';
 import { openSessionOn } from '../support/session.ts';
 import type { XmppServer } from '../support/xmpp-server.ts';
@@ -186,6 +191,129 @@ describe.each(servers)('mechanisms of $kind', ({ start }) => {
       );
     } finally {
       await server.stop();
+    }
+  });
+});
+
+/** Servers that offer the -PLUS variants only; those in brackets with TLS 1.2 at most. */
+const boundOnly = {
+  prosody: {
+    mechanisms: `disable_sasl_mechanisms = { "DIGEST-MD5", "PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-256" }`,
+    tls12: 'c2s_ssl = { protocol = "tlsv1_2" }',
+    // 0.12 has no feature to offer then.
+    withoutBinding: 'ended the stream (undefined-condition)',
+  },
+  ejabberd: {
+    mechanisms:
+      'disable_sasl_mechanisms: [PLAIN, DIGEST-MD5, X-OAUTH2, SCRAM-SHA-1, SCRAM-SHA-256, SCRAM-SHA-512]',
+    tls12: 'c2s_protocol_options: [no_tlsv1_3]',
+    // 23.01 offers them and has tls-unique only.
+    withoutBinding: 'under TLSv1.3 expected tls-exporter or tls-server-end-point',
+  },
+} as const;
+
+/** Does the server say under TLS which channel bindings it has (XEP-0440)? */
+async function announcesBindings({ host, c2sPort: port, caFile, domain }: XmppServer) {
+  const secureContext = createSecureContext({ ca: readFileSync(caFile) });
+  const options = { host, port, security: 'starttls', secureContext } as const;
+  const { signal } = new AbortController();
+  const stream = await openClientStream(options, domain, signal).catch(() => undefined);
+  const feature =
+    stream && findChild(stream.features, 'sasl-channel-binding', 'urn:xmpp:sasl-cb:0');
+  stream?.close();
+  return feature !== undefined;
+}
+
+describe.each(servers)('channel binding on $kind', ({ kind, start }) => {
+  const { mechanisms, tls12, withoutBinding } = boundOnly[kind];
+
+  test('-PLUS only under TLS 1.2, and not without TLS', async () => {
+    const server = await start({ extra: { global: `${mechanisms}\n${tls12}` } });
+    try {
+      await server.register('alice', 'wonderland');
+      await expectAnswers(createCheck(server));
+      await expectNoAnswer(createCheck(server, { security: 'plaintext' }), 'no usable SASL');
+    } finally {
+      await server.stop();
+    }
+  });
+
+  test('-PLUS only under TLS 1.3: where the server has a binding for it', async () => {
+    const server = await start({ extra: { global: mechanisms }, directTls: true });
+    try {
+      await server.register('alice', 'wonderland');
+      const direct = { security: 'tls', port: server.c2sTlsPort ?? 0 } as const;
+      for (const options of [{}, direct]) {
+        const check = createCheck(server, options);
+        if (await announcesBindings(server)) await expectAnswers(check);
+        else await expectNoAnswer(check, withoutBinding);
+      }
+    } finally {
+      await server.stop();
+    }
+  });
+});
+
+/** Starts ejabberd with lines that `change` replaces, on a restart that keeps the accounts. */
+async function startChanging(lines: string) {
+  const directory = createDirectory('ejabberd-auth');
+  const file = join(directory, 'auth.yml');
+  writeFileSync(file, lines);
+  const server = await startEjabberd({ extra: { global: `include_config_file: ["${file}"]` } });
+  return {
+    server,
+    change: async (changed: string): Promise<void> => {
+      writeFileSync(file, changed);
+      await server.restart();
+    },
+    stop: async (): Promise<void> => {
+      await server.stop();
+      removeDirectory(directory);
+    },
+  };
+}
+
+const hashed = 'auth_password_format: scram';
+const hash = (name: string): string => `${hashed}\nauth_scram_hash: ${name}\n`;
+
+describe('hashes of ejabberd', () => {
+  test.each(['sha512', 'sha256', 'sha'])('%s only', async (name) => {
+    const scramOnly = 'disable_sasl_mechanisms: [PLAIN, DIGEST-MD5, X-OAUTH2]';
+    const global = `${hash(name)}${scramOnly}`;
+    const server = await startEjabberd({ extra: { global } });
+    try {
+      await server.register('alice', 'wonderland');
+      await expectAnswers(createCheck(server));
+      await expectAnswers(createCheck(server, { security: 'plaintext' }));
+    } finally {
+      await server.stop();
+    }
+  });
+
+  test('a hash that is older than the setting, and one that is younger', async () => {
+    const { server, change, stop } = await startChanging(hash('sha'));
+    try {
+      await server.register('alice', 'wonderland');
+      for (const name of ['sha256', 'sha512']) {
+        await change(hash(name));
+        await server.register(`${name}-user`, 'wonderland');
+        const check = createCheck(server);
+        await expectAnswers(check);
+        expect(await check(parseJid(`${name}-user@example.org`), 'wonderland')).toBe(true);
+      }
+      // Here every hash is offered, and some have none that fits.
+      await change('auth_password_format: plain');
+      const inTheClear = createCheck(server, { security: 'plaintext' });
+      for (const check of [createCheck(server), inTheClear]) {
+        await expectAnswers(check);
+        for (const name of ['sha256-user', 'sha512-user']) {
+          const user = parseJid(`${name}@example.org`);
+          expect(await check(user, 'wonderland')).toBe(true);
+          expect(await check(user, 'wrong')).toBe(false);
+        }
+      }
+    } finally {
+      await stop();
     }
   });
 });

@@ -19,7 +19,7 @@ const scram = ['SCRAM-SHA-1', 'SCRAM-SHA-1-PLUS', 'SCRAM-SHA-256', 'SCRAM-SHA-25
 const disabledMechanisms = {
   all: ['DIGEST-MD5'],
   scram: ['DIGEST-MD5', 'PLAIN'],
-  plain: ['DIGEST-MD5', ...scram],
+  plain: ['DIGEST-MD5', 'OAUTHBEARER', ...scram],
   anonymous: ['DIGEST-MD5'],
 };
 

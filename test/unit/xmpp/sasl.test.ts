@@ -58,6 +58,11 @@ function createCheck({ port }: { port: number }, options: Partial<PasswordCheckO
   });
 }
 
+/** The mechanisms of all attempts so far. */
+function tried(server: C2sServer): string[] {
+  return [...server.text.matchAll(/mechanism='([^']*)'/g)].map(([, name = '']) => name);
+}
+
 /** The plaintext kind: nothing of it needs a certificate. */
 const inTheClear = { security: 'plaintext' } as const;
 async function startInTheClear(options: Partial<C2sServerOptions> = {}): Promise<C2sServer> {
@@ -82,31 +87,60 @@ async function refusal(promise: Promise<boolean>): Promise<string> {
   return error.message;
 }
 
+const sasl = 'urn:ietf:params:xml:ns:xmpp-sasl';
+const failure = (condition: string): string =>
+  `<failure xmlns='${sasl}'><text>no</text><${condition}/></failure>`;
+const element = (name: string, text: string): string =>
+  `<${name} xmlns='${sasl}'>${Buffer.from(text).toString('base64')}</${name}>`;
+
+type Answer = (honest: string) => string | undefined;
+
+/** Answers otherwise at one step. */
+function at(wanted: Step, answer: Answer): (step: Step, honest: string) => string | undefined {
+  return (step, honest) => (step === wanted ? answer(honest) : honest);
+}
+
+async function createNamed(name: string, domains: string[]) {
+  const path = mkdtempSync(join(directory, name));
+  return { path, ...(await createCertificates(path, domains)) };
+}
+
+function caOf({ caFile }: Certificates): string {
+  return readFileSync(caFile, 'utf8');
+}
+
 describe('mechanisms', () => {
   const cases = [
-    ['all', ['PLAIN', 'ANONYMOUS', 'SCRAM-SHA-1', 'SCRAM-SHA-256'], 'SCRAM-SHA-256'],
-    ['SCRAM-SHA-256 only', ['SCRAM-SHA-256'], 'SCRAM-SHA-256'],
-    ['SCRAM-SHA-1 only', ['SCRAM-SHA-1'], 'SCRAM-SHA-1'],
+    ['all', ['PLAIN', 'ANONYMOUS', 'SCRAM-SHA-1', 'SCRAM-SHA-512', 'SCRAM-SHA-256'], 4],
+    ['SCRAM-SHA-512 only', ['SCRAM-SHA-512'], 1],
+    ['SCRAM-SHA-256 only', ['SCRAM-SHA-256'], 1],
+    ['SCRAM-SHA-1 only', ['SCRAM-SHA-1'], 1],
     [
       'SCRAM-SHA-1 and stronger strangers',
-      ['SCRAM-SHA-512', 'SCRAM-SHA-256-PLUS', 'SCRAM-SHA-1'],
-      'SCRAM-SHA-1',
+      ['SCRAM-SHA3-512', 'SCRAM-SHA-512-EXTRA', 'SCRAM-SHA-1'],
+      1,
     ],
-    ['PLAIN only', ['PLAIN'], 'PLAIN'],
-    ['PLAIN and ANONYMOUS', ['ANONYMOUS', 'PLAIN'], 'PLAIN'],
+    ['PLAIN only', ['PLAIN'], 1],
+    ['PLAIN and ANONYMOUS', ['ANONYMOUS', 'PLAIN'], 1],
   ] as const;
+  const strength = ['SCRAM-SHA-512', 'SCRAM-SHA-256', 'SCRAM-SHA-1', 'PLAIN'];
 
   test.each(cases)(
     '%s: right and wrong password, unknown user',
-    async (_name, mechanisms, chosen) => {
+    async (_name, mechanisms, usable) => {
       const server = await start({ mechanisms });
       const check = createCheck(server);
+      const expected = strength.filter((name) => mechanisms.some((offered) => offered === name));
+      expect(expected).toHaveLength(usable);
       expect(await check(alice, 'pencil')).toBe(true);
-      expect(await check(alice, 'Pencil')).toBe(false);
+      expect(tried(server)).toEqual(expected.slice(0, 1));
       expect(await check(parseJid('nobody@example.org'), 'pencil')).toBe(false);
-      expect(server.text.match(/mechanism='[^']*'/g)).toEqual(
-        Array(3).fill(`mechanism='${chosen}'`),
-      );
+      expect(tried(server).slice(1)).toEqual(expected);
+      expect(await check(alice, 'Pencil')).toBe(false);
+      const [first] = expected;
+      const afterProof = expected.filter((name) => name === first || name === 'PLAIN');
+      expect(tried(server).slice(1 + usable)).toEqual(afterProof);
+      expect(server.accepted).toBe(3);
       expect(server.clearText).not.toContain('<auth');
     },
   );
@@ -114,7 +148,11 @@ describe('mechanisms', () => {
   test.each([
     ['ANONYMOUS only', ['ANONYMOUS'], 'got ANONYMOUS'],
     ['none', [], 'got none'],
-    ['only with channel binding', ['SCRAM-SHA-256-PLUS'], 'got SCRAM-SHA-256-PLUS'],
+    [
+      'only with a binding that TLS 1.3 does not have',
+      ['SCRAM-SHA-256-PLUS'],
+      'under TLSv1.3 expected tls-exporter or tls-server-end-point, got not announced',
+    ],
     ['other cases', ['plain', 'scram-sha-1'], 'got plain, scram-sha-1'],
   ])('%s: no login', async (_name, mechanisms, detail) => {
     const server = await start({ mechanisms });
@@ -122,18 +160,19 @@ describe('mechanisms', () => {
     expect(server.text).not.toContain('<auth');
   });
 
-  test('in the clear there is SCRAM', async () => {
-    const server = await startInTheClear();
+  test('in the clear there is SCRAM, and no PLAIN after it', async () => {
+    const server = await startInTheClear({ stored: { bücher: 'sha512' } });
     const check = createCheck(server, inTheClear);
     expect(await check(alice, 'pencil')).toBe(true);
     expect(await check(alice, 'wrong')).toBe(false);
+    expect(await check(parseJid('bücher@example.org'), 'fin')).toBe(false);
     expect(server.text).not.toContain("mechanism='PLAIN'");
   });
 
   test('in the clear there is no PLAIN', async () => {
     const server = await startInTheClear({ mechanisms: ['PLAIN'] });
     const detail = await refusal(createCheck(server, inTheClear)(alice, 'pencil'));
-    expect(detail).toContain('expected SCRAM-SHA-256, SCRAM-SHA-1, got PLAIN');
+    expect(detail).toContain('expected SCRAM-SHA-512, SCRAM-SHA-256, SCRAM-SHA-1, got PLAIN');
     expect(server.text).not.toContain('<auth');
   });
 
@@ -141,6 +180,174 @@ describe('mechanisms', () => {
     const server = await startInTheClear({ finalInChallenge: true });
     expect(await createCheck(server, inTheClear)(alice, 'pencil')).toBe(true);
     expect(server.text).toContain('></response>');
+  });
+});
+
+describe('a hash that is not the strongest mechanism', () => {
+  const all = ['SCRAM-SHA-512', 'SCRAM-SHA-256', 'SCRAM-SHA-1', 'PLAIN'];
+
+  test.each([
+    ['sha512', 1],
+    ['sha256', 2],
+    ['sha1', 3],
+  ] as const)('%s: let in by that one, on one connection', async (hash, tries) => {
+    const server = await start({ mechanisms: all, stored: { alice: hash } });
+    expect(await createCheck(server)(alice, 'pencil')).toBe(true);
+    expect(tried(server)).toEqual(all.slice(0, tries));
+    expect(server.accepted).toBe(1);
+  });
+
+  test('behind a challenge that only hides who has an account: let in by PLAIN', async () => {
+    const server = await start({ mechanisms: all, stored: { alice: 'sha1' }, hidesUsers: true });
+    expect(await createCheck(server)(alice, 'pencil')).toBe(true);
+    expect(tried(server)).toEqual(['SCRAM-SHA-512', 'PLAIN']);
+  });
+
+  test('a hash that is not offered: let in by PLAIN', async () => {
+    const mechanisms = ['SCRAM-SHA-256', 'PLAIN'];
+    const server = await start({ mechanisms, stored: { alice: 'sha1' } });
+    const check = createCheck(server);
+    expect(await check(alice, 'pencil')).toBe(true);
+    expect(await check(alice, 'wrong')).toBe(false);
+    expect(tried(server)).toEqual([...mechanisms, ...mechanisms]);
+  });
+
+  test.each([1, 2, 3])('a server that ends the stream after %i refusals', async (maxRefusals) => {
+    const server = await start({ mechanisms: all, stored: { alice: 'sha1' }, maxRefusals });
+    const check = createCheck(server);
+    expect(await check(alice, 'pencil')).toBe(true);
+    expect(server.accepted).toBe(maxRefusals === 3 ? 1 : Math.ceil(3 / maxRefusals));
+    expect(await check(alice, 'wrong')).toBe(false);
+    await waitUntil(() => server.open === 0, { label: 'the connections are closed' });
+  });
+
+  test('a server that leaves a second attempt without answer: the deadline is one', async () => {
+    let answers = 0;
+    const server = await start({
+      mechanisms: all,
+      tamper: at('auth', () => (answers++ === 0 ? failure('not-authorized') : '')),
+    });
+    const check = createCheck(server, { timeoutMs: 1000 });
+    expect(await refusal(check(alice, 'pencil'))).toContain('within 1000 ms');
+    await waitUntil(() => server.open === 0, { label: 'the connection is closed' });
+  });
+
+  test.each(['account-disabled', 'credentials-expired'])('%s is final', async (condition) => {
+    const server = await start({ mechanisms: all, tamper: at('auth', () => failure(condition)) });
+    expect(await createCheck(server)(alice, 'pencil')).toBe(false);
+    expect(tried(server)).toEqual(all.slice(0, 1));
+  });
+
+  test.each<[string, Step, Answer]>([
+    ['a wrong signature', 'response', () => element('success', `v=${'A'.repeat(43)}=`)],
+    ['temporary-auth-failure', 'auth', () => failure('temporary-auth-failure')],
+    ['malformed-request', 'auth', () => failure('malformed-request')],
+    ['a closed connection', 'auth', () => undefined],
+  ])('%s: nothing weaker is tried', async (_name, step, answer) => {
+    const server = await start({ mechanisms: all, tamper: at(step, answer) });
+    await refusal(createCheck(server)(alice, 'pencil'));
+    expect(tried(server)).toEqual(all.slice(0, 1));
+    expect(server.accepted).toBe(1);
+  });
+
+  test('an offer that is shorter on the second connection: nothing weaker is tried', async () => {
+    let headers = 0;
+    const server = await start({
+      mechanisms: all,
+      maxRefusals: 1,
+      stored: { alice: 'sha1' },
+      tamper: at('secure-header', (honest) =>
+        headers++ === 0 ? honest : honest.replaceAll(/<mechanism>SCRAM-SHA-\d+<\/mechanism>/g, ''),
+      ),
+    });
+    expect(await refusal(createCheck(server)(alice, 'pencil'))).toContain(
+      'changed its SASL mechanisms during a login: it offered SCRAM-SHA-512, SCRAM-SHA-256, SCRAM-SHA-1, PLAIN, then PLAIN.',
+    );
+    expect(tried(server)).not.toContain('PLAIN');
+  });
+});
+
+describe('channel binding', () => {
+  const bound = ['SCRAM-SHA-1-PLUS', 'SCRAM-SHA-256-PLUS'];
+
+  test.each([
+    ['TLSv1.3', 'tls-exporter', ['tls-server-end-point', 'tls-exporter']],
+    ['TLSv1.3', 'tls-server-end-point', ['tls-server-end-point', 'tls-unique']],
+    ['TLSv1.2', 'tls-unique', undefined],
+    ['TLSv1.2', 'tls-unique', ['tls-server-end-point', 'tls-unique']],
+    ['TLSv1.2', 'tls-server-end-point', ['tls-exporter', 'tls-server-end-point']],
+  ] as const)('%s: %s of %j', async (version, type, bindings) => {
+    const server = await start({
+      mechanisms: bound,
+      ...(bindings === undefined ? {} : { bindings }),
+      ...(version === 'TLSv1.2' ? { maxTlsVersion: version } : {}),
+    });
+    const check = createCheck(server);
+    expect(await check(alice, 'pencil')).toBe(true);
+    expect(tried(server)).toEqual(['SCRAM-SHA-256-PLUS']);
+    const [, first = ''] = /<auth[^>]*>([^<]*)</.exec(server.text) ?? [];
+    expect(Buffer.from(first, 'base64').toString()).toMatch(new RegExp(`^p=${type},,n=alice,`));
+    expect(await check(parseJid('nobody@example.org'), 'wrong')).toBe(false);
+    expect(tried(server).slice(1)).toEqual(bound.toReversed());
+    expect(await check(alice, 'wrong')).toBe(false);
+    expect(tried(server).slice(3)).toEqual(['SCRAM-SHA-256-PLUS']);
+  });
+
+  test('TLS from the first byte', async () => {
+    const options = { mechanisms: bound, bindings: ['tls-exporter'], directTls: true };
+    const check = createCheck(await start(options), { security: 'tls' });
+    expect(await check(alice, 'pencil')).toBe(true);
+    expect(await check(alice, 'wrong')).toBe(false);
+  });
+
+  test('is left out where the server does not insist on it', async () => {
+    const mechanisms = ['SCRAM-SHA-256', ...bound, 'SCRAM-SHA-512-PLUS'];
+    const server = await start({ mechanisms, bindings: ['tls-exporter'] });
+    const check = createCheck(server);
+    expect(await check(parseJid('nobody@example.org'), 'wrong')).toBe(false);
+    expect(tried(server)).toEqual(['SCRAM-SHA-512-PLUS', 'SCRAM-SHA-256', 'SCRAM-SHA-1-PLUS']);
+  });
+
+  test('that does not fit, as with a proxy that ends TLS: what is not bound is tried', async () => {
+    const mechanisms = ['SCRAM-SHA-256-PLUS', 'SCRAM-SHA-1-PLUS', 'SCRAM-SHA-1', 'PLAIN'];
+    const other = await createNamed('proxy', ['example.org']);
+    const bindings = ['tls-server-end-point'];
+    const server = await start({ mechanisms, bindings, boundTo: other.certFile });
+    expect(await createCheck(server)(alice, 'pencil')).toBe(true);
+    expect(tried(server)).toEqual(['SCRAM-SHA-256-PLUS', 'SCRAM-SHA-1']);
+  });
+
+  test.each([
+    ['in the clear', 'SCRAM-SHA-1-PLUS', {}, 'set c2s.security to starttls or tls'],
+    [
+      'of a type that nobody knows',
+      'SCRAM-SHA-1-PLUS',
+      { bindings: ['tls-future'] },
+      'under TLSv1.3 expected tls-exporter or tls-server-end-point, got tls-future',
+    ],
+  ])('%s: no login', async (name, mechanism, options, detail) => {
+    const clear = name === 'in the clear';
+    const server = await (clear ? startInTheClear : start)({ mechanisms: [mechanism], ...options });
+    const check = createCheck(server, clear ? inTheClear : {});
+    const said = await refusal(check(alice, 'pencil'));
+    expect(said).toContain(`got ${mechanism}. Mechanisms with -PLUS`);
+    expect(said).toContain(detail);
+    expect(server.text).not.toContain('<auth');
+  });
+
+  test('of a certificate whose signature has no hash: no login', async () => {
+    const { path, ...ed25519 } = await createNamed('ed25519', ['example.org']);
+    for (const command of [
+      'genpkey -algorithm ed25519 -out ca.key',
+      'req -x509 -key ca.key -out ca.crt -days 30 -subj /CN=Test-CA -addext keyUsage=critical,keyCertSign',
+      'x509 -req -in server.csr -CA ca.crt -CAkey ca.key -set_serial 1 -days 30 -copy_extensions copy -out server.crt',
+    ]) {
+      await runToSuccess({ file: 'openssl', args: command.split(' '), cwd: path });
+    }
+    const bindings = ['tls-server-end-point'];
+    const server = await start({ certificates: ed25519, mechanisms: bound, bindings });
+    const check = createCheck(server, { ca: caOf(ed25519) });
+    expect(await refusal(check(alice, 'pencil'))).toContain('got tls-server-end-point');
   });
 });
 
@@ -182,19 +389,6 @@ describe('credentials', () => {
     expect(server.accepted).toBe(0);
   });
 });
-
-const sasl = 'urn:ietf:params:xml:ns:xmpp-sasl';
-const failure = (condition: string): string =>
-  `<failure xmlns='${sasl}'><text>no</text><${condition}/></failure>`;
-const element = (name: string, text: string): string =>
-  `<${name} xmlns='${sasl}'>${Buffer.from(text).toString('base64')}</${name}>`;
-
-type Answer = (honest: string) => string | undefined;
-
-/** Answers otherwise at one step. */
-function at(wanted: Step, answer: Answer): (step: Step, honest: string) => string | undefined {
-  return (step, honest) => (step === wanted ? answer(honest) : honest);
-}
 
 describe('answers', () => {
   const definite = ['not-authorized', 'account-disabled', 'credentials-expired'];
@@ -317,15 +511,6 @@ describe('answers', () => {
     });
   });
 });
-
-async function createNamed(name: string, domains: string[]) {
-  const path = mkdtempSync(join(directory, name));
-  return { path, ...(await createCertificates(path, domains)) };
-}
-
-function caOf({ caFile }: Certificates): string {
-  return readFileSync(caFile, 'utf8');
-}
 
 describe('TLS', () => {
   test('direct, with its ALPN name', async () => {
