@@ -1,6 +1,7 @@
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { openComponent } from '../support/component.ts';
 import { callApi, startEjabberd } from '../support/ejabberd.ts';
 import { gatewayModule } from '../support/ejabberd-module.ts';
 import {
@@ -13,6 +14,8 @@ import {
   readError,
 } from '../support/gateway-module.ts';
 import { sendMeanwhile } from '../support/module-load.ts';
+import { freePort } from '../support/ports.ts';
+import { waitUntil } from '../support/wait.ts';
 import type { XmppServer } from '../support/xmpp-server.ts';
 
 const gateway = 'gateway.example.org';
@@ -77,6 +80,24 @@ describe('while the server runs', () => {
     await component.waitFor(({ root }) => root.attributes['id'] === 'after', 'the presence');
   });
 
+  test('ejabberd/gateway.yml is all that the configuration needs', async () => {
+    const port = await freePort();
+    const example = await readFile(new URL('../../ejabberd/gateway.yml', import.meta.url), 'utf8');
+    const included = join(dirname(server.caFile), 'gateway.yml');
+    await writeFile(
+      included,
+      example.replace('port: 5347', `port: ${port}`).replace('CHANGE-ME', 'changed'),
+    );
+    await writeFile(file(), `${configuration}\ninclude_config_file:\n  - ${included}\n`);
+    await callApi(server, 'reload_config', {});
+    const component = await openComponent({ port, domain: gateway, secret: 'changed' });
+    for (const host of ['example.org', 'other.example']) {
+      const { root } = await ask(component, gateway, host, question);
+      expect(root.attributes['type']).toBe('result');
+    }
+    await component.close();
+  });
+
   test('a host on which it is not loaded for a while refuses, another one goes on', async () => {
     const component = await connectComponent(server);
     await ask(component, gateway, 'other.example', question);
@@ -126,8 +147,11 @@ describe('while the server runs', () => {
   ])(
     '%s loses and doubles nothing, and no answer lies',
     async (_, work) => {
-      const report = await sendMeanwhile(server, async () => {
-        for (let times = 0; times < 5; times++) await work();
+      const report = await sendMeanwhile(server, async (sent) => {
+        for (let times = 1; times <= 5; times++) {
+          await waitUntil(() => sent() >= times * 100, { label: 'messages', timeoutMs: 60_000 });
+          await work();
+        }
       });
       console.log(JSON.stringify(report));
       expect(report).toMatchObject({ lost: 0, doubled: 0, lies: 0 });

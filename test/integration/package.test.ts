@@ -92,14 +92,17 @@ function readPackResult(printed: string): Packed {
 
 test('only what is wanted is in the package', () => {
   const wanted =
-    /^(CHANGELOG\.md|LICENSE|README\.md|SECURITY\.md|openapi\.json|package\.json)$|^(deploy|docs|prosody)\//;
+    /^(CHANGELOG\.md|LICENSE|README\.md|SECURITY\.md|openapi\.json|package\.json)$|^(deploy|docs|ejabberd|prosody)\//;
   const built = readdirSync(join(project, 'dist'), { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map(({ parentPath, name }) => relative(project, join(parentPath, name)));
   expect(files.filter((file) => !wanted.test(file))).toEqual(built.toSorted());
-  for (const file of ['SECURITY.md', 'deploy/README.md', 'docs/log.md', 'prosody/README.md']) {
+  for (const file of ['SECURITY.md', 'deploy/README.md', 'docs/log.md', 'docs/trust.md']) {
     expect(files).toContain(file);
   }
+  // One compiled for another Erlang keeps ejabberd from starting.
+  expect(files.filter((file) => file.endsWith('.beam'))).toEqual([]);
+  expect(files).toContain('ejabberd/mod_message_gateway/src/mod_message_gateway.erl');
 });
 
 test('no package that it needs runs a script when it is installed', () => {

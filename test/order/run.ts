@@ -12,6 +12,7 @@ import {
   refusedByRooms,
   refusedByUsers,
 } from '../support/module-order.ts';
+import { waitUntil } from '../support/wait.ts';
 import type { XmppServer } from '../support/xmpp-server.ts';
 
 const { values } = parseArgs({
@@ -21,6 +22,8 @@ const { values } = parseArgs({
     restarts: { type: 'string', default: '20' },
   },
 });
+/** Between two restarts. */
+const messagesBetween = 1000;
 const options = { ...ejabberdWithModule, muc };
 
 function print(title: string, report: object, isRight: boolean): void {
@@ -52,8 +55,12 @@ async function restarts(server: XmppServer): Promise<void> {
     ['reload_config', {}],
     ['restart_module', restart],
   ] as const) {
-    const report = await sendMeanwhile(server, async () => {
-      for (let times = 0; times < Number(values.restarts); times++) {
+    const report = await sendMeanwhile(server, async (sent) => {
+      for (let times = 1; times <= Number(values.restarts); times++) {
+        await waitUntil(() => sent() >= times * messagesBetween, {
+          label: 'messages',
+          timeoutMs: 600_000,
+        });
         await callApi(server, command, body);
       }
     });

@@ -1,4 +1,6 @@
 import { openAs } from '../support/as-a-client.ts';
+import { startEjabberd } from '../support/ejabberd.ts';
+import { ejabberdWithModule } from '../support/ejabberd-module.ts';
 import { withModule } from '../support/mode-setups.ts';
 import { startProsody } from '../support/prosody.ts';
 import type { ServerOptions, XmppServer } from '../support/xmpp-server.ts';
@@ -13,19 +15,24 @@ import {
 
 const rounds = 9;
 const body = `<body>${'x'.repeat(100)}</body>`;
-/** Prosody drops the oldest of 10,000 archived messages, at great cost: no archive comes to that. */
-const loads = [
-  { title: 'archived', count: 400, payload: body },
-  {
-    title: 'not archived',
-    count: 1500,
-    payload: `${body}<no-store xmlns='urn:xmpp:hints'/>`,
-  },
+const noStore = `<no-store xmlns='urn:xmpp:hints'/>`;
+/**
+ * Prosody drops the oldest of 10,000 archived messages, at great cost: no archive comes to that.
+ * ejabberd's archive in Mnesia takes some 10 ms for each.
+ */
+const programs = [
+  { name: 'Prosody', begin: startProsody, options: withModule, archived: 400 },
+  { name: 'ejabberd', begin: startEjabberd, options: ejabberdWithModule, archived: 60 },
 ];
-type Load = (typeof loads)[number];
+type Program = (typeof programs)[number];
+interface Load {
+  readonly title: string;
+  readonly count: number;
+  readonly payload: string;
+}
 
-async function start(options: ServerOptions): Promise<XmppServer> {
-  const server = await startProsody(options);
+async function start({ begin }: Program, options: ServerOptions): Promise<XmppServer> {
+  const server = await begin(options);
   for (const name of ['alice', 'bob']) await server.register(name, name);
   return server;
 }
@@ -71,18 +78,29 @@ function print(title: string, costs: ReadonlyMap<Way, readonly Cost[]>): void {
   }
 }
 
-const [without, having] = [await start({}), await start(withModule)];
-const bobs = [
-  await openAs(without, 'bob@example.org/desk'),
-  await openAs(having, 'bob@example.org/desk'),
-];
-const ways = await openWays(without, having);
-console.log(
-  `Prosody to the answer of a ping, to a user online, ${rounds} rounds in turn (rate: median, CPU: mean)`,
-);
-for (const load of loads) {
-  print(`${load.title}, ${load.count} at once`, await measureAll(ways, load));
+async function compare(program: Program): Promise<void> {
+  const without = await start(program, {});
+  const having = await start(program, program.options);
+  const bobs = [
+    await openAs(without, 'bob@example.org/desk'),
+    await openAs(having, 'bob@example.org/desk'),
+  ];
+  const ways = await openWays(without, having);
+  console.log(
+    `${program.name} to the answer of a ping, to a user online, ${rounds} rounds in turn (rate: median, CPU: mean)`,
+  );
+  for (const load of [
+    { title: 'archived', count: program.archived, payload: body },
+    { title: 'not archived', count: 1500, payload: body + noStore },
+  ]) {
+    print(`${load.title}, ${load.count} at once`, await measureAll(ways, load));
+  }
+  for (const { sender } of ways) await sender.close();
+  for (const bob of bobs) bob.destroy();
+  await Promise.all([without.stop(), having.stop()]);
 }
-for (const { sender } of ways) await sender.close();
-for (const bob of bobs) bob.destroy();
-await Promise.all([without.stop(), having.stop()]);
+
+const [wanted] = process.argv.slice(2);
+for (const program of programs) {
+  if (wanted === undefined || program.name.toLowerCase() === wanted) await compare(program);
+}
