@@ -35,24 +35,24 @@ async function send(
   work: Work,
 ): Promise<number> {
   const inFlight = 50;
-  let [sent, isDone] = [0, false];
+  const progress = { sent: 0, isDone: false };
   const answered = (at: number) =>
     component.waitFor(({ root }) => root.attributes['id'] === `${run}-answer-${at}`, 'it', 60_000);
   // As a gateway does it: an answer vouches for what was sent since the one before.
   component.send(write(run, -1, domain));
   await answered(-1);
-  const working = work(() => sent).finally(() => {
-    isDone = true;
+  const working = work(() => progress.sent).finally(() => {
+    progress.isDone = true;
   });
-  while (!isDone) {
+  while (!progress.isDone) {
     let stanzas = '';
-    for (let at = 0; at < inFlight; at++) stanzas += write(run, sent + at, domain);
-    sent += inFlight;
+    for (let at = 0; at < inFlight; at++) stanzas += write(run, progress.sent + at, domain);
+    progress.sent += inFlight;
     component.send(stanzas);
-    await answered(sent - 1);
+    await answered(progress.sent - 1);
   }
   await working;
-  return sent;
+  return progress.sent;
 }
 
 function countById(ids: readonly (string | undefined)[]): Map<string, number> {

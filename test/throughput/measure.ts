@@ -12,6 +12,9 @@ export interface Sender {
   readonly close: () => Promise<void>;
 }
 
+/** For one batch. */
+const deadlineMs = 300_000;
+
 /** What one batch took. */
 export interface Cost {
   readonly messagesPerSecond: number;
@@ -21,12 +24,17 @@ export interface Cost {
 
 /** A client of alice@example.org. */
 export async function openClientSender(server: XmppServer): Promise<Sender> {
-  const { send, settle, close } = await openAs(server, 'alice@example.org/phone', -1);
+  const { send, waitFor, close } = await openAs(server, 'alice@example.org/phone', -1);
+  let pings = 0;
   return {
     from: '',
     send: (stanzas) => {
-      send(stanzas);
-      return settle();
+      pings += 1;
+      const id = `ping-${pings}`;
+      send(
+        `${stanzas}<iq to='example.org' type='get' id='${id}'><ping xmlns='urn:xmpp:ping'/></iq>`,
+      );
+      return waitFor(({ root }) => root.attributes['id'] === id, id, deadlineMs);
     },
     close,
   };
@@ -45,7 +53,7 @@ export async function openComponentSender(server: XmppServer, from: string): Pro
       send(
         `${stanzas}<iq from='${domain}' to='example.org' type='get' id='${id}'><ping xmlns='urn:xmpp:ping'/></iq>`,
       );
-      return waitFor(({ root }) => root.attributes['id'] === id, id, 60_000);
+      return waitFor(({ root }) => root.attributes['id'] === id, id, deadlineMs);
     },
     close,
   };

@@ -90,8 +90,8 @@ async function compare(program: Program): Promise<void> {
     `${program.name} to the answer of a ping, to a user online, ${rounds} rounds in turn (rate: median, CPU: mean)`,
   );
   for (const load of [
-    { title: 'archived', count: program.archived, payload: body },
     { title: 'not archived', count: 1500, payload: body + noStore },
+    { title: 'archived', count: program.archived, payload: body },
   ]) {
     print(`${load.title}, ${load.count} at once`, await measureAll(ways, load));
   }
