@@ -277,7 +277,7 @@ answer(IQ, Stream) ->
     case maps:get(generation, Own, Generation) of
         Generation ->
             Attrs = [{<<"xmlns">>, ?NS_GATEWAY}, {<<"version">>, ?VERSION}],
-            self() ! {route, xmpp:make_iq_result(IQ, #xmlel{name = <<"gateway">>, attrs = Attrs})};
+            send_back(xmpp:make_iq_result(IQ, #xmlel{name = <<"gateway">>, attrs = Attrs}));
         _ ->
             Text = <<"mod_message_gateway was gone for a while; ask again">>,
             tell(IQ, (xmpp:err_resource_constraint())#stanza_error{text = text(Text)})
@@ -362,16 +362,20 @@ reply_error(Pkt, Err, #{remote_server := Component} = Stream) ->
     tell(strip(Pkt), Err#stanza_error{by = jid:make(Component)}),
     {stop, {drop, Stream}}.
 
-%% By way of the mailbox, where the bounces of earlier stanzas may be waiting.
 -spec tell(stanza(), stanza_error()) -> ok.
 tell(Pkt, Err) ->
     case xmpp:get_type(Pkt) of
         Type when Type == error; Type == result -> % RFC 6120 §8.3.1, §8.2.3
             ok;
         _ ->
-            self() ! {route, xmpp:make_error(Pkt, Err)},
-            ok
+            send_back(xmpp:make_error(Pkt, Err))
     end.
+
+%% By way of the mailbox, where the bounces of earlier stanzas may be waiting.
+-spec send_back(stanza()) -> ok.
+send_back(Pkt) ->
+    self() ! {route, Pkt},
+    ok.
 
 strip(#message{} = Msg) -> Msg#message{subject = [], body = [], thread = undefined, sub_els = []};
 strip(Pkt) -> xmpp:set_els(Pkt, []).
