@@ -60,7 +60,7 @@ function dialyze(directory) {
   if (run(directory, 'dialyzer', [...build, '-c', ...called.split(' ').map(findBeam)]) === 1) {
     throw new Error('dialyzer failed');
   }
-  const flags = ['-Wunmatched_returns', '-Werror_handling', '-Wno_unknown'];
+  const flags = ['-Wunmatched_returns', '-Werror_handling'];
   const beam = join(directory, 'mod_message_gateway.beam');
   return run(directory, 'dialyzer', ['--plt', plt, ...flags, beam]);
 }
