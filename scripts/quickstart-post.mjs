@@ -92,7 +92,7 @@ export function printCurlLines(site) {
 }
 
 /** Shows every further message; rejects when the session ends. */
-export async function showArrivals({ bob }) {
+export async function showArrivals({ bob, serverName }) {
   const shown = new Set(bob.received);
   try {
     for (;;) {
@@ -104,6 +104,6 @@ export async function showArrivals({ bob }) {
   } catch (cause) {
     // Ctrl-C reaches all processes of the terminal: then our own handler comes first.
     await sleep(500);
-    throw new Error(`the session of ${bob.jid} ended: is Prosody gone?`, { cause });
+    throw new Error(`the session of ${bob.jid} ended: is ${serverName} gone?`, { cause });
   }
 }

@@ -3,8 +3,7 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gatewayConfig, runCommand, startGatewayProcess } from '../build/support/gateway.js';
 import { request } from '../build/support/http.js';
-import { withModule } from '../build/support/mode-setups.js';
-import { startProsody } from '../build/support/prosody.js';
+import { modeSetups } from '../build/support/mode-setups.js';
 import { openSessionOn } from '../build/support/session.js';
 
 function createPassword() {
@@ -40,13 +39,18 @@ async function watch(gateway) {
   throw new Error(`the gateway ended with ${code ?? signal}:\n${gateway.output().slice(-4000)}`);
 }
 
-async function describe({ server, gateway, bob }) {
+/** Where the module for each server is. */
+const moduleFolders = { prosody: 'prosody/modules', ejabberd: 'ejabberd/mod_message_gateway' };
+
+async function describe({ server, serverName, gateway, bob }) {
   const { domains } = (await request(`${gateway.url}/readyz`)).json();
-  console.log(`Prosody   127.0.0.1:${server.c2sPort} for clients, process ${server.pid}`);
+  console.log(
+    `${serverName.padEnd(9)} 127.0.0.1:${server.c2sPort} for clients, process ${server.pid}`,
+  );
   console.log(`gateway   ${gateway.url}, process ${gateway.pid}, with ${gateway.configFile}:\n`);
   console.log(readFileSync(gateway.configFile, 'utf8').trimEnd().replaceAll(/^/gm, '    '));
   console.log(
-    `\nmode      ${domains[server.domain].mode}: Prosody has mod_message_gateway (prosody/modules), which makes`,
+    `\nmode      ${domains[server.domain].mode}: ${serverName} has mod_message_gateway (${moduleFolders[server.kind]}), which makes`,
   );
   console.log(
     "          a message the same as a client's: in the sender's archive, on other devices.",
@@ -55,8 +59,9 @@ async function describe({ server, gateway, bob }) {
   console.log(`recipient ${bob.jid}, logged in with a real client session`);
 }
 
-/** Starts Prosody, the users alice, bob and bot, the gateway, and a session of bob. */
-export async function startSite() {
+/** Starts a server, the users alice, bob and bot, the gateway, and a session of bob. */
+export async function startSite(kind, serverName) {
+  const setup = modeSetups.find((known) => known.kind === kind && known.mode === 'client');
   const passwords = Object.fromEntries(
     ['alerts', 'alice', 'bob', 'bot', 'component'].map((name) => [name, createPassword()]),
   );
@@ -66,7 +71,7 @@ export async function startSite() {
   };
   try {
     const component = { domain: 'gateway.example.org', secret: passwords.component };
-    const server = await startProsody({ ...withModule, components: [component] });
+    const server = await setup.start({ ...setup.options, components: [component] });
     running.push(() => server.stop());
     for (const user of ['alice', 'bob', 'bot']) await server.register(user, passwords[user]);
     const gateway = await startGateway(server, passwords.alerts);
@@ -75,8 +80,8 @@ export async function startSite() {
     running.push(() => bob.close());
     const failed = watch(gateway);
     failed.catch(() => {}); // it is looked at only while the site stays up
-    await describe({ server, gateway, bob });
-    return { gateway, bob, passwords, domain: server.domain, failed, stop };
+    await describe({ server, serverName, gateway, bob });
+    return { serverName, gateway, bob, passwords, domain: server.domain, failed, stop };
   } catch (error) {
     await stop();
     throw error;

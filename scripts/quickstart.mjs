@@ -1,10 +1,11 @@
-// A private Prosody, the gateway, and a message through each of its URLs, from a bare clone.
-// With --once it ends after the round trip; else it stays up until Ctrl-C.
+// A private Prosody (with --server ejabberd, an ejabberd), the gateway, and a message through each of its
+// URLs, from a bare clone. With --once it ends after the round trip; else it stays up until Ctrl-C.
 import { parseArgs } from 'node:util';
 import { installDebianPackages, installNpmPackages, run } from './install-missing.mjs';
 
 const signals = ['SIGINT', 'SIGTERM'];
 const parent = process.ppid;
+const serverNames = { prosody: 'Prosody', ejabberd: 'ejabberd' };
 
 function heading(text) {
   console.log(`\n== ${text}`);
@@ -12,9 +13,19 @@ function heading(text) {
 
 function readArguments() {
   try {
-    return parseArgs({ options: { once: { type: 'boolean', default: false } } }).values;
+    const { once, server } = parseArgs({
+      options: {
+        once: { type: 'boolean', default: false },
+        server: { type: 'string', default: 'prosody' },
+      },
+    }).values;
+    if (!Object.hasOwn(serverNames, server)) {
+      throw new Error(`--server: expected prosody or ejabberd, got ${server}`);
+    }
+    return { once, server };
   } catch (error) {
-    throw new Error(`${error.message}. Usage: npm run quickstart [-- --once]`, { cause: error });
+    const usage = 'npm run quickstart [-- --once --server prosody|ejabberd]';
+    throw new Error(`${error.message}. Usage: ${usage}`, { cause: error });
   }
 }
 
@@ -28,14 +39,14 @@ function checkPlatform() {
   }
 }
 
-function prepare() {
+function prepare(server) {
   heading('Preparing');
   console.log(
     'Wanted: the npm packages of package-lock.json in node_modules, and the Debian packages',
   );
-  console.log('prosody and openssl. What is missing of them is installed now.');
+  console.log(`${server} and openssl. What is missing of them is installed now.`);
   installNpmPackages();
-  installDebianPackages(['prosody', 'openssl']);
+  installDebianPackages([server, 'openssl']);
   run('npm', 'run', '--silent', 'build');
   run('node_modules/.bin/tsc', '-p', 'tsconfig.tools.json');
 }
@@ -67,13 +78,13 @@ async function stayUp(site) {
 }
 
 async function main() {
-  const { once } = readArguments();
+  const { once, server } = readArguments();
   checkPlatform();
-  prepare(['prosody', 'openssl', ...(once ? [] : ['curl'])]);
+  prepare(server);
   const { startSite } = await import('./quickstart-site.mjs');
   const { postBoth } = await import('./quickstart-post.mjs');
-  heading('Starting a private Prosody and the gateway, on 127.0.0.1 only');
-  const site = await startSite();
+  heading(`Starting a private ${serverNames[server]} and the gateway, on 127.0.0.1 only`);
+  const site = await startSite(server, serverNames[server]);
   try {
     await postBoth(site, heading);
     const seconds = (performance.now() / 1000).toFixed(1);

@@ -18,7 +18,8 @@ import {
   remoteKinds,
   silent,
 } from './message-kinds.ts';
-import { type Mode, prosodyPrivilege } from './mode-setups.ts';
+import { ejabberdPrivilege, type Mode, prosodyPrivilege } from './mode-setups.ts';
+import { servesPrivilegedSenders } from './server-differences.ts';
 import type { ServerKind, ServerOptions } from './xmpp-server.ts';
 
 /** A mode on a server, and the least that must be equal there. */
@@ -92,6 +93,13 @@ export const gatewayComparisons: readonly GatewayComparison[] = [
     // The goal; the five are the recipient in upper case, whom the gateway writes as the server would.
     floor: 136 / 141,
     start: startOnEjabberd(ejabberdWithModule),
+  },
+  {
+    kind: 'ejabberd',
+    mode: 'privileged',
+    floor: servesPrivilegedSenders('ejabberd') ? 124 / 143 : 0.4,
+    language: 'en',
+    start: startOnEjabberd(ejabberdPrivilege),
   },
   { kind: 'ejabberd', mode: 'plain', floor: 0.4, language: 'en', start: startOnEjabberd({}) },
 ];

@@ -33,7 +33,8 @@ export const prosodyPrivilege: ServerOptions = {
   },
 };
 
-const ejabberdPrivilege: ServerOptions = {
+/** ejabberd with its mod_privilege. */
+export const ejabberdPrivilege: ServerOptions = {
   extra: {
     modules: ['mod_privilege:', '  message:', '    outgoing: gateway'],
     global:

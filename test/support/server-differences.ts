@@ -19,3 +19,19 @@ export function roleLookup(username: string, host: string): { name: string; argu
     ? { name: 'get_user_role', argument: username }
     : { name: 'get_roles', argument: `${username}@${host}` };
 }
+
+/**
+ * Do the sender's archive and other devices get what is sent with XEP-0356? On ejabberd it goes
+ * through the sender's own processing since 23.10.
+ */
+export function servesPrivilegedSenders(kind: ServerKind): boolean {
+  return kind === 'prosody' || isServerSince('ejabberd', '23.10');
+}
+
+/**
+ * Does the gateway know that they do? Since 24.10 ejabberd announces urn:xmpp:privilege:2, as Prosody's
+ * module does; what an older one does with urn:xmpp:privilege:1 depends on its version.
+ */
+export function announcesServedSenders(kind: ServerKind): boolean {
+  return kind === 'prosody' || isServerSince('ejabberd', '24.10');
+}
