@@ -49,9 +49,9 @@ beforeAll(async () => {
     recursive: true,
   });
   await callApi(server, 'module_install', { module: 'mod_message_gateway' });
-});
+}, 300_000);
 beforeEach(() => configure(options(gateway)));
-afterAll(() => server.stop());
+afterAll(() => server?.stop());
 
 describe('while the server runs', () => {
   test('its options are read again with the configuration', async () => {

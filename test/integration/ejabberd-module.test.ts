@@ -25,8 +25,8 @@ import type { XmppServer } from '../support/xmpp-server.ts';
 let server: XmppServer;
 beforeAll(async () => {
   server = await startEjabberdWithModule();
-});
-afterAll(() => server.stop());
+}, 300_000);
+afterAll(() => server?.stop());
 
 const gateway = 'gateway.example.org';
 const from = 'alice@example.org/http-1';
@@ -36,7 +36,7 @@ describe('whatever is refused, the component hears of it before the answer to a 
   beforeAll(async () => {
     scene = await openOrderScene(server, server);
   });
-  afterAll(() => scene.close());
+  afterAll(() => scene?.close());
 
   test.each([
     ['by users', refusedByUsers, 100],

@@ -72,8 +72,8 @@ describe.each(modules)('mod_message_gateway on $kind', (module) => {
   let server: XmppServer;
   beforeAll(async () => {
     server = await module.start();
-  });
-  afterAll(() => server.stop());
+  }, 300_000);
+  afterAll(() => server?.stop());
 
   test('lets everybody see what they see of a real client', async () => {
     const comparison = await compareWithClient(createStage(server), kinds, {

@@ -31,6 +31,10 @@
 -define(MAX_DEPTH, 200).
 %% Resources of one stream that are remembered; a gateway uses one.
 -define(MAX_RESOURCES, 1000).
+%% How long an accepted sender stays accepted on a stream, and how many do: accounts, bans, access
+%% rules and sessions are looked up once a second at most, as for a client at its login.
+-define(ACCEPTED_MS, 1000).
+-define(MAX_ACCEPTED, 1000).
 %% How long to wait for another process of this server.
 -define(WAIT_MS, 20000).
 
@@ -40,11 +44,14 @@
 -type settings() :: #{components := [binary()],
                       access := acl:acl(),
                       %% The function that knows about banned accounts, where ejabberd has one.
-                      bans := none | {module(), atom()}}.
+                      bans := none | {module(), atom()},
+                      %% Other settings have another one: then everybody is looked up again.
+                      id := reference()}.
 -type stream() :: ejabberd_service:state().
 -type reason() :: 'foreign-domain' | 'no-account' | 'not-allowed' | 'resource-in-use'
                 | 'privileged-payload'.
--type decision() :: pass | pass_in_language | answer | speak | too_deep | {refuse, reason()}
+-type decision() :: pass | pass_in_language | answer | {speak, known | reference()} | too_deep
+                  | {refuse, reason()}
                   | {fail, wait | cancel, binary()}.
 
 %%% The module's life
@@ -111,7 +118,7 @@ set_settings(Host, #{components := Components, access := Access}) ->
                true -> {mod_admin_extra, get_ban_details};
                false -> none
            end,
-    Settings = #{components => Components, access => Access, bans => Bans},
+    Settings = #{components => Components, access => Access, bans => Bans, id => make_ref()},
     persistent_term:put({?MODULE, Host}, Settings).
 
 %% Lasts until the module has gone from the last host: meanwhile no stanza can have gone past it.
@@ -134,9 +141,10 @@ find_settings(Host, Component) ->
             none
     end.
 
--spec is_gateway(binary()) -> boolean().
-is_gateway(Component) ->
-    lists:any(fun(Host) -> find_settings(Host, Component) /= none end, ejabberd_option:hosts()).
+-spec is_gateway(binary(), jid()) -> boolean().
+is_gateway(Component, #jid{lserver = Domain}) ->
+    find_settings(Domain, Component) /= none orelse % nearly always
+        lists:any(fun(Host) -> find_settings(Host, Component) /= none end, ejabberd_option:hosts()).
 
 %%% What a component sends
 
@@ -145,11 +153,11 @@ is_gateway(Component) ->
 component_send_packet({drop, _} = Acc) ->
     Acc;
 component_send_packet({Pkt, #{remote_server := Component} = Stream} = Acc) ->
-    case is_gateway(Component) of
+    case is_gateway(Component, xmpp:get_from(Pkt)) of
         true ->
             %% ejabberd lets a stanza through when a hook fails. It has to come back instead: the
             %% gateway would take it for delivered.
-            Decision = attempt(fun() -> decide(Pkt, Component) end, wait, Pkt),
+            Decision = attempt(fun() -> decide(Pkt, Stream) end, wait, Pkt),
             case attempt(fun() -> act(Decision, Pkt, Stream) end, cancel, Pkt) of
                 {fail, _, _} = Failure -> act(Failure, Pkt, Stream);
                 Result -> Result
@@ -170,8 +178,8 @@ attempt(Fun, Type, Pkt) ->
             {fail, Type, <<"mod_message_gateway failed; see the log of ejabberd">>}
     end.
 
--spec decide(stanza(), binary()) -> decision().
-decide(Pkt, Component) ->
+-spec decide(stanza(), stream()) -> decision().
+decide(Pkt, #{remote_server := Component} = Stream) ->
     From = xmpp:get_from(Pkt),
     case {is_deep(Pkt), xmpp:get_to(Pkt)} of
         {true, _} ->
@@ -181,7 +189,7 @@ decide(Pkt, Component) ->
         {false, To} when From#jid.lserver == Component ->
             decide_on_itself(Pkt, From, To, Component);
         {false, _} ->
-            decide_on_user(Pkt, From, Component)
+            decide_on_user(Pkt, From, Stream)
     end.
 
 %% From the component's own domain.
@@ -212,20 +220,51 @@ decide_on_occupant(Localpart, Component) ->
             pass
     end.
 
-decide_on_user(Pkt, #jid{lserver = Host} = From, Component) ->
+decide_on_user(Pkt, #jid{lserver = Host} = From, #{remote_server := Component} = Stream) ->
     case find_settings(Host, Component) of
         none ->
             case ejabberd_router:is_my_host(Host) of
                 true -> {fail, wait, <<"mod_message_gateway is not loaded on ", Host/binary>>};
                 false -> {refuse, 'foreign-domain'}
             end;
-        Settings ->
-            case find_refusal(Pkt, From, Settings) of
-                none when From#jid.lresource == <<>> -> pass;
-                none -> speak;
-                Reason -> {refuse, Reason}
+        #{id := Id} = Settings ->
+            IsKnown = is_accepted(From, Id, Stream),
+            case (not IsKnown) andalso find_refusal(From, Settings) of
+                Reason when Reason /= false, Reason /= none -> {refuse, Reason};
+                Accepted ->
+                    case holds_privilege(Pkt) of
+                        true -> {refuse, 'privileged-payload'};
+                        false when IsKnown -> {speak, known};
+                        false when From#jid.lresource == <<>> -> pass;
+                        false when Accepted == none -> decide_on_resource(From, Id)
+                    end
             end
     end.
+
+decide_on_resource(From, Id) ->
+    case is_connected(From) of
+        true -> {refuse, 'resource-in-use'};
+        false -> {speak, Id}
+    end.
+
+is_accepted(From, Id, Stream) ->
+    case Stream of
+        #{message_gateway := #{accepted := #{From := {Id, Till}}}} ->
+            erlang:monotonic_time(millisecond) < Till;
+        _ ->
+            false
+    end.
+
+accept(_From, known, Stream) ->
+    Stream;
+accept(From, Id, Stream) ->
+    Own = maps:get(message_gateway, Stream, #{}),
+    Accepted = case maps:get(accepted, Own, #{}) of
+                   Full when map_size(Full) >= ?MAX_ACCEPTED -> #{};
+                   Others -> Others
+               end,
+    Till = erlang:monotonic_time(millisecond) + ?ACCEPTED_MS,
+    Stream#{message_gateway => Own#{accepted => Accepted#{From => {Id, Till}}}}.
 
 -spec act(decision(), stanza(), stream()) -> {stanza(), stream()} | {stop, {stanza() | drop, stream()}}.
 act(pass, Pkt, Stream) ->
@@ -234,9 +273,9 @@ act(pass_in_language, Pkt, Stream) ->
     pass(add_language(Pkt, Stream), Stream);
 act(answer, IQ, Stream) ->
     {stop, {drop, answer(IQ, Stream)}};
-act(speak, Pkt, Stream) ->
+act({speak, Id}, Pkt, Stream) ->
     #jid{lresource = Resource} = From = xmpp:get_from(Pkt),
-    Stream1 = remember(Resource, Stream),
+    Stream1 = remember(Resource, accept(From, Id, Stream)),
     case Pkt of
         #message{} ->
             speak(Pkt, From, Stream1),
@@ -286,22 +325,6 @@ answer(IQ, Stream) ->
 
 %%% Who may be spoken for
 
--spec find_refusal(stanza(), jid(), settings()) -> reason() | none.
-find_refusal(Pkt, From, Settings) ->
-    case find_refusal(From, Settings) of
-        none ->
-            case holds_privilege(Pkt) of
-                true -> 'privileged-payload';
-                false ->
-                    case is_connected(From) of
-                        true -> 'resource-in-use';
-                        false -> none
-                    end
-            end;
-        Reason ->
-            Reason
-    end.
-
 %% A bare sender needs no account, for gateways that know nothing of this module.
 -spec find_refusal(jid(), settings()) -> reason() | none.
 find_refusal(#jid{luser = <<>>}, _Settings) ->
@@ -323,8 +346,6 @@ may_log_in(#jid{luser = User, lserver = Host}, #{bans := Bans}) ->
 is_banned(_User, _Host, none) -> false;
 is_banned(User, Host, {Module, Function}) -> Module:Function(User, Host) /= [].
 
-is_connected(#jid{lresource = <<>>}) ->
-    false;
 is_connected(#jid{luser = User, lserver = Host, lresource = Resource}) ->
     ejabberd_sm:get_session_pid(User, Host, Resource) /= none.
 
@@ -387,8 +408,8 @@ text(Text) -> [#text{data = Text}].
 %% As ejabberd_c2s:handle_authenticated_packet/2 does it.
 -spec speak(message(), jid(), stream()) -> ok.
 speak(Msg0, From0, #{lang := Lang} = Stream) ->
-    {User, Host, Resource} = LJID = jid:tolower(From0),
-    From = jid:make(LJID),
+    #jid{luser = User, lserver = Host, lresource = Resource} = From0,
+    From = From0#jid{user = User, server = Host, resource = Resource},
     Msg = add_language(xmpp:set_from(Msg0, From), Stream),
     %% As much of a client's state as the modules on the way look at.
     Client = #{jid => From, user => User, server => Host, lserver => Host, resource => Resource,
@@ -432,10 +453,15 @@ route(Msg, #jid{luser = User, lserver = Domain, lresource = Resource} = To) ->
     end.
 
 host_of_route(Domain) ->
-    try
-        ejabberd_router:host_of_route(Domain)
-    catch
-        error:{unregistered_route, _} -> none
+    case lists:member(Domain, ejabberd_option:hosts()) of
+        true ->
+            Domain;
+        false ->
+            try
+                ejabberd_router:host_of_route(Domain)
+            catch
+                error:{unregistered_route, _} -> none
+            end
     end.
 
 %% The blocklist of a user who is online is looked at in the process of the client, as it is here.
