@@ -105,4 +105,7 @@ function isParseArgsError(error: unknown): error is Error {
   );
 }
 
+// Node.js would open its inspector, by which other processes of the machine can take over this one.
+process.on('SIGUSR1', () => {});
+
 process.exitCode = await main(process.argv.slice(2)).catch(explain);

@@ -31,7 +31,9 @@ export async function openGrants(path: string): Promise<Grants> {
   let writing: Promise<unknown> = Promise.resolve();
 
   const change = async (pattern: string, isGranted: boolean): Promise<boolean> => {
-    const unlock = await lockFile(`${path}.lock`);
+    const unlock = await lockFile(`${path}.lock`).catch((error: unknown) => {
+      throw describe(path, error);
+    });
     try {
       current = await readGrants(path);
       if (current.has(pattern) === isGranted) return false;
@@ -107,7 +109,7 @@ async function writeGrants(path: string, grants: ReadonlySet<string>): Promise<v
     await rename(temporary, path);
     await syncFolder(dirname(path));
   } catch (error) {
-    await rm(temporary, { force: true });
+    await rm(temporary, { force: true }).catch(() => {});
     throw describe(path, error);
   }
 }

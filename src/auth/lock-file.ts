@@ -16,8 +16,9 @@ const held = new Set<string>();
 
 /**
  * Waits until no other process holds the lock, takes it, and resolves with what gives it back. A
- * lock whose process has ended is taken over, and so is one of more than a minute: after a power
- * failure it may be empty, or its process id be another's. Rejects with an Error after 5 seconds.
+ * lock whose process has ended is taken over, and so is one whose time is more than a minute away:
+ * after a power failure it may be empty, or its process id be another's, and where the clock was set
+ * back it is dated in the future. Rejects with an Error after 5 seconds.
  */
 export async function lockFile(path: string): Promise<() => Promise<void>> {
   const deadline = performance.now() + timeoutMs;
@@ -50,8 +51,9 @@ async function take(path: string): Promise<boolean> {
 /** Linked, not written: the lock says from its first moment whose it is. */
 async function tryTaking(path: string): Promise<boolean> {
   const own = `${path}.${randomBytes(6).toString('hex')}`;
-  await writeFile(own, String(process.pid), { flag: 'wx', mode: 0o600 });
   try {
+    // On a full disk this makes the file and then fails.
+    await writeFile(own, String(process.pid), { flag: 'wx', mode: 0o600 });
     await link(own, path);
     return true;
   } catch (error) {
@@ -75,7 +77,7 @@ async function removeAbandoned(path: string, aside: string): Promise<void> {
 
 async function isOld(path: string): Promise<boolean> {
   const modified = await stat(path).catch(() => undefined);
-  return modified !== undefined && Date.now() - modified.mtimeMs > abandonedMs;
+  return modified !== undefined && Math.abs(Date.now() - modified.mtimeMs) > abandonedMs;
 }
 
 async function readHolder(path: string): Promise<number | undefined> {

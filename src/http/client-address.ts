@@ -1,4 +1,5 @@
 import { BlockList, isIP } from 'node:net';
+import { quote } from '../core/quote.ts';
 
 /** Finds the address of the client, in text: the peer's, or the one that trusted proxies vouch for. */
 export type FindClientAddress = (
@@ -8,7 +9,9 @@ export type FindClientAddress = (
 
 /**
  * Creates the finder. `trustedProxies` are addresses and CIDR networks; `X-Forwarded-For` counts only
- * as far as each hop, from the right, is one of them.
+ * as far as each hop, from the right, is one of them. What a trusted proxy says and is no address
+ * stands for the client as it is, quoted: were it the proxy's own address, one such client could use
+ * up the logins of all.
  */
 export function createFindClientAddress(trustedProxies: readonly string[]): FindClientAddress {
   if (trustedProxies.length === 0) return (peer) => unmapped(peer ?? '');
@@ -23,12 +26,26 @@ function walk(peer: string, forwardedFor: string, isTrusted: (address: string) =
   let address = peer;
   for (let end = forwardedFor.length; end >= 0 && isTrusted(address); ) {
     const comma = end === 0 ? -1 : forwardedFor.lastIndexOf(',', end - 1);
-    const hop = unmapped(forwardedFor.slice(comma + 1, end).trim());
-    if (isIP(hop) === 0) return address;
+    const text = forwardedFor.slice(comma + 1, end).trim();
+    // Nothing is said of the client, as without the header.
+    if (text === '') return address;
+    const hop = readHop(text);
+    if (hop === undefined) return `${quote(text)} via ${address}`;
     address = hop;
     end = comma;
   }
   return address;
+}
+
+/**
+ * The IP address of a hop: alone, with a port, in brackets (RFC 3986 §3.2.2) or in quotes (as RFC 7239
+ * §6 wants it); undefined for all else, such as `unknown` and the made-up names of RFC 7239 §6.3.
+ */
+function readHop(text: string): string | undefined {
+  const node = /^"(.*)"$/.exec(text)?.[1] ?? text;
+  const [, bracketed, alone] = /^(?:\[([^\]]*)\]|([\d.]+))(?::\d{1,5})?$/.exec(node) ?? [];
+  const address = unmapped(bracketed ?? alone ?? node);
+  return isIP(address) === 0 ? undefined : address;
 }
 
 function createIsTrusted(networks: readonly string[]): (address: string) => boolean {

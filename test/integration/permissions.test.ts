@@ -1,6 +1,7 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { stringify } from 'yaml';
 import {
   apiAccount,
   apiPasswordHash,
@@ -183,4 +184,27 @@ describe.each(servers)('permissions over HTTP on $kind', ({ start }) => {
     }
     expect((await put('last', true)).status).toBe(200);
   });
+});
+
+test('a grant that the disk has no room for is refused by name and leaves no file', async () => {
+  const folder = createDirectory('full-disk');
+  const configFile = join(folder, 'gateway.yaml');
+  writeFileSync(
+    configFile,
+    stringify({
+      component: { domain: 'gateway.example.org', secret: 'secret' },
+      domains: ['example.org'],
+      permissions: { state_file: 'grants.json' },
+    }),
+  );
+  // A file can be made, but not a byte be written to it: as on a full disk.
+  const { code, stderr } = await runCommand(['grant', 'bot@example.org', '--config', configFile], {
+    maxFileBytes: 0,
+  });
+  expect([code, stderr]).toEqual([
+    1,
+    expect.stringContaining(`permissions.state_file ${join(folder, 'grants.json')}: EFBIG`),
+  ]);
+  expect(readdirSync(folder)).toEqual(['gateway.yaml']);
+  removeDirectory(folder);
 });

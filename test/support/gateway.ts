@@ -90,6 +90,8 @@ export interface GatewayOptions {
   readonly nodeArgs?: readonly string[];
   /** Most files that it may have open; default: as many as we may. */
   readonly maxFiles?: number;
+  /** Most bytes that a file may grow to; default: as many as ours. */
+  readonly maxFileBytes?: number;
 }
 
 /** The gateway as its users run it: a process of its own. */
@@ -128,11 +130,15 @@ function parseLogLines(output: string): Settings[] {
 
 function gatewayCommand(args: readonly string[], options: Partial<GatewayOptions>): Command {
   if (!existsSync(mainFile)) throw new Error(`expected ${mainFile}, run "npm run build" first`);
-  const { env = {}, nodeArgs = [], maxFiles } = options;
+  const { env = {}, nodeArgs = [], maxFiles, maxFileBytes } = options;
   const command = [process.execPath, ...nodeArgs, mainFile, ...args];
-  return maxFiles === undefined
+  const limits = [
+    ...(maxFiles === undefined ? [] : [`--nofile=${maxFiles}`]),
+    ...(maxFileBytes === undefined ? [] : [`--fsize=${maxFileBytes}`]),
+  ];
+  return limits.length === 0
     ? { file: process.execPath, args: command.slice(1), env }
-    : { file: 'prlimit', args: [`--nofile=${maxFiles}`, ...command], env };
+    : { file: 'prlimit', args: [...limits, ...command], env };
 }
 
 async function isReady(url: string): Promise<boolean> {
@@ -220,8 +226,8 @@ export async function startGatewayProcess(options: GatewayOptions): Promise<Gate
 /** Runs a command of the gateway (`check`, `hash-password`…) to its end. */
 export function runCommand(
   args: readonly string[],
-  options: { readonly input?: string; readonly env?: NodeJS.ProcessEnv } = {},
+  options: Pick<GatewayOptions, 'env' | 'maxFileBytes'> & { readonly input?: string } = {},
 ): ReturnType<typeof runChild> {
-  const { input, env = {} } = options;
-  return runChild(gatewayCommand(args, { env }), input);
+  const { input, ...others } = options;
+  return runChild(gatewayCommand(args, others), input);
 }

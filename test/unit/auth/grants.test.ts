@@ -86,13 +86,15 @@ test.each(['the same process id, as in a container', 'a process that has ended']
 );
 
 test.each([
-  ['an empty one', ''],
-  ['one with the process id of another by now', String(process.ppid)],
-])('a lock that a power failure has left is taken over: %s', async (_, holder) => {
+  ['an empty one', '', -61_000],
+  ['one with the process id of another by now', String(process.ppid), -61_000],
+  ['an empty one of a clock that was ahead', '', 3_600_000],
+  ['one of a running process and a clock that was ahead', String(process.ppid), 3_600_000],
+])('a lock that a power failure has left is taken over: %s', async (_, holder, offsetMs) => {
   const grants = await openGrants(file);
   writeFileSync(`${file}.lock`, holder);
-  const longAgo = new Date(Date.now() - 61_000);
-  utimesSync(`${file}.lock`, longAgo, longAgo);
+  const then = new Date(Date.now() + offsetMs);
+  utimesSync(`${file}.lock`, then, then);
   await grants.set('bot@example.org', true);
   expect(readdirSync(folder)).toEqual(['grants.json']);
 });
