@@ -1,5 +1,15 @@
 import { write, writeSync } from 'node:fs';
+import { Socket } from 'node:net';
 import type { DestinationStream } from 'pino';
+
+/** Where the log goes. */
+export interface LogStream extends DestinationStream {
+  /**
+   * Waits for the reader to take what is left, and after `timeoutMs` gives it up. Resolves with
+   * whether the process can end now: not while the system holds on to a write.
+   */
+  end(timeoutMs: number): Promise<boolean>;
+}
 
 /** How long lines are gathered: nobody who reads along notices. */
 const gatherMs = 10;
@@ -16,26 +26,36 @@ const maxWaiting = 16 * 1024 * 1024;
  * What a full disk or a closed terminal does not take is lost, for no log is a reason to stop;
  * `onLost` is told of how many lines, once others are taken again.
  */
-export function createLogStream(fd: number, onLost: (lines: number) => void): DestinationStream {
+export function createLogStream(fd: number, onLost: (lines: number) => void): LogStream {
   let waiting = '';
+  /** Taken from what waits, and not written yet. */
+  let rest = Buffer.alloc(0);
   let lost = 0;
   let isBusy = false;
+  let isWriting = false;
+  let timer: NodeJS.Timeout | undefined;
+  let onIdle: (() => void) | undefined;
+  letWritesFail(fd);
 
   const flush = (): void => {
-    const bytes = Buffer.from(waiting);
+    rest = Buffer.from(waiting);
     waiting = '';
-    writeAll(bytes);
+    writeRest(retryMs);
   };
 
-  const writeAll = (bytes: Buffer): void => {
-    write(fd, bytes, (error, count) => {
+  const writeRest = (pauseMs: number): void => {
+    isWriting = true;
+    write(fd, rest, (error, count) => {
+      isWriting = false;
       if (error?.code === 'EAGAIN') {
-        setTimeout(writeAll, retryMs, bytes);
-      } else if (error === null && count < bytes.length) {
-        writeAll(bytes.subarray(count));
-      } else {
-        finish(error === null ? 0 : countLines(bytes.toString()));
+        timer = setTimeout(writeRest, pauseMs, retryMs);
+        return;
       }
+      const left = rest.subarray(error === null ? count : 0);
+      rest = error === null ? left : Buffer.alloc(0);
+      // A reader that has taken something soon takes more.
+      if (rest.length > 0) writeRest(gatherMs);
+      else finish(countLines(left.toString()));
     });
   };
 
@@ -43,6 +63,7 @@ export function createLogStream(fd: number, onLost: (lines: number) => void): De
     isBusy = false;
     lost += lostNow;
     if (waiting !== '') gather();
+    else onIdle?.();
     if (lostNow > 0 || lost === 0) return;
     const lines = lost;
     lost = 0;
@@ -52,12 +73,13 @@ export function createLogStream(fd: number, onLost: (lines: number) => void): De
   const gather = (): void => {
     if (isBusy) return;
     isBusy = true;
-    setTimeout(flush, gatherMs);
+    timer = setTimeout(flush, gatherMs);
   };
 
   process.once('exit', () => {
+    let left = Buffer.concat([isWriting ? Buffer.alloc(0) : rest, Buffer.from(waiting)]);
     try {
-      writeSync(fd, waiting);
+      while (left.length > 0) left = left.subarray(writeSync(fd, left));
     } catch {
       // There is nobody left to tell.
     }
@@ -72,7 +94,33 @@ export function createLogStream(fd: number, onLost: (lines: number) => void): De
       waiting += lines;
       gather();
     },
+    end: async (timeoutMs) => {
+      if (isBusy) {
+        await new Promise<void>((resolve) => {
+          const deadline = setTimeout(resolve, timeoutMs);
+          onIdle = () => {
+            clearTimeout(deadline);
+            resolve();
+          };
+        });
+      }
+      clearTimeout(timer);
+      return !isWriting;
+    },
   };
+}
+
+/**
+ * A write to a pipe or socket that nobody reads fails from now on (EAGAIN) where it would wait, in a
+ * thread that keeps the process from ending. Node.js has no call for it but sets it on what it opens
+ * as a socket, which is never closed. Files and terminals stay as they are.
+ */
+function letWritesFail(fd: number): void {
+  try {
+    void new Socket({ fd, readable: false, writable: true });
+  } catch {
+    // Neither a pipe nor a socket.
+  }
 }
 
 function countLines(text: string): number {

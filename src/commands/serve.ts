@@ -16,10 +16,16 @@ import {
 import { httpExposure, metricsExposure } from './exposure.ts';
 import { catchHangUps } from './hang-ups.ts';
 import { listenAdvice } from './listening.ts';
-import { createLogStream } from './log-stream.ts';
+import { createLogStream, type LogStream } from './log-stream.ts';
 import { createPrettyLog } from './pretty-log.ts';
 
 const standardOutput = 1;
+
+/** How long at the end, in milliseconds, a reader of the log has to take what is left. */
+const logEndMs = 1000;
+
+/** After how long, in milliseconds, it is clear that a signal has not ended the process. */
+const firstProcessMs = 100;
 
 /** `serve` */
 export const serveCommand: Command = {
@@ -30,7 +36,8 @@ export const serveCommand: Command = {
   -c, --config FILE         the configuration
       --log-format FORMAT   json (default): one object a line; pretty: to be read by people
 
-Exit codes: 0 stopped, 1 failed, 78 faulty configuration.
+Exit codes: 0 stopped, 1 failed, 78 faulty configuration. A second SIGTERM or SIGINT ends it at
+once, by that signal.
 `,
   run: (args, surroundings) => {
     const { values, positionals } = parseArgs({
@@ -51,26 +58,53 @@ Exit codes: 0 stopped, 1 failed, 78 faulty configuration.
   },
 };
 
+/** The log, and what ends it (`LogStream`). */
+interface ServeLog extends Pick<LogStream, 'end'> {
+  readonly log: Logger;
+}
+
 function createLog(
   level: Config['log']['level'],
   format: 'json' | 'pretty',
   surroundings: Surroundings,
-): Logger {
+): ServeLog {
   const output = createLogStream(standardOutput, (lines) => log.warn({ lines }, 'log lines lost'));
   const stream = format === 'json' ? output : createPrettyLog(output, wantsColour(surroundings));
   const log = pino({ level, base: null }, stream);
-  return log;
+  return { log, end: output.end };
 }
 
 /**
  * Runs the gateway until SIGTERM or SIGINT; SIGHUP reads the accounts, the permissions and
- * the certificate again. A second SIGTERM or SIGINT ends the process at once. Returns the exit code.
+ * the certificate again. A second SIGTERM or SIGINT ends the process at once, by that signal. Returns
+ * the exit code.
  */
-async function runServe(path: string, openLog: (config: Config['log']) => Logger): Promise<number> {
+async function runServe(
+  path: string,
+  openLog: (config: Config['log']) => ServeLog,
+): Promise<number> {
   // A service manager may say it before the gateway runs, and the configuration may have changed then.
   const onHangUp = catchHangUps();
   const config = await loadConfig(path);
-  const log = openLog(config.log);
+  const { log, end } = openLog(config.log);
+  try {
+    const signal = await runGateway(path, config, log, onHangUp);
+    log.info('stopped');
+    if (!(await end(logEndMs))) endBySignal(signal);
+    return 0;
+  } catch (error) {
+    await end(logEndMs);
+    throw error;
+  }
+}
+
+/** Resolves with the signal that has ended it. */
+async function runGateway(
+  path: string,
+  config: Config,
+  log: Logger,
+  onHangUp: ReturnType<typeof catchHangUps>,
+): Promise<NodeJS.Signals> {
   const { stateFile } = config.permissions;
   const grants = stateFile === undefined ? undefined : await openGrants(stateFile);
   const gateway = await createGateway(config, log, grants);
@@ -105,8 +139,7 @@ async function runServe(path: string, openLog: (config: Config['log']) => Logger
   const signal = await firstSignal();
   log.info({ signal }, 'stopping');
   await gateway.stop();
-  log.info('stopped');
-  return 0;
+  return signal;
 }
 
 function describeListenError({ key, address, cause }: ListenError): Error {
@@ -118,13 +151,22 @@ function firstSignal(): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
     let isStopping = false;
     const onSignal = (signal: NodeJS.Signals): void => {
-      if (isStopping) {
-        process.exit(1);
-      }
+      if (isStopping) endBySignal(signal);
       isStopping = true;
       resolve(signal);
     };
     process.on('SIGTERM', onSignal);
     process.on('SIGINT', onSignal);
   });
+}
+
+/**
+ * Ends the process as the signal does where nobody listens to it: `process.exit()` would wait for all
+ * that threads are at, such as a write to a terminal that stands still.
+ */
+function endBySignal(signal: NodeJS.Signals): void {
+  process.removeAllListeners(signal);
+  process.kill(process.pid, signal);
+  // The first process of a container is not ended by its own signals.
+  setTimeout(() => process.exit(1), firstProcessMs);
 }

@@ -1,3 +1,4 @@
+import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
@@ -45,6 +46,29 @@ async function waitUntilRefused({ url }: GatewayProcess): Promise<void> {
   );
 }
 
+/** A pipe that is full and that nobody reads; `fd` is where it is written to. */
+async function openFullPipe(): Promise<{ readonly fd: number; close(): void }> {
+  const directory = createDirectory('full-pipe');
+  const path = join(directory, 'pipe');
+  await runToSuccess({ file: 'mkfifo', args: [path] });
+  const reader = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+  const line = Buffer.alloc(4096, 'x');
+  try {
+    for (;;) writeSync(reader, line);
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EAGAIN')) throw error;
+  }
+  // Opened anew, for a writer that waits, as those of pipelines do.
+  const fd = openSync(path, 'w');
+  return {
+    fd,
+    close: () => {
+      for (const each of [fd, reader]) closeSync(each);
+      removeDirectory(directory);
+    },
+  };
+}
+
 describe.each(servers)('signals to a gateway on $kind', ({ start }) => {
   let server: XmppServer;
   let gateway: GatewayProcess | undefined;
@@ -63,8 +87,11 @@ describe.each(servers)('signals to a gateway on $kind', ({ start }) => {
     gateway = undefined;
   });
 
-  const startGateway = async (settings = {}): Promise<GatewayProcess> => {
-    gateway = await startGatewayProcess({ config: gatewayConfig(server, settings) });
+  const startGateway = async (
+    settings = {},
+    options: { readonly stdout?: number } = {},
+  ): Promise<GatewayProcess> => {
+    gateway = await startGatewayProcess({ config: gatewayConfig(server, settings), ...options });
     return gateway;
   };
   const send = ({ url }: GatewayProcess, auth = alerts, path = '/alice'): Promise<HttpAnswer> =>
@@ -128,8 +155,41 @@ describe.each(servers)('signals to a gateway on $kind', ({ start }) => {
     expect(await waitForLine(target, 'stopping')).toMatchObject({ signal: 'SIGINT' });
     expect(target.isRunning()).toBe(true);
     target.signal('SIGTERM');
-    expect(await target.exited).toEqual({ code: 1, signal: null });
+    expect(await target.exited).toEqual({ code: null, signal: 'SIGTERM' });
     expect(await answer).toBe('cut off');
+  });
+
+  test('a log that nobody reads does not keep it from ending', async () => {
+    const log = await openFullPipe();
+    const target = await startGateway({}, { stdout: log.fd });
+    expect(codeOf(await send(target))).toBe(200);
+    target.signal('SIGTERM');
+    expect(await target.exited).toEqual({ code: 0, signal: null });
+    log.close();
+  });
+
+  test('nor does it at the second signal, with a message in flight', async () => {
+    const log = await openFullPipe();
+    const target = await startGateway({}, { stdout: log.fd });
+    server.kill('SIGSTOP');
+    const answer = send(target).catch(() => 'cut off');
+    expect((await request(`${target.url}/livez`)).status).toBe(200);
+    target.signal('SIGTERM');
+    await waitUntilRefused(target);
+    expect(target.isRunning()).toBe(true);
+    target.signal('SIGINT');
+    expect(await target.exited).toEqual({ code: null, signal: 'SIGINT' });
+    expect(await answer).toBe('cut off');
+    log.close();
+  });
+
+  test('SIGUSR1 does not open the inspector', async () => {
+    const target = await startGateway();
+    target.signal('SIGUSR1');
+    target.signal('SIGHUP');
+    await waitForLine(target, 'accounts and permissions reloaded');
+    expect(codeOf(await send(target))).toBe(200);
+    expect(target.output()).not.toContain('Debugger');
   });
 
   test('SIGHUP takes over accounts and permissions, and the stream stays up', async () => {

@@ -92,6 +92,8 @@ export interface GatewayOptions {
   readonly maxFiles?: number;
   /** Most bytes that a file may grow to; default: as many as ours. */
   readonly maxFileBytes?: number;
+  /** An open file that the log goes to; default: one that is read. */
+  readonly stdout?: number;
 }
 
 /** The gateway as its users run it: a process of its own. */
@@ -171,7 +173,9 @@ export async function startGatewayProcess(options: GatewayOptions): Promise<Gate
   }
   reconfigure(options.config);
   const args = ['serve', '--config', configFile, ...(options.serveArgs ?? [])];
-  const child = await startChild(gatewayCommand(args, options));
+  const { stdout } = options;
+  const command = gatewayCommand(args, options);
+  const child = await startChild(stdout === undefined ? command : { ...command, stdout });
   const waitUntilReady = async (timeoutMs = 60_000): Promise<void> => {
     try {
       await waitUntil(

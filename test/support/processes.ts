@@ -16,6 +16,8 @@ export interface Command {
   readonly cwd?: string;
   /** Added to our own environment. */
   readonly env?: NodeJS.ProcessEnv;
+  /** An open file instead of a pipe that is read. */
+  readonly stdout?: number;
 }
 
 /** A child process that dies with this one. */
@@ -71,7 +73,7 @@ export async function startChild(command: Command, input?: string): Promise<Chil
   const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', command.file, ...command.args], {
     cwd: command.cwd,
     env: { ...process.env, ...command.env },
-    stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    stdio: [input === undefined ? 'ignore' : 'pipe', command.stdout ?? 'pipe', 'pipe'],
   });
   const exited = new Promise<Exit>((resolve) => {
     child.once('close', (code, signal) => {

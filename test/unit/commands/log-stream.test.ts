@@ -34,7 +34,7 @@ function open() {
       fail: (code: string) => end(Object.assign(new Error(code), { code }), 0),
     };
   };
-  return { write: (text: string) => stream.write(text), next, lost };
+  return { write: (text: string) => stream.write(text), end: stream.end, next, lost };
 }
 
 test('lines are gathered, and written one batch after the other', () => {
@@ -98,4 +98,36 @@ test('a reader that stands still does not fill the memory', () => {
   first.take();
   expect(lost).toEqual([4]);
   expect(next().text).toBe(line.repeat(16));
+});
+
+test('at the end the reader is waited for', async () => {
+  const { write, end, next } = open();
+  expect(await end(1000)).toBe(true);
+  write('1\n');
+  const ended = end(1000);
+  const first = next();
+  first.take(1);
+  next().take();
+  expect(await ended).toBe(true);
+});
+
+test('a reader that takes nothing is not waited for longer than was said', async () => {
+  const { write, end, next } = open();
+  write('1\n');
+  const ended = end(1000);
+  next().fail('EAGAIN');
+  next().fail('EAGAIN');
+  vi.advanceTimersByTime(1000);
+  writes.pop()?.end(Object.assign(new Error('EAGAIN'), { code: 'EAGAIN' }), 0);
+  expect(await ended).toBe(true);
+  vi.advanceTimersByTime(10_000);
+  expect(writes).toEqual([]);
+});
+
+test('a write that the system holds on to is said to keep the process', async () => {
+  const { write, end } = open();
+  write('1\n');
+  const ended = end(1000);
+  vi.advanceTimersByTime(1000);
+  expect(await ended).toBe(false);
 });
