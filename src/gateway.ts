@@ -148,12 +148,14 @@ export async function createGateway(
       await metrics?.listener.stop();
     },
     reload: (next) => {
+      const { tls } = next.http;
+      if (tls !== undefined && config.http.tls !== undefined) {
+        // First, because only this can fail: then the accounts stay as they are, too.
+        listener.renewCertificate(tls);
+        log.info({ validTo: new X509Certificate(tls.cert).validTo }, 'certificate reloaded');
+      }
       apiAccounts.update(next.apiAccounts);
       permissions.update(next.permissions.xmppgateway);
-      const { tls } = next.http;
-      if (tls === undefined || config.http.tls === undefined) return;
-      listener.renewCertificate(tls);
-      log.info({ validTo: new X509Certificate(tls.cert).validTo }, 'certificate reloaded');
     },
     readiness,
   };

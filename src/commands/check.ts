@@ -12,6 +12,7 @@ import { adviceFor } from '../xmpp/server-advice.ts';
 import type { StreamFailure } from '../xmpp/stream-failure.ts';
 import type { DomainModes } from '../xmpp/trust-proof.ts';
 import { openTrustedStream } from '../xmpp/trusted-stream.ts';
+import { checkCertificate } from './certificate.ts';
 import { wantsColour } from './colour.ts';
 import { type Command, refuseOperands, requireOption } from './command.ts';
 import { httpExposure, metricsExposure } from './exposure.ts';
@@ -83,6 +84,7 @@ async function findOut(path: string): Promise<readonly Finding[]> {
   return [
     { isGood: true, text: `configuration: ${path}` },
     describeListening(config.http, listenError),
+    ...checkCertificate(config.http),
     ...(await checkMetrics(config.http)),
     ...(
       await Promise.all([

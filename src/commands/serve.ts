@@ -5,6 +5,7 @@ import { type Config, ConfigError, loadConfig } from '../config.ts';
 import { changesThatNeedRestart } from '../config-changes.ts';
 import { describeError } from '../core/describe-error.ts';
 import { createGateway, ListenError } from '../gateway.ts';
+import { datesFault } from './certificate.ts';
 import { wantsColour } from './colour.ts';
 import {
   type Command,
@@ -20,6 +21,8 @@ import { createLogStream, type LogStream } from './log-stream.ts';
 import { createPrettyLog } from './pretty-log.ts';
 
 const standardOutput = 1;
+
+const reloadAdvice = 'Correct it and send SIGHUP again.';
 
 /** How long at the end, in milliseconds, a reader of the log has to take what is left. */
 const logEndMs = 1000;
@@ -115,6 +118,7 @@ async function runGateway(
   log.info({ host, port }, 'listening for HTTP');
   const exposure = httpExposure(config.http);
   if (exposure !== undefined) log.warn({ host }, exposure);
+  warnOfDates(config.http, log);
   const ofMetrics = metricsExposure(config.http);
   if (ofMetrics !== undefined) log.warn({ host: config.http.metrics?.host }, ofMetrics);
 
@@ -127,11 +131,11 @@ async function runGateway(
       }
       gateway.reload(next);
       log.info('accounts and permissions reloaded');
+      warnOfDates(next.http, log);
     } catch (error) {
-      if (!(error instanceof ConfigError)) {
-        throw error;
-      }
-      log.error({ faults: error.faults }, 'configuration not reloaded: the old one stays');
+      // Also of an error that should not be: a signal is no reason to end.
+      const why = error instanceof ConfigError ? { faults: error.faults } : { err: error };
+      log.error({ ...why, advice: reloadAdvice }, 'configuration not reloaded: the old one stays');
     }
   };
   onHangUp(reload);
@@ -140,6 +144,11 @@ async function runGateway(
   log.info({ signal }, 'stopping');
   await gateway.stop();
   return signal;
+}
+
+function warnOfDates(http: Config['http'], log: Logger): void {
+  const fault = datesFault(http);
+  if (fault !== undefined) log.warn(`http.tls: ${fault}`);
 }
 
 function describeListenError({ key, address, cause }: ListenError): Error {

@@ -1,12 +1,12 @@
 import { isUtf8 } from 'node:buffer';
-import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { createSecureContext } from 'node:tls';
+import { describeError } from '../core/describe-error.ts';
 import { quote } from '../core/quote.ts';
 import type { ConfigPath, FoundFault } from './faults.ts';
 import type { UsableParts } from './rules.ts';
 import { secret } from './schema.ts';
+import { findPairFault, parseCertificates } from './tls-pair.ts';
 
 /** The contents of the files that a configuration names. */
 export interface ConfigFiles {
@@ -39,7 +39,11 @@ export async function readConfigFiles(
     cert: await read(['http', 'tls', 'cert_file'], http?.tls?.cert_file),
     key: await read(['http', 'tls', 'key_file'], http?.tls?.key_file),
   };
-  faults.push(...checkSecret(files, secretPath), ...checkCa(files), ...checkTls(files));
+  faults.push(
+    ...checkSecret(files, secretPath),
+    ...checkCa(files, c2s?.ca_file),
+    ...(await checkTls(files, http?.tls)),
+  );
   return files;
 }
 
@@ -60,27 +64,34 @@ function* checkSecret(files: ConfigFiles, path: ConfigPath): Generator<FoundFaul
   yield { path, expected: 'a file of one line with the secret', got: () => '<secret>' };
 }
 
-function* checkCa({ ca }: ConfigFiles): Generator<FoundFault> {
+function* checkCa({ ca }: ConfigFiles, name = ''): Generator<FoundFault> {
   if (ca === undefined) return;
-  const reason = findReason(() => new X509Certificate(ca));
-  if (reason === undefined) return;
-  const expected = 'a file of CA certificates in PEM';
-  yield { path: ['c2s', 'ca_file'], expected, got: () => reason };
-}
-
-function* checkTls({ cert, key }: ConfigFiles): Generator<FoundFault> {
-  if (cert === undefined || key === undefined) return;
-  const reason = findReason(() => createSecureContext({ cert, key }));
-  if (reason === undefined) return;
-  const expected = 'a certificate and its private key, both in PEM, the key not encrypted';
-  yield { path: ['http', 'tls'], expected, got: () => reason };
-}
-
-function findReason(attempt: () => unknown): string | undefined {
   try {
-    attempt();
-    return undefined;
+    parseCertificates(ca);
   } catch (error) {
-    return reasonOf(error);
+    const got = `${quote(name)} (${describeError(error)})`;
+    const expected = 'a file of CA certificates in PEM';
+    yield { path: ['c2s', 'ca_file'], expected, got: () => got };
   }
+}
+
+async function checkTls(
+  { cert, key }: ConfigFiles,
+  names: NonNullable<UsableParts['http']>['tls'],
+): Promise<readonly FoundFault[]> {
+  if (cert === undefined || key === undefined) return [];
+  const fault = await findPairFault(cert, key);
+  if (fault === undefined) return [];
+  const { cert_file = '', key_file = '' } = names ?? {};
+  const { path, expected, file } = {
+    cert: { path: ['cert_file'], expected: 'a certificate chain in PEM', file: quote(cert_file) },
+    key: { path: ['key_file'], expected: 'a private key in PEM', file: quote(key_file) },
+    pair: {
+      path: [],
+      expected: 'a certificate chain and the private key of its first certificate',
+      file: `${quote(cert_file)} and ${quote(key_file)}`,
+    },
+  }[fault.of];
+  const got = `${file} (${fault.reason})`;
+  return [{ path: ['http', 'tls', ...path], expected, got: () => got }];
 }

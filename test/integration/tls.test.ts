@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { copyFileSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { Agent } from 'node:https';
+import { connect as connectTcp } from 'node:net';
 import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
@@ -133,16 +134,48 @@ describe('http.tls', () => {
     agent.destroy();
   });
 
+  test('a handshake that is under way while the certificate is renewed succeeds', async () => {
+    install(first);
+    await reload('certificate reloaded');
+    const early = connectTcp({ host: '127.0.0.1', port: gateway.port });
+    await once(early, 'connect');
+    // Its answer shows that the gateway has accepted the connection before it.
+    expect(await shownCertificate()).toBe(fingerprint(first.certFile));
+    install(second);
+    await reload('certificate reloaded');
+    const socket = connect({ socket: early, rejectUnauthorized: false });
+    await once(socket, 'secureConnect');
+    expect([fingerprint(first.certFile), fingerprint(second.certFile)]).toContain(
+      socket.getPeerX509Certificate()?.fingerprint256,
+    );
+    socket.destroy();
+  });
+
   test.each<[string, () => void, string]>([
     [
       'a key of another certificate',
       () => install({ certFile: first.certFile, keyFile: second.keyFile }),
-      'http.tls: expected a certificate and its private key',
+      'http.tls: expected a certificate chain and the private key of its first certificate',
     ],
     [
       'garbage',
       () => writeFileSync(join(gateway.directory, 'server.crt'), 'garbage'),
-      'http.tls: expected a certificate and its private key',
+      'http.tls.cert_file: expected a certificate chain in PEM',
+    ],
+    [
+      'an empty certificate',
+      () => writeFileSync(join(gateway.directory, 'server.crt'), ''),
+      'http.tls.cert_file: expected a certificate chain in PEM',
+    ],
+    [
+      'an empty key',
+      () => writeFileSync(join(gateway.directory, 'server.key'), ''),
+      'http.tls.key_file: expected a private key in PEM',
+    ],
+    [
+      'a key that is half written',
+      () => writeFileSync(join(gateway.directory, 'server.key'), read(second.keyFile).slice(0, 99)),
+      'http.tls.key_file: expected a private key in PEM',
     ],
     [
       'a missing file',
@@ -154,7 +187,8 @@ describe('http.tls', () => {
     await reload('certificate reloaded');
     const config = read(gateway.configFile);
     spoil();
-    const { faults } = await reload('configuration not reloaded: the old one stays');
+    const { faults, advice } = await reload('configuration not reloaded: the old one stays');
+    expect(advice).toBe('Correct it and send SIGHUP again.');
     writeFileSync(gateway.configFile, config);
     const texts = (faults as { path: string; expected: string }[]).map(
       (fault) => `${fault.path}: expected ${fault.expected}`,
@@ -164,6 +198,48 @@ describe('http.tls', () => {
     install(second);
     await reload('certificate reloaded');
     expect(await shownCertificate()).toBe(fingerprint(second.certFile));
+  });
+});
+
+describe('a certificate file', () => {
+  const settings = async (files: Pick<Certificates, 'certFile' | 'keyFile'>) => {
+    const tls = { cert_file: files.certFile, key_file: files.keyFile };
+    return gatewayConfig(server, { http: { port: await freePort(), tls } });
+  };
+
+  test.each([
+    ['certFile', 'http.tls.cert_file'],
+    ['keyFile', 'http.tls.key_file'],
+  ] as const)('that is empty: serve and check end with 78 (%s)', async (which, key) => {
+    const made = await createCertificates(newFolder(), ['gateway.example.org']);
+    writeFileSync(made[which], '');
+    const file = join(newFolder(), 'gateway.yaml');
+    writeFileSync(file, JSON.stringify(await settings(made)));
+    for (const command of ['serve', 'check']) {
+      const { code, stderr } = await runCommand([command, '--config', file]);
+      expect([code, stderr]).toEqual([78, expect.stringContaining(`${key}: expected`)]);
+    }
+  });
+
+  test.each([
+    [30, 0, 'http.tls: certificate and key fit, valid until '],
+    [-1, 1, 'http.tls: the certificate has expired ('],
+  ])('that is good for %s days: check says so, and serve warns', async (days, code, text) => {
+    const { caFile } = await createCertificates(newFolder(), ['gateway.example.org']);
+    const made = await signCertificate(newFolder(), caFile, ['gateway.example.org'], days);
+    const config = await settings(made);
+    const file = join(newFolder(), 'gateway.yaml');
+    writeFileSync(file, JSON.stringify(config));
+    const checked = await runCommand(['check', '--config', file]);
+    expect(checked.stdout).toContain(text);
+    expect(checked.code).toBe(code);
+    const gateway = await startGatewayProcess({ config, ready: false });
+    cleanUps.push(() => gateway.stop());
+    await gateway.waitForLine('component stream ready');
+    const warnings = gateway.logLines().filter(({ level }) => level === 40);
+    expect(warnings.map(({ msg }) => msg)).toEqual(
+      code === 0 ? [] : [expect.stringContaining(text)],
+    );
   });
 });
 

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -15,6 +15,8 @@ let folder = '';
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'config-'));
   await createCertificates(folder, ['example.org']);
+  const ca = await readFile(join(folder, 'ca.crt'), 'utf8');
+  await writeFile(join(folder, 'half.crt'), ca + ca.slice(0, ca.length / 2));
   await writeFile(join(folder, 'secret.txt'), 's3cret\n');
   await writeFile(join(folder, 'empty.txt'), '\n');
   await writeFile(join(folder, 'latin1.txt'), Buffer.from([0xe4]));
@@ -245,7 +247,12 @@ c2s:
     ['c2s: {security: ssl}', 'expected starttls, tls or plaintext, got "ssl"'],
     ['c2s: {host: "a b"}', 'c2s.host: expected a host name or an IP address'],
     ['c2s: {host: "[::1]"}', 'IPv6 without brackets'],
-    ['c2s: {ca_file: server.key}', 'c2s.ca_file: expected a file of CA certificates in PEM'],
+    [
+      'c2s: {ca_file: server.key}',
+      'c2s.ca_file: expected a file of CA certificates in PEM, got "server.key" (no certificate in PEM)',
+    ],
+    ['c2s: {ca_file: empty.txt}', 'got "empty.txt" (an empty file)'],
+    ['c2s: {ca_file: half.crt}', 'got "half.crt" (a file that is cut off)'],
     ['c2s:', 'c2s: expected a mapping with the keys host, port, security, ca_file, got nothing'],
     ['http: {host: 0.0.0.0}', 'http.host: expected a loopback address, or http.tls'],
     ['http: {host: "::"}', 'http.host: expected a loopback address'],
@@ -263,7 +270,15 @@ c2s:
     ],
     [
       'http: {tls: {cert_file: ca.crt, key_file: server.key}}',
-      'http.tls: expected a certificate and its private key',
+      'http.tls: expected a certificate chain and the private key of its first certificate, got "ca.crt" and "server.key" (the key is that of another certificate)',
+    ],
+    [
+      'http: {tls: {cert_file: empty.txt, key_file: server.key}}',
+      'http.tls.cert_file: expected a certificate chain in PEM, got "empty.txt" (an empty file)',
+    ],
+    [
+      'http: {tls: {cert_file: server.crt, key_file: empty.txt}}',
+      'http.tls.key_file: expected a private key in PEM, got "empty.txt" (an empty file)',
     ],
     [
       'http: {trusted_proxies: [10.0.0.0/33]}',
