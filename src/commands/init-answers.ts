@@ -1,5 +1,6 @@
 import { parsePermission } from '../auth/permissions.ts';
 import { JidError, parseDomain } from '../core/jid.ts';
+import type { ServerKind } from '../xmpp/server-identity.ts';
 import { type Surroundings, UsageError } from './command.ts';
 import type { InitAnswers } from './init-config.ts';
 import { openPrompt } from './prompt.ts';
@@ -13,8 +14,10 @@ export interface InitFlags {
   readonly bot: string | undefined;
 }
 
-/** All that is asked; `server` is `prosody`, `ejabberd` or `both`. */
-export type InitChoices = Omit<InitAnswers, 'passwordHash'> & { readonly server: string };
+/** All that is asked. */
+export type InitChoices = Omit<InitAnswers, 'passwordHash'> & {
+  readonly server: ServerKind | 'both';
+};
 
 /** The text for a question; `fallback` is undefined where there has to be an answer. */
 type Find = (name: keyof InitFlags, question: string, fallback?: string) => Promise<string>;
@@ -120,8 +123,8 @@ function parseComponent(text: string, domains: readonly string[]): string {
   return component;
 }
 
-function parseServer(text: string): string {
-  if (['prosody', 'ejabberd', 'both'].includes(text)) return text;
+function parseServer(text: string): InitChoices['server'] {
+  if (text === 'prosody' || text === 'ejabberd' || text === 'both') return text;
   throw new Fault(`expected prosody, ejabberd or both, got ${JSON.stringify(text)}`);
 }
 

@@ -4,9 +4,11 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { hashPassword } from '../auth/password-hash.ts';
-import { ejabberdComponentLines, prosodyComponentLines } from '../xmpp/server-advice.ts';
+import { describeServer, type ServerIdentity, type ServerKind } from '../xmpp/server-identity.ts';
+import { setupLines } from '../xmpp/server-lines.ts';
+import { recogniseServer, type ServerPlaces } from '../xmpp/server-recognition.ts';
 import { type Command, refuseOperands, type Surroundings } from './command.ts';
-import { findAnswers, type InitFlags } from './init-answers.ts';
+import { findAnswers, type InitChoices, type InitFlags } from './init-answers.ts';
 import { buildConfigText, secretFile } from './init-config.ts';
 
 /** `init` */
@@ -18,45 +20,60 @@ Nothing that exists is overwritten.
 
       --domain DOMAIN     of the users on the XMPP server; may stand several times
       --component DOMAIN  the gateway's own; default: gateway.DOMAIN
-      --server NAME       prosody or ejabberd: whose lines to print; default: both
+      --server NAME       prosody, ejabberd or both: whose lines to print;
+                          default: the one that answers on this machine
       --account NAME      of the first API account; default: alerts
       --bot JID           an XMPP user who may send as itself; default: none
       --config PATH       default: gateway.yaml; component.secret is put beside it
 
 Prints the password of the API account, once: the file holds only its hash.
 `,
-  run: async (args, surroundings) => {
-    const { config, flags } = readFlags(args);
-    const secretPath = join(dirname(config), secretFile);
-    for (const path of [config, secretPath]) {
-      if (existsSync(path)) throw new Error(`${path} is there already, and stays as it is`);
-    }
-    const answers = await findAnswers(flags, surroundings);
-    const password = randomBytes(18).toString('base64url');
-    const text = buildConfigText({ ...answers, passwordHash: await hashPassword(password) });
-    await mkdir(dirname(config), { recursive: true });
-    await writeNew(secretPath, `${randomBytes(32).toString('hex')}\n`);
-    await writeNew(config, text);
-    const { server, component, domains, account } = answers;
-    surroundings.stdout.write(
-      `Written: ${config} and ${secretPath}
+  run: init,
+};
+
+/** Where the server is that listens as the new configuration expects. */
+const defaultPlaces: ServerPlaces = {
+  component: { host: '127.0.0.1', port: 5347 },
+  c2s: { host: '127.0.0.1', port: 5222, security: 'starttls' },
+};
+
+/** Writes the files and says what the server at these places needs; resolves with the exit code. */
+export async function init(
+  args: readonly string[],
+  surroundings: Surroundings,
+  places: ServerPlaces = defaultPlaces,
+): Promise<number> {
+  const { config, flags } = readFlags(args);
+  const secretPath = join(dirname(config), secretFile);
+  for (const path of [config, secretPath]) {
+    if (existsSync(path)) throw new Error(`${path} is there already, and stays as it is`);
+  }
+  const found = flags.server === undefined ? await recogniseServer(places) : undefined;
+  const answers = await findAnswers({ ...flags, server: flags.server ?? found }, surroundings);
+  const password = randomBytes(18).toString('base64url');
+  const text = buildConfigText({ ...answers, passwordHash: await hashPassword(password) });
+  await mkdir(dirname(config), { recursive: true });
+  await writeNew(secretPath, `${randomBytes(32).toString('hex')}\n`);
+  await writeNew(config, text);
+  const { server, component, domains, account } = answers;
+  surroundings.stdout.write(
+    `Written: ${config} and ${secretPath}
 
 API account: ${account}
 Password:    ${password}   (shown once)
 
 == What the XMPP server needs
 
-${serverLines(server, component)}
+${found === undefined ? '' : describeFound(found)}${serverLines(server, component)}
 
 <the same as component.secret> is the line in ${secretPath}. Then restart the server.
 
 == Next
 
 ${nextCommands(programName(surroundings), config, account, domains[0] ?? '')}`,
-    );
-    return 0;
-  },
-};
+  );
+  return 0;
+}
 
 function readFlags(args: readonly string[]): { config: string; flags: InitFlags } {
   const { values, positionals } = parseArgs({
@@ -81,23 +98,15 @@ async function writeNew(path: string, text: string): Promise<void> {
   await writeFile(path, text, { flag: 'wx', mode: 0o600 });
 }
 
-function serverLines(server: string, domain: string): string {
-  const component = { domain, host: '127.0.0.1', port: 5347 };
-  const ejabberd = `${ejabberdComponentLines(component)}
+function describeFound(kind: ServerKind): string {
+  return `${describeServer({ kind, version: undefined })} answers on this machine. (For another server: --server.)\n\n`;
+}
 
-and under modules: (change what is there, a module listed twice keeps ejabberd from starting)
-
-  mod_ping: {}
-  mod_fail2ban:                 # if it is there: else wrong passwords lock the gateway out
-    access: trusted_network`;
-  switch (server) {
-    case 'prosody':
-      return prosodyComponentLines(component);
-    case 'ejabberd':
-      return ejabberd;
-    default:
-      return `${prosodyComponentLines(component)}\n\n${ejabberd}`;
-  }
+function serverLines(server: InitChoices['server'], domain: string): string {
+  const { host, port } = defaultPlaces.component;
+  const identity: ServerIdentity | undefined =
+    server === 'both' ? undefined : { kind: server, version: undefined };
+  return setupLines({ domain, host, port }, identity);
 }
 
 /** How the program was called, so that what is printed can be pasted. */

@@ -4,6 +4,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { stringify } from 'yaml';
+import { isSince } from '../../src/xmpp/server-identity.ts';
 import { createCertificates } from '../support/certificates.ts';
 import { check } from '../support/check-command.ts';
 import { startEjabberd } from '../support/ejabberd.ts';
@@ -21,6 +22,21 @@ import type { XmppServer } from '../support/xmpp-server.ts';
 
 const components = [{ domain: 'gateway.example.org', secret: 'component-secret' }];
 const domains = ['example.org', 'bots.example.org'];
+const serverNames = { prosody: 'Prosody', ejabberd: 'ejabberd' };
+/** XEP-0092, which Debian's default configurations have. */
+const versionModule = { prosody: ['version'], ejabberd: ['mod_version: {}'] };
+/** A line of what lets a component connect. */
+const componentLines = {
+  prosody: 'component_secret = "<the same as component.secret>"',
+  ejabberd: 'module: ejabberd_service',
+};
+/** A line of what makes mode client possible. */
+const clientLines = {
+  prosody: 'modules_enabled = { "message_gateway" }',
+  ejabberd: 'ejabberdctl module_install mod_message_gateway',
+};
+/** What is only in lines for the other server. */
+const foreign = { prosody: /ejabberd/i, ejabberd: /prosody/i };
 
 describe.each(servers)('check against $kind', ({ kind, start }) => {
   let server: XmppServer;
@@ -28,7 +44,12 @@ describe.each(servers)('check against $kind', ({ kind, start }) => {
 
   beforeAll(async () => {
     directory = createDirectory('check-test');
-    server = await start({ components, domains, requireTls: true });
+    server = await start({
+      components,
+      domains,
+      requireTls: true,
+      extra: { modules: versionModule[kind] },
+    });
   });
   afterAll(async () => {
     await server?.stop();
@@ -48,11 +69,15 @@ describe.each(servers)('check against $kind', ({ kind, start }) => {
     const text = stdout
       .replace(/configuration: .*/, 'configuration: FILE')
       .replaceAll(String(server.componentPort), 'COMPONENT')
-      .replaceAll(String(server.c2sPort), 'C2S');
-    return { code, text };
+      .replaceAll(String(server.c2sPort), 'C2S')
+      .replace(/(?<=XMPP server: \w+ )\d+\.\d+\S*/, 'VERSION');
+    expect(text).not.toMatch(foreign[kind]);
+    const [, version] = /XMPP server: \w+ (\d+\.\d+\S*)/.exec(stdout) ?? [];
+    return { code, text, version };
   };
   const lines = {
     configuration: 'ok     configuration: FILE\n',
+    server: `ok     XMPP server: ${serverNames[kind]} VERSION\n`,
     component:
       'ok     component gateway.example.org at 127.0.0.1:COMPONENT: connected and trusted for example.org, bots.example.org\n',
     c2s: [
@@ -64,18 +89,19 @@ describe.each(servers)('check against $kind', ({ kind, start }) => {
   test('where all is right it says so and ends with 0', async () => {
     const port = await freePort();
     const settings = { http: { port }, delivery: { mode: 'plain' } };
-    const { code, text } = await run(config(settings));
+    const { code, text, version } = await run(config(settings));
     const http = `ok     HTTP at 127.0.0.1:${port}: free to listen\n`;
     const bounces = {
-      prosody: 'bounces of this server come back, of others not',
-      ejabberd: 'bounces do not come back: a message to nobody gets 200',
+      prosody: `bounces of this server come back, of others not${isSince(version, '13.0') === true ? '; of a recipient who blocks the sender only with bounce_blocked_messages = true on Prosody 13' : ''}`,
+      ejabberd:
+        'bounces do not come back: a message to nobody, or to somebody who blocks the sender, gets 200; ejabberd drops attributes of <message/> and <body/> that it does not know',
     };
     const modes = domains.map(
       (domain) =>
         `ok     messages of ${domain}: mode plain, as delivery.mode says; not in the sender's archive, nor on other devices of the sender; ${bounces[kind]}\n`,
     );
     expect(text).toBe(
-      `${lines.configuration}${http}${lines.component}${modes.join('')}${lines.c2s}`,
+      `${lines.configuration}${http}${lines.server}${lines.component}${modes.join('')}${lines.c2s}`,
     );
     expect(code).toBe(0);
   });
@@ -114,12 +140,12 @@ describe.each(servers)('check against $kind', ({ kind, start }) => {
   test('for machines it says the same as JSON', async () => {
     const { code, stdout } = await check(config(), '--json');
     const { ok, findings }: { ok: boolean; findings: { ok: boolean }[] } = JSON.parse(stdout);
-    expect([code, ok, findings.length]).toEqual([0, true, 7]);
+    expect([code, ok, findings.length]).toEqual([0, true, 8]);
     expect(findings.every((one) => one.ok)).toBe(true);
   });
 
   test.each([
-    ['', 7],
+    ['', 8],
     ['1', 0],
   ])('on a terminal it is in colour, unless NO_COLOR says no: %j', async (NO_COLOR, coloured) => {
     const file = join(directory, 'gateway.yaml');
@@ -133,32 +159,64 @@ describe.each(servers)('check against $kind', ({ kind, start }) => {
     const { code, text } = await run(config());
     expect(code).toBe(0);
     expect(text).toMatch(
-      /^ok {5}messages of example\.org: mode plain; [^]*\nok {5}messages of bots\.example\.org: mode plain; .*\n\n {7}On Prosody, mod_message_gateway would make it mode client: messages would be in the sender's archive$/m,
+      /^ok {5}messages of example\.org: mode plain; [^]*\nok {5}messages of bots\.example\.org: mode plain; .*\n\n {7}mod_message_gateway would make it mode client: messages would be in the sender's archive$/m,
     );
-    expect(text.split('modules_enabled = { "message_gateway" }')).toHaveLength(2);
-    expect(text).toContain(
-      'below VirtualHost "example.org", VirtualHost "bots.example.org", with:',
-    );
+    expect(text.split(clientLines[kind])).toHaveLength(2);
+    if (kind === 'prosody') {
+      expect(text).toContain('below VirtualHost "example.org", VirtualHost "bots.example.org",');
+    }
   });
 
   test.each(['client', 'privileged'])('mode %s that is not there is a failure', async (mode) => {
     const { code, text } = await run(config({ delivery: { mode } }));
     expect(code).toBe(1);
     expect(text).toContain(
-      `FAILED component gateway.example.org at 127.0.0.1:COMPONENT: delivery.mode is ${mode}, which the XMPP server does not offer for example.org
+      `${lines.server}FAILED component gateway.example.org at 127.0.0.1:COMPONENT: delivery.mode is ${mode}, which the XMPP server does not offer for example.org
 
        Set delivery.mode to auto or plain, or let the server offer the mode.
 
-       client, on Prosody: copy prosody/modules/mod_message_gateway.lua to /usr/local/lib/prosody/modules/;
-       above all VirtualHost lines of prosody.cfg.lua:
+       client, on ${serverNames[kind]}: `,
+    );
+    expect(text).toContain(clientLines[kind]);
+  });
 
-         plugin_paths = { "/usr/local/lib/prosody/modules" }
+  test.each([
+    [
+      'a wrong secret',
+      { secret: 'wrong' },
+      /Make component\.secret and component\.domain the same/,
+    ],
+    ['an unknown component', { domain: 'unknown.example.org' }, /component\.domain/],
+  ])('with %s it prints the lines of this server only', async (_what, component, advice) => {
+    const { code, text } = await run(config({ component }));
+    expect(code).toBe(1);
+    expect(text).toMatch(/^FAILED component /m);
+    expect(text).toContain(`ok     XMPP server: ${serverNames[kind]}\n`);
+    expect(text).toMatch(advice);
+    expect(text).toContain(componentLines[kind]);
+  });
 
-       below the line Component "gateway.example.org":
+  test('with a domain that is not hosted it prints the lines of this server only', async () => {
+    const { code, text } = await run(config({ domains: [...domains, 'not-hosted.example'] }));
+    expect(code).toBe(1);
+    expect(text).toContain(lines.server);
+    expect(text).toMatch(/^FAILED component .*not-hosted\.example/m);
+    expect(text).toContain('Take not-hosted.example out of domains');
+  });
 
-         modules_enabled = { "message_gateway" }
+  test('where it does not listen for components it prints the lines for that', async () => {
+    const port = await freePort();
+    const { code, text } = await run(config({ component: { port } }));
+    expect(code).toBe(1);
+    expect(text).toContain(
+      `ok     XMPP server: ${serverNames[kind]}
+FAILED component gateway.example.org at 127.0.0.1:${port}: connect ECONNREFUSED 127.0.0.1:${port}
+
+       The XMPP server is running. Correct component.host and component.port, or let it listen for components there:
 `,
     );
+    expect(text).toContain(componentLines[kind]);
+    expect(text).toContain(lines.c2s);
   });
 
   test('beside a running gateway it leaves the component stream alone', async () => {
@@ -168,6 +226,7 @@ describe.each(servers)('check against $kind', ({ kind, start }) => {
     const said = [
       `FAILED HTTP at 127.0.0.1:${gateway.port}: listen EADDRINUSE: address already in use 127.0.0.1:${gateway.port}\n`,
       '       If it is the gateway that listens there, ask its /readyz, or stop it first. Else correct http.port.\n',
+      `ok     XMPP server: ${serverNames[kind]}\n`,
       'FAILED component gateway.example.org at 127.0.0.1:COMPONENT: not tried, so as not to disturb a running gateway\n',
     ].join('');
     expect(text).toBe(`${lines.configuration}${said}${lines.c2s}`);
@@ -179,14 +238,22 @@ describe.each(servers)('check against $kind', ({ kind, start }) => {
     expect(streams).toHaveLength(1);
   });
 
-  test('where nothing listens it names the error and the keys to look at', async () => {
+  test('where nothing listens it names the error, the keys to look at, and the lines of both servers', async () => {
     const [port, c2sPort] = [await freePort(), await freePort()];
     const c2s = { port: c2sPort, security: 'starttls' };
-    const { code, text } = await run(config({ component: { port }, c2s }));
-    expect(text).toContain(
+    const { code, stdout } = await check(config({ component: { port }, c2s }));
+    expect(stdout).toContain(
       `FAILED component gateway.example.org at 127.0.0.1:${port}: connect ECONNREFUSED 127.0.0.1:${port}
+
        Is the XMPP server running, and does it listen for components there?
-FAILED password checks for example.org at 127.0.0.1:${c2sPort} (starttls): The XMPP server cannot be reached: connect ECONNREFUSED 127.0.0.1:${c2sPort}
+
+       Prosody (prosody.cfg.lua), above all VirtualHost lines:
+
+         component_ports = { ${port} }
+`,
+    );
+    expect(stdout).toContain(
+      `FAILED password checks for example.org at 127.0.0.1:${c2sPort} (starttls): The XMPP server cannot be reached: connect ECONNREFUSED 127.0.0.1:${c2sPort}
 FAILED password checks for bots.example.org at 127.0.0.1:${c2sPort} (starttls): The XMPP server cannot be reached: connect ECONNREFUSED 127.0.0.1:${c2sPort}
 
        Compare with the server's listener for clients:
@@ -194,6 +261,8 @@ FAILED password checks for bots.example.org at 127.0.0.1:${c2sPort} (starttls): 
          c2s.host, c2s.port  where it listens
 `,
     );
+    expect(stdout).toContain('ejabberd (ejabberd.yml), under listen:');
+    expect(stdout).not.toContain('XMPP server:');
     expect(code).toBe(1);
   });
 
@@ -223,6 +292,27 @@ FAILED password checks for bots.example.org at 127.0.0.1:${c2sPort} (starttls): 
   });
 });
 
+describe.each(servers)('check against a strict $kind', ({ kind, start }) => {
+  test('prints the line that makes it trust, of this server only', async () => {
+    const server = await start({ strict: true, directTls: true });
+    onTestFinished(server.stop);
+    const c2s = { port: server.c2sTlsPort, security: 'tls' };
+    const { code, stdout } = await check(gatewayConfig(server, { c2s }));
+    expect(stdout).toMatch(/^FAILED component .* does not let gateway\.example\.org send/m);
+    expect(stdout).toContain(`XMPP server: ${serverNames[kind]}\n`);
+    const line = { prosody: 'validate_from_addresses = false', ejabberd: 'check_from: false' };
+    expect(stdout).toContain(line[kind]);
+    expect(stdout).not.toMatch(foreign[kind]);
+    expect(code).toBe(1);
+
+    // By its port for clients alone, which takes TLS only.
+    const silent = await check(
+      gatewayConfig(server, { c2s, component: { port: await freePort() } }),
+    );
+    expect(silent.stdout).toContain(`XMPP server: ${serverNames[kind]}\n`);
+  });
+});
+
 describe.each([
   { mode: 'client', setup: withModule, gain: undefined },
   { mode: 'privileged', setup: prosodyPrivilege, gain: 'bounces would come back' },
@@ -233,7 +323,8 @@ describe.each([
     const { code, stdout } = await check(gatewayConfig(server));
     const found = /^ok {5}messages of .*: mode (\w+); in the sender's archive.* and on other/gm;
     expect([...stdout.matchAll(found)].map(([, name]) => name)).toEqual([mode, mode]);
-    const better = 'On Prosody, mod_message_gateway would make it mode client';
+    const better = 'mod_message_gateway would make it mode client';
+    expect(stdout).not.toMatch(foreign.prosody);
     if (gain === undefined) expect(stdout).not.toContain(better);
     else expect(stdout).toContain(`${better}: ${gain}`);
     expect(code).toBe(0);
@@ -252,7 +343,7 @@ test('a ban by mod_fail2ban of ejabberd is told with its remedy', async () => {
   }
   const { code, stdout } = await check(gatewayConfig(server));
   expect(stdout).toMatch(
-    /^FAILED password checks for .*policy-violation.*\n\n {7}If it is ejabberd [^]* {11}access: trusted_network\n/m,
+    /^FAILED password checks for .*policy-violation.*\n\n {7}mod_fail2ban has banned [^]* {11}access: trusted_network\n/m,
   );
   expect(code).toBe(1);
 });

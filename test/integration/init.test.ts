@@ -37,7 +37,7 @@ function serverOptions(kind: ServerKind, said: string): ServerOptions {
   const listener = linesBelow(said, 'under listen').replaceAll(/^/gm, '  ');
   writeFileSync(at('gateway.yml'), `listen:\n${listener}`);
   const access = 'access_rules: {trusted_network: {allow: all}}';
-  const modules = linesBelow(said, 'and under modules').trimEnd().split('\n').slice(1);
+  const modules = linesBelow(said, 'lock the gateway out').trimEnd().split('\n');
   return {
     components,
     extra: { global: `${access}\ninclude_config_file: [${at('gateway.yml')}]`, modules },

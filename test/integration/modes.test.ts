@@ -99,6 +99,15 @@ describe.each(modeSetups)('mode $mode on $kind', ({ kind, mode, options, start }
     expect(copies).toHaveLength(isCopied ? 1 : 0);
   });
 
+  test('keeps attributes that are not of XMPP, or drops them', async () => {
+    const own = { message_attributes: { mine: '1' }, body_attributes: { mine: '2' } };
+    const json = { to: 'bob@example.org', body: 'hi', ...own };
+    const answer = await site.postAs('alice', JSON.stringify(json));
+    const { root } = await site.bob.waitForMessage((answer.json() as { id: string }).id);
+    const found = [root.attributes['mine'], find(root, 'body')?.attributes['mine']];
+    expect(found).toEqual(kind === 'prosody' ? ['1', '2'] : [undefined, undefined]);
+  });
+
   test('speaks in a room', async () => {
     const room = await enterRoom(site.bob, 'lobby@rooms.example.org', 'bob');
     const json = { to: room.jid, body: 'hi', message_attributes: { type: 'groupchat' } };

@@ -159,7 +159,8 @@ function accounts(site: Site): Accounts {
   };
 }
 
-const program: ServerProgram = {
+/** A non-distributed Erlang VM with a configuration for tests. */
+export const ejabberdProgram: ServerProgram = {
   kind: 'ejabberd',
   // Two components on one listener lose one another's answers.
   sharesComponentPort: false,
@@ -207,5 +208,5 @@ const program: ServerProgram = {
 
 /** Starts a private ejabberd: a non-distributed Erlang VM. */
 export function startEjabberd(options: ServerOptions = {}): Promise<XmppServer> {
-  return startServer(program, options);
+  return startServer(ejabberdProgram, options);
 }

@@ -74,14 +74,14 @@ ${extra?.component ?? ''}`,
   return [globalLines(site), ...hosts, ...components, ...rooms, ''].join('\n');
 }
 
-function accounts(site: Site): Accounts {
-  const [firstDomain = ''] = site.domains;
+/** The users of a Prosody that runs with this configuration file and environment. */
+export function prosodyAccounts(
+  { domains: [firstDomain = ''] }: Site,
+  config: string,
+  env: NodeJS.ProcessEnv = {},
+): Accounts {
   const prosodyctl = async (...args: string[]): Promise<string> =>
-    runToSuccess({
-      file: 'prosodyctl',
-      args: ['--config', configFile, ...args],
-      env: environment(site),
-    });
+    runToSuccess({ file: 'prosodyctl', args: ['--config', config, ...args], env });
   // In the running server, so that sessions of the user learn of it.
   const shell = async (expression: string): Promise<void> => {
     const said = await prosodyctl('shell', expression);
@@ -105,7 +105,8 @@ function expectedServices(site: Site): string[] {
   return ['c2s', 'component', ...services];
 }
 
-const program: ServerProgram = {
+/** Prosody with prosody/private.cfg.lua. */
+export const prosodyProgram: ServerProgram = {
   kind: 'prosody',
   sharesComponentPort: true,
   handshake: /External component successfully authenticated/g,
@@ -125,10 +126,10 @@ const program: ServerProgram = {
     expectedServices(site).every((name) =>
       log.includes(`Activated service '${name}' on [127.0.0.1]`),
     ),
-  accounts,
+  accounts: (site) => prosodyAccounts(site, configFile, environment(site)),
 };
 
 /** Starts a private Prosody, from prosody/private.cfg.lua. */
 export function startProsody(options: ServerOptions = {}): Promise<XmppServer> {
-  return startServer(program, options);
+  return startServer(prosodyProgram, options);
 }

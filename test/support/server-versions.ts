@@ -89,3 +89,8 @@ export function serverVersion(kind: ServerKind): string {
 export function isServerSince(kind: ServerKind, version: string): boolean {
   return serverVersion(kind).localeCompare(version, 'en', { numeric: true }) >= 0;
 }
+
+/** A file as the packages of the servers have it, such as Debian's configuration. */
+export function readPackaged(path: string): string {
+  return readFileSync(`${findServers().root}${path}`, 'utf8');
+}

@@ -96,7 +96,7 @@ function buildSuccess(sender: string): object {
   const { receipts, stanzas } = buildAnswerExamples(sender);
   return {
     description:
-      'The XMPP server has processed the message, and no error had come back by then. With `dry_run=true`: the stanza as it would be sent; nothing was sent.',
+      'The XMPP server has processed the message, and no error had come back by then. Whether an error could come back is in `bounces` of `/readyz`: where it is false (ejabberd without mod_message_gateway, privileges), a message to nobody, or to somebody who blocks the sender, gets 200 too. With `dry_run=true`: the stanza as it would be sent; nothing was sent.',
     headers: headersOf(200, true),
     content: {
       'application/json': { schema: { $ref: '#/components/schemas/Receipt' }, examples: receipts },

@@ -35,7 +35,7 @@ function buildMessage({ attributes, depth, stanzaBytes }: MessageLimits): object
       message_attributes: {
         ...map,
         description:
-          'Attributes of `<message/>`. `from` is ignored: the sender is who asks. Names are valid in XML 1.0 (4th edition) and have no colon, but for `xml:lang`, `xml:space`, `xml:base` and `xml:id`.',
+          'Attributes of `<message/>`. `from` is ignored: the sender is who asks. Names are valid in XML 1.0 (4th edition) and have no colon, but for `xml:lang`, `xml:space`, `xml:base` and `xml:id`. ejabberd drops those that XMPP does not define.',
         properties: {
           id: {
             ...scalar,
@@ -48,7 +48,10 @@ function buildMessage({ attributes, depth, stanzaBytes }: MessageLimits): object
           xmlns: { type: 'string', const: 'jabber:client' },
         },
       },
-      body_attributes: { ...map, description: 'Attributes of `<body/>`, such as `xml:lang`.' },
+      body_attributes: {
+        ...map,
+        description: 'Attributes of `<body/>`, such as `xml:lang`. ejabberd drops the others.',
+      },
       extra_elements: {
         type: 'string',
         description: `XML elements that are put after \`<body/>\`, nested to ${depth} levels at most (\`<message/>\` is the first).`,

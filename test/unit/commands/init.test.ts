@@ -1,9 +1,12 @@
+import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { verifyPassword } from '../../../src/auth/password-hash.ts';
-import { initCommand } from '../../../src/commands/init.ts';
+import type { Command } from '../../../src/commands/command.ts';
+import { init as initAt, initCommand } from '../../../src/commands/init.ts';
 import { loadConfig } from '../../../src/config.ts';
 import { run } from './run.ts';
 
@@ -14,7 +17,15 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true }));
 
 const at = (name: string): string => join(folder, name);
-const init = (...args: string[]) => run(initCommand, ['--config', at('gateway.yaml'), ...args]);
+/** Where nothing listens: the discard port. */
+const nowhere = { host: '127.0.0.1', port: 9 };
+/** `init` on a machine whose server for components is there, if any is. */
+const initCommandAt = (component = nowhere): Command => ({
+  ...initCommand,
+  run: (args, surroundings) =>
+    initAt(args, surroundings, { component, c2s: { ...nowhere, security: 'starttls' } }),
+});
+const init = (...args: string[]) => run(initCommandAt(), ['--config', at('gateway.yaml'), ...args]);
 
 test('the configuration is valid, its account has the password that is shown', async () => {
   const { code, out } = await init('--domain', 'Example.org', '--domain', 'b.example.org');
@@ -71,9 +82,40 @@ describe('what it prints', () => {
     expect(out.match(/prosody\.cfg\.lua|ejabberd\.yml/g)).toEqual(files);
   });
 
+  test.each([
+    [
+      'prosody',
+      'Prosody',
+      ['prosody.cfg.lua'],
+      'does not match any configured external components',
+    ],
+    ['ejabberd', 'ejabberd', ['ejabberd.yml'], "<stream:stream id='14944763139221074660'>"],
+  ])(
+    'without --server the lines for the one that answers: %s',
+    async (_kind, name, files, says) => {
+      const server = createServer((socket) => socket.on('error', () => {}).end(says));
+      await once(server.listen(0, '127.0.0.1'), 'listening');
+      const { port } = server.address() as AddressInfo;
+      const args = ['--config', at('gateway.yaml'), '--domain', 'example.org'];
+      const { out } = await run(initCommandAt({ host: '127.0.0.1', port }), args);
+      server.close();
+      expect(out).toContain(`\n${name} answers on this machine. (For another server: --server.)\n`);
+      expect(out.match(/prosody\.cfg\.lua|ejabberd\.yml/g)).toEqual(files);
+    },
+  );
+
+  test('the lines for both where nothing answers', async () => {
+    const { out } = await init('--domain', 'example.org');
+    expect(out.match(/prosody\.cfg\.lua|ejabberd\.yml/g)).toEqual([
+      'prosody.cfg.lua',
+      'ejabberd.yml',
+    ]);
+    expect(out).not.toContain('answers on this machine');
+  });
+
   test('commands that can be pasted', async () => {
     const file = at("it's.yaml");
-    const { out } = await run(initCommand, ['--domain', 'example.org', '--config', file], {
+    const { out } = await run(initCommandAt(), ['--domain', 'example.org', '--config', file], {
       argv: ['node', join(process.cwd(), 'dist/main.js')],
     });
     const quoted = `'${file.replace("'", "'\\''")}'`;

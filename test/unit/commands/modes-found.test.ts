@@ -1,18 +1,44 @@
 import { expect, test } from 'vitest';
 import { describeModes } from '../../../src/commands/modes-found.ts';
 import { describeForm, type WireForm } from '../../../src/core/mode.ts';
+import type { ServerIdentity } from '../../../src/xmpp/server-identity.ts';
 
 const component = 'gateway.example.org';
 
-function find(form: WireForm, isChosen = false) {
-  const found = { form, report: describeForm(form, false) };
-  return describeModes(new Map([['example.org', found]]), component, isChosen)[0];
+function find(form: WireForm, isChosen = false, server?: ServerIdentity, returnsBounces = false) {
+  const found = { form, report: describeForm(form, returnsBounces) };
+  const surroundings = { component, isChosen, server };
+  return describeModes(new Map([['example.org', found]]), surroundings)[0];
 }
 
-test('what an old ejabberd does with privileged messages is told as unknown', () => {
+test.each([
+  [undefined, "in the sender's archive and on other devices from ejabberd 23.10 on"],
+  ['23.01-1', "not in the sender's archive, nor on other devices of the sender"],
+  ['24.07', "in the sender's archive, if the server keeps one, and on other devices of the sender"],
+])('what ejabberd %s does with privileged messages', (version, copies) => {
   const namespace = 'urn:xmpp:privilege:1';
-  const finding = find({ mode: 'privileged', namespace, component, domain: 'example.org' });
-  expect(finding?.text).toContain('on other devices from ejabberd 23.10 on; bounces do not come');
+  const form: WireForm = { mode: 'privileged', namespace, component, domain: 'example.org' };
+  const { text } = find(form, false, { kind: 'ejabberd', version }) ?? {};
+  expect(text).toContain(`mode privileged; ${copies}; bounces do not come back`);
+});
+
+const attributes = '; ejabberd drops attributes of <message/> and <body/> that it does not know';
+const blockers =
+  '; of a recipient who blocks the sender only with bounce_blocked_messages = true on Prosody 13';
+
+test.each([
+  ['prosody', '0.12.3', true, ''],
+  ['prosody', '13.0.1', true, blockers],
+  ['prosody', undefined, true, blockers],
+  ['ejabberd', '23.01-1', false, attributes],
+] as const)('what %s %s does to messages', (kind, version, returnsBounces, end) => {
+  const { text } = find({ mode: 'plain' }, false, { kind, version }, returnsBounces) ?? {};
+  const bounces = returnsBounces
+    ? 'bounces of this server come back, of others not'
+    : 'bounces do not come back: a message to nobody, or to somebody who blocks the sender, gets 200';
+  expect(text).toBe(
+    `messages of example.org: mode plain; not in the sender's archive, nor on other devices of the sender; ${bounces}${end}`,
+  );
 });
 
 test('nothing is better than mode client, and nothing is advised where the mode was chosen', () => {

@@ -1,0 +1,70 @@
+import { randomBytes } from 'node:crypto';
+import type { Config } from '../config.ts';
+import { describeWithCause } from '../core/describe-error.ts';
+import { GatewayError } from '../core/errors.ts';
+import { createJid } from '../core/jid.ts';
+import type { PasswordCheck } from '../core/password-check.ts';
+import type { ServerKind } from '../xmpp/server-identity.ts';
+import type { Finding } from './finding.ts';
+
+/** Logs in as nobody: the server must answer with a definite no. */
+export async function checkLogin(
+  passwordCheck: PasswordCheck,
+  { host, port, security }: Config['c2s'],
+  domain: string,
+  recognising: Promise<ServerKind | undefined>,
+): Promise<Finding> {
+  const text = `password checks for ${domain} at ${host}:${port} (${security})`;
+  try {
+    const nobody = createJid(`gwcheck-${randomBytes(8).toString('hex')}`, domain);
+    await passwordCheck(nobody, randomBytes(16).toString('hex'));
+    return { isGood: true, text };
+  } catch (error) {
+    if (!(error instanceof GatewayError)) {
+      throw error;
+    }
+    return {
+      isGood: false,
+      text: `${text}: ${describeWithCause(error)}`,
+      advice: c2sAdvice(error, await recognising),
+    };
+  }
+}
+
+function c2sAdvice({ message, cause }: GatewayError, kind: ServerKind | undefined): string {
+  if (message.includes('policy-violation') && kind !== 'prosody') return banAdvice(kind);
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  return /CERT|SIGNATURE|ALERT/.test(code) ? certificateAdvice(kind) : listenerAdvice;
+}
+
+function banAdvice(kind: ServerKind | undefined): string {
+  const culprit = kind === 'ejabberd' ? 'mod_fail2ban' : 'If it is ejabberd with mod_fail2ban, it';
+  return `${culprit} has banned the gateway's address for wrong passwords of its users.
+Let it spare that address (trusted_network is Debian's rule for loopback), where mod_fail2ban
+stands now, then restart the server:
+
+  modules:
+    mod_fail2ban:
+      access: trusted_network`;
+}
+
+const certificateLines = {
+  prosody: '  Prosody   prosodyctl --root cert import …',
+  ejabberd: '  ejabberd  certfiles in ejabberd.yml',
+};
+
+function certificateAdvice(kind: ServerKind | undefined): string {
+  const lines = kind === undefined ? Object.values(certificateLines) : [certificateLines[kind]];
+  return `The server needs a certificate that names the domain, from a CA that this machine knows:
+
+${lines.join('\n')}
+
+If the certificate is of a CA of your own, or signed by itself, name it: c2s.ca_file in the configuration.`;
+}
+
+const listenerAdvice = `Compare with the server's listener for clients:
+
+  c2s.host, c2s.port  where it listens
+  c2s.security        starttls, tls or plaintext (plaintext on loopback only)
+  c2s.ca_file         the CA of its certificate, unless the system knows it
+  domains             the certificate has to be one for each`;

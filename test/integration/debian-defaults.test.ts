@@ -1,0 +1,243 @@
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { parse } from 'yaml';
+import { init } from '../../src/commands/init.ts';
+import { check } from '../support/check-command.ts';
+import { type DebianServer, startDebianServer } from '../support/debian-server.ts';
+import { type GatewayProcess, startGatewayProcess } from '../support/gateway.ts';
+import { post } from '../support/http.ts';
+import { type PrintedLines, readAdvice, readPrintedLines } from '../support/printed-lines.ts';
+import { createDirectory, removeDirectory } from '../support/processes.ts';
+import { openSessionOn } from '../support/session.ts';
+
+const project = fileURLToPath(new URL('../..', import.meta.url));
+
+/** mod_privilege (XEP-0356), which the server may have for us or for others. */
+const privileges = {
+  prosody: prosodyPrivileges([
+    ['us', 'gateway.localhost', 'privileged'],
+    ['another component', 'transport.localhost', 'plain'],
+    ['nobody', undefined, 'plain'],
+  ]),
+  ejabberd: ejabberdPrivileges([
+    ['us', 'gateway.localhost', 'privileged'],
+    ['another component', 'transport.localhost', 'plain'],
+    ['nobody', undefined, 'plain'],
+  ]),
+};
+
+/** What is to be copied, and what the README beside it says besides. */
+const examples = {
+  prosody: {
+    path: 'prosody/example.cfg.lua',
+    installedAs: 'conf.d/gateway.cfg.lua',
+    lines: () => [],
+  },
+  ejabberd: {
+    path: 'ejabberd/gateway.yml',
+    installedAs: 'gateway.yml',
+    lines: (file: string) => [
+      { place: 'at its end:', lines: ['include_config_file:', `  - ${file}`] },
+      { place: 'under modules', lines: ['mod_fail2ban:', '  access: trusted_network'] },
+    ],
+  },
+};
+
+type Privileged = readonly [whom: string, component: string | undefined, mode: string];
+
+function prosodyPrivileges(cases: readonly Privileged[]) {
+  return cases.map(([whom, component, mode]) => {
+    const grant = `privileged_entities = { ["${component}"] = { message = "outgoing" } }`;
+    const modules = 'modules_enabled = { "privilege" }';
+    const lines = [
+      { place: 'below Component "gateway.localhost"', lines: [modules] },
+      {
+        place: 'below VirtualHost "localhost"',
+        lines: component === undefined ? [modules] : [modules, grant],
+      },
+    ];
+    return { whom, mode, lines };
+  });
+}
+
+function ejabberdPrivileges(cases: readonly Privileged[]) {
+  return cases.map(([whom, component, mode]) => {
+    const granted = [
+      { place: 'under acl', lines: ['privileged:', `  server: "${component}"`] },
+      { place: 'under access_rules', lines: ['privileged:', '  - allow: privileged'] },
+      {
+        place: 'under modules',
+        lines: ['mod_privilege:', '  message:', '    outgoing: privileged'],
+      },
+    ];
+    const lines =
+      component === undefined
+        ? [{ place: 'under modules', lines: ['mod_privilege: {}'] }]
+        : granted;
+    return { whom, mode, lines };
+  });
+}
+
+describe.each(['prosody', 'ejabberd'] as const)("on Debian's configuration of %s", (kind) => {
+  let debian: DebianServer;
+  let folder: string;
+  let printed: string;
+  let forPlain: readonly PrintedLines[];
+  let password: string;
+  let config: Record<string, unknown>;
+
+  /** Lines as an operator copies them: with the secret. */
+  const linesIn = (output: string): readonly PrintedLines[] =>
+    readPrintedLines(output.replaceAll('<the same as component.secret>', secret()));
+  const secret = (): string => readFileSync(join(folder, 'component.secret'), 'utf8').trim();
+  /** The lines that `check` prints for a better mode than plain. */
+  const findLinesFor = async (mode: string): Promise<readonly PrintedLines[]> => {
+    await debian.restartWith(forPlain);
+    const { stdout } = await check(config);
+    const lines = linesIn(readAdvice(stdout));
+    const first = lines.findIndex(({ place }) => place.startsWith(`${mode}, on `));
+    const after = lines.findIndex(({ place }, index) => index > first && /^\w+, on /.test(place));
+    expect(first).toBeGreaterThanOrEqual(0);
+    return lines.slice(first, after === -1 ? undefined : after);
+  };
+
+  beforeAll(async () => {
+    debian = await startDebianServer(kind);
+    const { server } = debian;
+    for (const user of ['alice', 'bob', 'bot']) await server.register(user, `${user}-secret`);
+    folder = createDirectory('debian-defaults');
+    const file = join(folder, 'gateway.yaml');
+    const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
+    const names = ['--domain', 'localhost', '--component', 'gateway.localhost'];
+    await init(
+      ['--config', file, ...names, '--bot', 'bot@localhost'],
+      { stdin, stdout, stderr, env: {}, argv: [] },
+      {
+        component: { host: '127.0.0.1', port: server.componentPort },
+        c2s: { host: '127.0.0.1', port: server.c2sPort, security: 'starttls' },
+      },
+    );
+    stdout.end();
+    printed = (await text(stdout)).replaceAll('5347', String(server.componentPort));
+    forPlain = linesIn(printed);
+    [, password = ''] = /^Password: +(\S+)/m.exec(printed) ?? [];
+    const written: { component: object } = parse(readFileSync(file, 'utf8'));
+    config = {
+      ...written,
+      component: {
+        ...written.component,
+        port: server.componentPort,
+        secret_file: join(folder, 'component.secret'),
+      },
+      c2s: { port: server.c2sPort, ca_file: server.caFile },
+    };
+  });
+  afterAll(async () => {
+    await debian?.server.stop();
+    if (folder !== undefined) removeDirectory(folder);
+  });
+
+  /** Sends by both URLs, and sees both messages arrive. */
+  async function sendByBothUrls(gateway: GatewayProcess, mode: string): Promise<void> {
+    const bob = await openSessionOn(debian.server, 'bob', 'bob-secret', { tls: true });
+    onTestFinished(bob.destroy);
+    const url = `${gateway.url}/api/1.0/xmppdomains/localhost/gateway/messages`;
+    const body = JSON.stringify({ to: 'bob@localhost', body: 'Hello' });
+    for (const [place, auth] of [
+      [`${url}/alice`, ['alerts', password]],
+      [url, ['bot', 'bot-secret']],
+    ] as const) {
+      const answer = await post(place, { auth, type: 'application/json', body });
+      expect(answer.json()).toMatchObject({ status: 'success', mode });
+      const { id } = answer.json() as { id: string };
+      await bob.waitForMessage(id);
+    }
+  }
+
+  /** With these lines all is right, in this mode. */
+  async function expectMode(mode: string, lines: readonly PrintedLines[]): Promise<void> {
+    await debian.restartWith(lines);
+    const { code, stdout } = await check(config);
+    expect(stdout).toContain(`ok     messages of localhost: mode ${mode};`);
+    expect([code, stdout.includes('FAILED')]).toEqual([0, false]);
+    const gateway = await startGatewayProcess({ config });
+    try {
+      await sendByBothUrls(gateway, mode);
+    } finally {
+      await gateway.stop();
+    }
+  }
+
+  test('the lines of init make it ready, in the mode that needs nothing else', async () => {
+    expect(printed).not.toMatch({ prosody: /ejabberd/i, ejabberd: /prosody/i }[kind]);
+    await expectMode('plain', forPlain);
+  });
+
+  test('so do the lines of check, when the server does not know the gateway yet', async () => {
+    await debian.restartWith([]);
+    const { code, stdout } = await check(config);
+    expect([code, stdout.includes('ECONNREFUSED')]).toEqual([1, true]);
+    await expectMode('plain', linesIn(readAdvice(stdout)));
+  });
+
+  test('with the module and the lines of check for it, the mode is client', async () => {
+    const lines = await findLinesFor('client');
+    await debian.installModule();
+    const toCopy = lines.filter(({ lines: [first] }) => first?.startsWith('install ') !== true);
+    await expectMode('client', [...forPlain, ...toCopy]);
+  });
+
+  /** What ejabberd's releases from 24.10 on do with privileges is a reason not to print the lines. */
+  test.each(kind === 'prosody' ? ['privileged'] : [])(
+    'with the lines of check for it, the mode is %s',
+    async (mode) => {
+      await expectMode(mode, [...forPlain, ...(await findLinesFor(mode))]);
+    },
+  );
+
+  test.each(kind === 'prosody' ? ['carol'] : [])(
+    'with the lines of init, a message to %s, who blocks the sender, comes back',
+    async (blocker) => {
+      const { server } = debian;
+      await debian.restartWith(forPlain);
+      await server.register(blocker, 'secret');
+      const session = await openSessionOn(server, blocker, 'secret', { tls: true });
+      onTestFinished(session.destroy);
+      await session.query(
+        "<iq type='set'><block xmlns='urn:xmpp:blocking'><item jid='alice@localhost'/></block></iq>",
+      );
+      const gateway = await startGatewayProcess({ config });
+      onTestFinished(async () => void (await gateway.stop()));
+      const answer = await post(
+        `${gateway.url}/api/1.0/xmppdomains/localhost/gateway/messages/alice`,
+        {
+          auth: ['alerts', password],
+          type: 'application/json',
+          body: JSON.stringify({ to: `${blocker}@localhost`, body: 'Hello' }),
+        },
+      );
+      expect(answer.json()).toMatchObject({ code: 'bounced', status: 404 });
+    },
+  );
+
+  test('the example for production makes it ready, as the README says', async () => {
+    const example = examples[kind];
+    const file = join(debian.directory, example.installedAs);
+    const own = readFileSync(join(project, example.path), 'utf8')
+      .replaceAll('gateway.example.org', 'gateway.localhost')
+      .replaceAll('CHANGE-ME', secret())
+      .replaceAll('5347', String(debian.server.componentPort));
+    writeFileSync(file, own, { mode: 0o600 });
+    onTestFinished(() => rmSync(file));
+    await debian.installModule();
+    await expectMode('client', example.lines(file));
+  });
+
+  test.each(privileges[kind])('with mod_privilege for $whom, the mode is $mode', async (setup) => {
+    await expectMode(setup.mode, [...forPlain, ...setup.lines]);
+  });
+});
