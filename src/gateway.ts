@@ -156,6 +156,7 @@ export async function createGateway(
       }
       apiAccounts.update(next.apiAccounts);
       permissions.update(next.permissions.xmppgateway);
+      sending.forgetSizes();
     },
     readiness,
   };

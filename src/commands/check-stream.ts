@@ -7,6 +7,7 @@ import type { DomainModes } from '../xmpp/trust-proof.ts';
 import { openTrustedStream } from '../xmpp/trusted-stream.ts';
 import type { Finding } from './finding.ts';
 import { describeModes } from './modes-found.ts';
+import { checkStanzaSize } from './stanza-size.ts';
 
 /** Tries the component stream, while the server is being recognised by its greeting. */
 export async function checkStream(
@@ -24,7 +25,8 @@ export async function checkStream(
   }
   const found = await tryStream(config);
   const server = await identify(config, await recognising, found);
-  return [...describeRecognised(server), ...describeStream(config, what, found, server)];
+  const sizes = 'kind' in found ? [] : await checkStanzaSize(config, server);
+  return [...describeRecognised(server), ...describeStream(config, what, found, server), ...sizes];
 }
 
 /** Only a server that accepts the component states its version, and its word comes before a guess. */

@@ -25,7 +25,8 @@ const exitConfig = 78;
 export const checkCommand: Command = {
   synopsis: 'check --config FILE [--json]',
   summary: 'say what is wrong and how to mend it',
-  help: `Tries the configuration, the component stream, the trust and the password checks.
+  help: `Tries the configuration, the certificate, the component stream, the trust, the size of stanzas and
+the password checks.
 Stop the gateway first: beside one that runs, the component is not tried.
 
   -c, --config FILE  the configuration

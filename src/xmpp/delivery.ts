@@ -7,6 +7,7 @@ import type { ComponentConnection } from './component-connection.ts';
 import { createFairQueue } from './fair-queue.ts';
 import type { Entry } from './in-flight.ts';
 import { Lane, maxBarriers, type Passage } from './lane.ts';
+import type { StanzaSizes } from './stanza-sizes.ts';
 import { moduleGone, notHosted, type StreamFailure, unreachable } from './stream-failure.ts';
 import type { DomainModes } from './trust-proof.ts';
 import { overloaded, unavailable, unknown } from './undelivered.ts';
@@ -18,6 +19,8 @@ export interface DeliveryOptions {
   readonly silenceTimeoutMs: number;
   readonly maxInFlight: number;
   readonly maxInFlightBytes: number;
+  /** What sizes the server takes. */
+  readonly sizes: Pick<StanzaSizes, 'refuse' | 'taken' | 'learn'>;
   /** Called with the time that the answer to a barrier took. */
   readonly onBarrier?: (seconds: number) => void;
 }
@@ -67,6 +70,7 @@ export class Delivery {
   /** Resolves when the server has processed the stanza without an error; else rejects. */
   deliver(stanza: Stanza): Promise<void> {
     return new Promise((resolve, reject) => {
+      this.#options.sizes.refuse(stanza);
       if (this.#connection === undefined) {
         reject(unavailable('the component stream is down'));
         return;
@@ -116,6 +120,10 @@ export class Delivery {
     const written = [...this.#lanes.values()].flatMap((lane) => lane.takeAll());
     this.#lanes = new Map();
     this.#unanswered = { count: 0, bytes: 0 };
+    this.#options.sizes.learn(
+      failure,
+      written.map(({ stanza }) => stanza),
+    );
     for (const entry of written) settle(entry, unknown(failure.reason));
     for (const entry of this.#waiting.takeExpired(Number.POSITIVE_INFINITY)) {
       settle(entry, unavailable(failure.reason));
@@ -228,6 +236,7 @@ export class Delivery {
     }
     for (const entry of confirmed) {
       this.#count(-1, -entry.stanza.bytes);
+      this.#options.sizes.taken(entry.stanza);
       settle(entry);
     }
     this.#flush();

@@ -5,6 +5,7 @@ import type { Delivery } from './delivery.ts';
 import type { RemoteConfirmation } from './remote-confirmation.ts';
 import type { RoomHosts } from './room-hosts.ts';
 import type { Rooms } from './rooms.ts';
+import type { StanzaSizes } from './stanza-sizes.ts';
 
 /** Sends messages in the form that their sender's domain wants at that moment. */
 export interface Dispatch {
@@ -17,6 +18,7 @@ export interface Dispatch {
 export function createDispatch(options: {
   readonly domains: readonly string[];
   readonly limits: MessageLimits;
+  readonly sizes: Pick<StanzaSizes, 'refuse'>;
   readonly formOf: (domain: string) => WireForm;
   readonly delivery: Delivery;
   readonly remote: RemoteConfirmation;
@@ -63,9 +65,12 @@ export function createDispatch(options: {
   return {
     buildStanza: (message) => {
       const form = formOf(message.from.domain);
-      return isForRoom(message) && !maySpeakWithoutJoining(form)
-        ? rooms.buildStanza(message)
-        : serializeMessage(message, limits, form);
+      const stanza =
+        isForRoom(message) && !maySpeakWithoutJoining(form)
+          ? rooms.buildStanza(message)
+          : serializeMessage(message, limits, form);
+      options.sizes.refuse(stanza);
+      return stanza;
     },
     deliver: async (message) => {
       if (!isForRoom(message)) return deliverToServer(message);

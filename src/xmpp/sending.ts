@@ -8,6 +8,7 @@ import { createDispatch, type Dispatch } from './dispatch.ts';
 import { createRemoteConfirmation } from './remote-confirmation.ts';
 import { createRoomHosts } from './room-hosts.ts';
 import { createRooms } from './rooms.ts';
+import { StanzaSizes } from './stanza-sizes.ts';
 import type { Served } from './trust-proof.ts';
 
 /** All that turns messages into confirmed stanzas, over one component stream. */
@@ -15,6 +16,8 @@ export interface Sending extends Dispatch, Pick<ComponentStream, 'start' | 'read
   readonly inFlight: () => ReturnType<Delivery['inFlight']>;
   /** Waits no longer for what other servers say of messages that our own has processed. */
   finish(): void;
+  /** Tries sizes again that the server has refused: its limit may have been raised. */
+  forgetSizes(): void;
   /** Leaves the rooms and closes the stream. */
   stop(): Promise<void>;
 }
@@ -49,7 +52,9 @@ export interface SendingObserver {
 export function createSending(options: SendingOptions): Sending {
   const { component, domains, mode, limits, log, observer } = options;
   const [barrierDomain = component.domain] = domains;
+  const sizes = new StanzaSizes(limits.stanzaBytes, log);
   const delivery = new Delivery({
+    sizes,
     ...options.delivery,
     onBarrier: observer.onBarrier,
     componentDomain: component.domain,
@@ -93,11 +98,12 @@ export function createSending(options: SendingOptions): Sending {
   });
   const { formOf } = stream;
   return {
-    ...createDispatch({ domains, limits, formOf, delivery, remote, roomHosts, rooms }),
+    ...createDispatch({ domains, limits, sizes, formOf, delivery, remote, roomHosts, rooms }),
     start: stream.start,
     readiness: stream.readiness,
     inFlight: () => delivery.inFlight(),
     finish: remote.finish,
+    forgetSizes: () => sizes.forget(),
     stop: async () => {
       rooms.leave();
       await stream.stop();

@@ -7,6 +7,7 @@ import {
   hostLines,
   privilegeLines,
   setupLines,
+  sizeLines,
   trustLines,
 } from './server-lines.ts';
 import type { StreamFailure } from './stream-failure.ts';
@@ -134,4 +135,13 @@ const gainOfPrivileged = 'Mode privileged gives archive and other devices, but n
 
 function joinParts(...parts: readonly string[]): string {
   return parts.filter((part) => part !== '').join('\n\n');
+}
+
+/** What lets the server take stanzas of `limits.stanza_bytes`. */
+export function sizeAdvice(stanzaBytes: number, server?: ServerIdentity): string {
+  return joinParts(
+    "Raise the server's limit, or lower limits.stanza_bytes:",
+    sizeLines(stanzaBytes, server),
+    'Then restart the server, and send SIGHUP to the gateway.',
+  );
 }

@@ -187,3 +187,19 @@ and below ${hosts}, the module added to those that are there:
 function supportsPrivileges(ejabberdVersion: string | undefined): boolean {
   return isSince(ejabberdVersion, '23.10') === true && isSince(ejabberdVersion, '24.10') === false;
 }
+
+/** Room in the server's limit for what is put around a stanza of `limits.stanza_bytes` (XEP-0356). */
+const wrapperBytes = 4096;
+
+/** What lets a server take stanzas of that size from a component. */
+export function sizeLines(stanzaBytes: number, server?: ServerIdentity): string {
+  const bytes = stanzaBytes + wrapperBytes;
+  return linesFor(server, {
+    prosody: () => `Prosody (prosody.cfg.lua), above all VirtualHost lines:
+
+  component_stanza_size_limit = ${bytes}`,
+    ejabberd: () => `ejabberd (ejabberd.yml), in the ejabberd_service listener:
+
+  max_stanza_size: ${bytes}`,
+  });
+}

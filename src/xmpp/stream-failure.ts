@@ -21,6 +21,8 @@ export interface StreamFailure {
   readonly reason: string;
   /** The served domain it is about: for all kinds that may concern one of several. */
   readonly domain?: string;
+  /** The condition of the stream error (RFC 6120 §4.9.3), where the server sent one. */
+  readonly condition?: string;
 }
 
 /** The server cannot be reached, or went away. */
@@ -48,7 +50,8 @@ export function moduleGone(domain: string): StreamFailure {
 
 /** What a stream error (RFC 6120 §4.9) or a socket error means for a component. */
 export function readStreamFailure(error: unknown): StreamFailure {
-  switch (readCondition(error)) {
+  const condition = readCondition(error);
+  switch (condition) {
     case 'not-authorized':
       return {
         kind: 'not-authorized',
@@ -68,10 +71,11 @@ export function readStreamFailure(error: unknown): StreamFailure {
         reason: 'the XMPP server does not let the component send from addresses of its users',
       };
     default:
-      return unreachable(describeError(error));
+      return { ...unreachable(describeError(error)), ...(condition && { condition }) };
   }
 }
 
-function readCondition(error: unknown): unknown {
-  return error instanceof Error && 'condition' in error ? error.condition : undefined;
+function readCondition(error: unknown): string | undefined {
+  if (!(error instanceof Error && 'condition' in error)) return undefined;
+  return typeof error.condition === 'string' ? error.condition : undefined;
 }

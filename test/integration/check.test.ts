@@ -80,6 +80,7 @@ describe.each(servers)('check against $kind', ({ kind, start }) => {
     server: `ok     XMPP server: ${serverNames[kind]} VERSION\n`,
     component:
       'ok     component gateway.example.org at 127.0.0.1:COMPONENT: connected and trusted for example.org, bots.example.org\n',
+    sizes: 'ok     stanzas of limits.stanza_bytes (262144): taken by the XMPP server\n',
     c2s: [
       'ok     password checks for example.org at 127.0.0.1:C2S (starttls)\n',
       'ok     password checks for bots.example.org at 127.0.0.1:C2S (starttls)\n',
@@ -101,7 +102,7 @@ describe.each(servers)('check against $kind', ({ kind, start }) => {
         `ok     messages of ${domain}: mode plain, as delivery.mode says; not in the sender's archive, nor on other devices of the sender; ${bounces[kind]}\n`,
     );
     expect(text).toBe(
-      `${lines.configuration}${http}${lines.server}${lines.component}${modes.join('')}${lines.c2s}`,
+      `${lines.configuration}${http}${lines.server}${lines.component}${modes.join('')}${lines.sizes}${lines.c2s}`,
     );
     expect(code).toBe(0);
   });

@@ -8,6 +8,7 @@ import { Secret } from '../../../src/core/secret.ts';
 import type { ComponentConnection } from '../../../src/xmpp/component-connection.ts';
 import { createComponentStream } from '../../../src/xmpp/component-stream.ts';
 import { Delivery, type DeliveryOptions } from '../../../src/xmpp/delivery.ts';
+import { StanzaSizes } from '../../../src/xmpp/stanza-sizes.ts';
 import type { DomainModes } from '../../../src/xmpp/trust-proof.ts';
 import {
   answerHonestly,
@@ -25,6 +26,7 @@ const deliveryOptions: DeliveryOptions = {
   silenceTimeoutMs: 5000,
   maxInFlight: 1000,
   maxInFlightBytes: 1_000_000,
+  sizes: new StanzaSizes(262_144, pino({ level: 'silent' })),
 };
 
 const cleanUps: (() => Promise<void>)[] = [];

@@ -6,6 +6,7 @@ import { Secret } from '../../../src/core/secret.ts';
 import { createComponentStream } from '../../../src/xmpp/component-stream.ts';
 import { Delivery } from '../../../src/xmpp/delivery.ts';
 import { createRooms, type RoomsOptions } from '../../../src/xmpp/rooms.ts';
+import { StanzaSizes } from '../../../src/xmpp/stanza-sizes.ts';
 import {
   answerHonestly,
   type ComponentPeer,
@@ -52,6 +53,7 @@ async function connect(answer: Answer = () => undefined, overrides: Partial<Room
     silenceTimeoutMs: 5000,
     maxInFlight: 1000,
     maxInFlightBytes: 1_000_000,
+    sizes: new StanzaSizes(262_144, pino({ level: 'silent' })),
   });
   const rooms = createRooms({
     component: 'gateway.example.org',
