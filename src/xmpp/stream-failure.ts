@@ -70,8 +70,10 @@ export function readStreamFailure(error: unknown): StreamFailure {
         kind: 'untrusted',
         reason: 'the XMPP server does not let the component send from addresses of its users',
       };
+    case undefined:
+      return unreachable(describeError(error));
     default:
-      return { ...unreachable(describeError(error)), ...(condition && { condition }) };
+      return { ...unreachable(describeError(error)), condition };
   }
 }
 
