@@ -13,7 +13,6 @@ import {
   type Sender,
 } from './measure.ts';
 
-const rounds = 9;
 const body = `<body>${'x'.repeat(100)}</body>`;
 const noStore = `<no-store xmlns='urn:xmpp:hints'/>`;
 /**
@@ -27,6 +26,7 @@ const programs = [
 type Program = (typeof programs)[number];
 interface Load {
   readonly title: string;
+  readonly rounds: number;
   readonly count: number;
   readonly payload: string;
 }
@@ -57,7 +57,7 @@ async function openWays(without: XmppServer, having: XmppServer): Promise<Way[]>
 /** Each way once in each round, so that all have the same weather; the first round warms up. */
 async function measureAll(ways: readonly Way[], load: Load): Promise<Map<Way, Cost[]>> {
   const costs = new Map(ways.map((way): [Way, Cost[]] => [way, []]));
-  for (let round = 0; round <= rounds; round++) {
+  for (let round = 0; round <= load.rounds; round++) {
     for (const way of ways) {
       const cost = await measure(way.server, way.sender, load);
       if (round > 0) costs.get(way)?.push(cost);
@@ -87,13 +87,13 @@ async function compare(program: Program): Promise<void> {
   ];
   const ways = await openWays(without, having);
   console.log(
-    `${program.name} to the answer of a ping, to a user online, ${rounds} rounds in turn (rate: median, CPU: mean)`,
+    `${program.name} to the answer of a ping, to a user online, in turn (rate: median, CPU: mean)`,
   );
   for (const load of [
-    { title: 'not archived', count: 1500, payload: body + noStore },
-    { title: 'archived', count: program.archived, payload: body },
+    { title: 'not archived', rounds: 25, count: 1500, payload: body + noStore },
+    { title: 'archived', rounds: 9, count: program.archived, payload: body },
   ]) {
-    print(`${load.title}, ${load.count} at once`, await measureAll(ways, load));
+    print(`${load.title}, ${load.rounds} times ${load.count}`, await measureAll(ways, load));
   }
   for (const { sender } of ways) await sender.close();
   for (const bob of bobs) bob.destroy();
