@@ -6,6 +6,7 @@ import { locate, readIssue } from './config/issues.ts';
 import { findRuleFaults, findUsableParts } from './config/rules.ts';
 import { type ConfigValues, configSchema } from './config/schema.ts';
 import { parseConfigSource } from './config/source.ts';
+import type { MessageLimits } from './core/message.ts';
 import type { Mode } from './core/mode.ts';
 import { Secret } from './core/secret.ts';
 
@@ -70,15 +71,27 @@ export interface Config {
       readonly windowMs: number;
     };
   };
-  readonly limits: {
-    readonly bodyBytes: number;
-    readonly stanzaBytes: number;
-    readonly depth: number;
-    readonly attributes: number;
-  };
+  readonly limits: Limits;
   /** URL of the Redis that several processes share; undefined for what is kept in memory alone. */
   readonly store: Secret | undefined;
   readonly log: { readonly level: ConfigValues['log']['level'] };
+}
+
+/** Caps on requests and on what they hold. */
+export type Limits = MessageLimits & { readonly bodyBytes: number };
+
+/** The limits that a file sets. */
+export function buildLimits(limits: ConfigValues['limits']): Limits {
+  return {
+    bodyBytes: limits.body_bytes,
+    stanzaBytes: limits.stanza_bytes,
+    depth: limits.depth,
+    attributes: limits.attributes,
+    elements: limits.elements,
+    totalAttributes: limits.total_attributes,
+    namespaceBytes: limits.namespace_bytes,
+    expandedBytes: limits.expanded_bytes,
+  };
 }
 
 /** Reads a configuration file and the files that it names; rejects with ConfigError, all faults in it. */
@@ -167,12 +180,7 @@ function buildConfig(values: ConfigValues, files: ConfigFiles, folder: string): 
         windowMs: auth.throttle.window_ms,
       },
     },
-    limits: {
-      bodyBytes: limits.body_bytes,
-      stanzaBytes: limits.stanza_bytes,
-      depth: limits.depth,
-      attributes: limits.attributes,
-    },
+    limits: buildLimits(limits),
     store: values.store === 'memory' ? undefined : new Secret(values.store),
     log,
   };

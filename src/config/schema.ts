@@ -175,6 +175,11 @@ export const configSchema = mapping({
     // Prosody loses what is nested deeper than 124 levels when it archives it.
     depth: integer(1, 124).default(32),
     attributes: integer(1, 10_000).default(256),
+    // What a message costs the servers: `npm run siege:costs` measures it.
+    elements: integer(2, 1_000_000).default(512),
+    total_attributes: integer(1, 1_000_000).default(1024),
+    namespace_bytes: bytes(32, 67_108_864).default(512),
+    expanded_bytes: bytes(1024, 1_099_511_627_776).default(524_288),
   }).prefault({}),
   store: text(
     'memory, or redis://[user:password@]host:port[/database], user and password percent-encoded',

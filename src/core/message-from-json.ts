@@ -12,7 +12,7 @@ import {
 } from './message-rules.ts';
 import { quote } from './quote.ts';
 import { clientNamespace, type XmlElement, XmlError, type XmlNode } from './xml.ts';
-import { parseXml } from './xml-parse.ts';
+import { parseXml, type XmlParseOptions } from './xml-parse.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -45,7 +45,15 @@ export function readMessageFromJson(value: unknown, context: MessageContext): Me
   const id = map.get('id');
   if (id !== undefined) checkId(id, '/message_attributes/id', faults);
   const body = readBody(value, limits, faults);
-  const extra = readExtraElements(value['extra_elements'], limits, faults);
+  const around = {
+    elements: body === undefined ? 1 : 2,
+    attributes: map.size + (body?.attributes.length ?? 0),
+  };
+  if (around.attributes > limits.totalAttributes) {
+    const detail = `Expected at most ${limits.totalAttributes} attributes in all, got ${around.attributes}.`;
+    faults.add('/message_attributes', detail);
+  }
+  const extra = readExtraElements(value['extra_elements'], limits, around, faults);
 
   if (to === undefined || !faults.isEmpty()) throw faults.toError();
   return {
@@ -125,12 +133,18 @@ function readBody(value: Fields, limits: MessageLimits, faults: FaultList): XmlE
 }
 
 /** Elements as they would stand in `<message/>`; all their faults are told at the field. */
-function readExtraElements(value: unknown, limits: MessageLimits, faults: FaultList): XmlNode[] {
+function readExtraElements(
+  value: unknown,
+  limits: MessageLimits,
+  around: XmlParseOptions['around'],
+  faults: FaultList,
+): XmlNode[] {
   const pointer = '/extra_elements';
   const text = value === undefined ? '' : readString(value, pointer, faults);
   if (text === undefined || text === '') return [];
   try {
-    const nodes = parseXml(text, { limits, defaultNamespace: clientNamespace, fragment: true });
+    const defaultNamespace = clientNamespace;
+    const nodes = parseXml(text, { limits, defaultNamespace, fragment: true, around });
     checkChildren(nodes, { ...faults, add: (_path, detail) => faults.add(pointer, detail) });
     return nodes;
   } catch (error) {

@@ -1,7 +1,8 @@
 import type { Jid } from './jid.ts';
 import type { Mode, WireForm } from './mode.ts';
 import { clientNamespace, type XmlAttribute, type XmlNode } from './xml.ts';
-import { escapeAttribute, serializeElement } from './xml-serialize.ts';
+import { measureExpanded } from './xml-expanded.ts';
+import { escapeAttribute, serializeElement, tooLarge } from './xml-serialize.ts';
 
 /** The types of message that the gateway sends (RFC 6121 §5.2.2); `error` is for servers. */
 export const messageTypes = ['chat', 'normal', 'headline', 'groupchat'] as const;
@@ -15,6 +16,14 @@ export interface MessageLimits {
   readonly depth: number;
   /** Most attributes on one element. */
   readonly attributes: number;
+  /** Most elements in all, `<message/>` counted. */
+  readonly elements: number;
+  /** Most attributes in all, namespace declarations counted. */
+  readonly totalAttributes: number;
+  /** Most bytes of a namespace name, in UTF-8. */
+  readonly namespaceBytes: number;
+  /** Most bytes of measureExpanded. */
+  readonly expandedBytes: number;
 }
 
 /** A validated message: the only thing that is ever serialised for the component stream. */
@@ -63,8 +72,8 @@ export interface Receipt {
 export type Deliver = (message: Message) => Promise<Receipt>;
 
 /**
- * The stanza of a message in a form; throws GatewayError `too-large` when it is over `stanzaBytes`,
- * the wrapper of a privileged one not counted.
+ * The stanza of a message in a form; throws GatewayError `too-large` when it is over `stanzaBytes`
+ * or `expandedBytes`, the wrapper of a privileged one not counted.
  */
 export function serializeMessage(
   message: Message,
@@ -87,6 +96,12 @@ export function serializeMessage(
     children,
   };
   const inner = serializeElement(root, limits.stanzaBytes);
+  const expanded = measureExpanded(root);
+  if (expanded > limits.expandedBytes) {
+    throw tooLarge(
+      `An XMPP server needs ${expanded} bytes for the message, its elements and namespaces written out in full; the limit of this gateway is ${limits.expandedBytes}.`,
+    );
+  }
   const isWrapped = form.mode === 'privileged';
   const xml = isWrapped ? wrap(inner, id, form) : inner;
   return { id, caller, from, to, xml, bytes: Buffer.byteLength(xml), isWrapped };

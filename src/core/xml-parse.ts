@@ -7,13 +7,18 @@ import { createXmlTree } from './xml-tree.ts';
 
 /** What to expect of an XML text. */
 export interface XmlParseOptions {
-  /** Both are enforced while parsing; namespace declarations count as attributes. */
-  readonly limits: Pick<MessageLimits, 'depth' | 'attributes'>;
+  /** Enforced while parsing, at the first excess; namespace declarations count as attributes. */
+  readonly limits: XmlLimits;
   /** The namespace of elements that have neither prefix nor declaration. */
   readonly defaultNamespace: string;
   /** true: elements and text that stand inside a `<message/>`; false: a document. */
   readonly fragment: boolean;
+  /** What stands around a fragment and counts too; default: nothing. */
+  readonly around?: { readonly elements: number; readonly attributes: number } | undefined;
 }
+
+/** The limits that hold for XML, whatever it becomes. */
+export type XmlLimits = Omit<MessageLimits, 'stanzaBytes' | 'expandedBytes'>;
 
 /**
  * Deeper trees are refused whatever the operator's limit: ejabberd's VM dies of 2,500 levels, and
@@ -52,6 +57,7 @@ function listen(parser: SaxesParser, text: string, options: XmlParseOptions): Re
   const depthAbove = options.fragment ? 1 : 0;
   const maxDepth = Math.min(limits.depth, deepest);
   let attributes: SaxesAttributePlain[] = [];
+  const count = { ...(options.around ?? { elements: 0, attributes: 0 }) };
   const refused: XmlError[] = [];
   let beingOpened = '';
 
@@ -76,10 +82,19 @@ function listen(parser: SaxesParser, text: string, options: XmlParseOptions): Re
     if (tree.depth() + depthAbove >= maxDepth) {
       fail('refused', `more than ${maxDepth} nested elements, <message/> counted as 1`);
     }
+    count.elements += 1;
+    if (count.elements > limits.elements) {
+      fail('refused', `more than ${limits.elements} elements in all, <message/> counted`);
+    }
   });
   parser.on('attribute', (attribute) => {
     if (attributes.push(attribute) > limits.attributes) {
       fail('refused', `more than ${limits.attributes} attributes on one element`);
+    }
+    count.attributes += 1;
+    if (count.attributes > limits.totalAttributes) {
+      const all = 'attributes and namespace declarations in all';
+      fail('refused', `more than ${limits.totalAttributes} ${all}`);
     }
   });
   parser.on('opentag', ({ name }) => {

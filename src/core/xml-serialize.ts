@@ -22,7 +22,7 @@ export function serializeElement(root: XmlElement, maxBytes: number): string {
   const scope = createNamespaceScope(ofStream);
   let xml = '';
   write(root, true);
-  if (Buffer.byteLength(xml) > maxBytes) throw tooLarge(maxBytes);
+  if (Buffer.byteLength(xml) > maxBytes) throw tooLargeStanza(maxBytes);
   return xml;
 
   /** The server reads jabber:client into the stream's own namespace, but not inside a payload. */
@@ -42,7 +42,7 @@ export function serializeElement(root: XmlElement, maxBytes: number): string {
 
   function writeChildren(element: XmlElement, name: string, isContent: boolean): void {
     // A namespace name is repeated with each sibling: without this, a small body makes gigabytes.
-    if (xml.length > maxBytes) throw tooLarge(maxBytes);
+    if (xml.length > maxBytes) throw tooLargeStanza(maxBytes);
     if (element.children.length === 0) {
       xml += '/>';
       return;
@@ -62,8 +62,14 @@ export function serializeElement(root: XmlElement, maxBytes: number): string {
   }
 }
 
-function tooLarge(maxBytes: number): GatewayError {
-  const detail = `The stanza is larger than ${maxBytes} bytes, which is the limit of this gateway.`;
+function tooLargeStanza(maxBytes: number): GatewayError {
+  return tooLarge(
+    `The stanza is larger than ${maxBytes} bytes, which is the limit of this gateway.`,
+  );
+}
+
+/** The problem of a message that is over a limit on size. */
+export function tooLarge(detail: string): GatewayError {
   return new GatewayError('too-large', detail);
 }
 

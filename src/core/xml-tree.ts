@@ -40,10 +40,15 @@ export interface XmlTree {
 
 /** An empty tree; `fail` is told what is wrong with names. */
 export function createXmlTree(
-  options: { readonly defaultNamespace: string; readonly fragment: boolean },
+  options: {
+    readonly defaultNamespace: string;
+    readonly fragment: boolean;
+    readonly limits: { readonly namespaceBytes: number };
+  },
   fail: Fail,
 ): XmlTree {
   const { defaultNamespace, fragment } = options;
+  const { namespaceBytes } = options.limits;
   const initial = new Map([
     ['', defaultNamespace],
     ['xml', xmlNamespace],
@@ -57,7 +62,7 @@ export function createXmlTree(
     open(name, attributes) {
       const isRoot = !fragment && openElements.length === 0;
       scope.enter();
-      declareAll(scope, attributes, fail);
+      declareAll(scope, attributes, namespaceBytes, fail);
       // A root without namespace is read as if the default stood on it, xmlns='' or not.
       if (isRoot && scope.resolve('') === '') scope.declare('', defaultNamespace);
       const element = buildElement(splitName(name, fail), attributes);
@@ -126,11 +131,20 @@ function checkNcName(name: string, fail: Fail): void {
   fail('malformed', `the name ${quote(name)} is not valid`);
 }
 
-function declareAll(scope: NamespaceScope, attributes: readonly RawAttribute[], fail: Fail): void {
+function declareAll(
+  scope: NamespaceScope,
+  attributes: readonly RawAttribute[],
+  maxBytes: number,
+  fail: Fail,
+): void {
   for (const { name, value } of attributes) {
     if (!isDeclaration(name)) continue;
     const prefix = name === 'xmlns' ? '' : splitName(name, fail).name;
     checkDeclaration(prefix, value, fail);
+    const bytes = Buffer.byteLength(value);
+    if (bytes > maxBytes) {
+      fail('refused', `a namespace name of ${bytes} bytes, more than ${maxBytes}: ${quote(value)}`);
+    }
     scope.declare(prefix, value);
   }
 }

@@ -2,13 +2,16 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type GatewaySite, startGatewaySite } from '../support/gateway-site.ts';
 import { type HttpAnswer, post } from '../support/http.ts';
 import { servers } from '../support/servers.ts';
-import { comparable, parseStanza } from '../support/stanza.ts';
+import { comparable, find, parseStanza, text } from '../support/stanza.ts';
 
 const to = 'to="bob@example.org"';
 const message = (inside: string, attributes = ''): string =>
   `<message ${to} ${attributes}>${inside}</message>`;
 const nested = (levels: number): string =>
   `${'<a xmlns="urn:a">'.repeat(levels)}${'</a>'.repeat(levels)}`;
+
+const repeated = (namespaceBytes: number, count: number, tag = '<a/>'): string =>
+  `<w xmlns="${'n'.repeat(namespaceBytes)}">${tag.repeat(count)}</w>`;
 
 /** What would close the component stream of one server or the other, or worse, sent as XML. */
 const refusedXml: readonly (readonly [what: string, body: string | Buffer, status: number])[] = [
@@ -68,6 +71,13 @@ const refusedXml: readonly (readonly [what: string, body: string | Buffer, statu
   ['a pubsub event', message('<event xmlns="http://jabber.org/protocol/pubsub#event"/>'), 422],
   ['a body over the limit', message(`<body>${'x'.repeat(300_000)}</body>`), 413],
   ['a stanza over the limit', message(`<body>${'>'.repeat(100_000)}</body>`), 413],
+  // These kept Prosody busy for 104 s, 5 s and 0.7 s, with gigabytes of memory and archive for the first.
+  ['a long namespace around 30,000 elements', message(repeated(60_000, 30_000)), 422],
+  ['50,000 elements', message(repeated(5, 50_000)), 422],
+  ['400 elements of 5 attributes', message(repeated(5, 400, '<a a="" b="" c="" d="" e=""/>')), 422],
+  ['a namespace of 513 bytes', message(repeated(513, 1)), 422],
+  ['an expanded size over the limit', message(repeated(512, 505, '<a b="" c=""/>')), 413],
+  ['a body of line ends', message(`<body>${'\n'.repeat(200_000)}</body>`), 413],
   ['an unclosed comment', `<message ${to}><!--${'-'.repeat(200_000)}`, 400],
 ];
 
@@ -171,6 +181,20 @@ describe.each(servers)('hostile input on $kind', ({ kind, start }) => {
     expect(JSON.stringify(root)).toContain(JSON.stringify(kept));
   });
 
+  test.each([
+    ['ASCII', 'x'.repeat(250_000)],
+    ['lines', `${'x'.repeat(79)}\n`.repeat(3125)],
+    ['Chinese', '中'.repeat(83_000)],
+  ])('a body of 250 kB arrives: %s', async (what, body) => {
+    const id = `large ${what}`;
+    const json = { to: 'bob@example.org', body, message_attributes: { id } };
+    const answer = await site.postAs('alice', JSON.stringify(json));
+    expect(answer.status, answer.body).toBe(200);
+    const { root } = await site.bob.waitForMessage(id);
+    const arrived = find(root, 'body');
+    expect(arrived === undefined ? undefined : text(arrived)).toBe(body);
+  });
+
   test('names in JSON cannot inject elements', async () => {
     const answers = await Promise.all(
       ['x="1"><body>', 'a:b', 'xmlns:x', '1', '', ' ', 'a\u0370', '\u{1F600}', 'a\u0000'].map(
@@ -197,6 +221,24 @@ describe.each(servers)('hostile input on $kind', ({ kind, start }) => {
       'a stanza in extra_elements',
       '{"to": "bob@example.org", "extra_elements": "<x xmlns=\'jabber:component:accept\'/>"}',
       422,
+    ],
+    [
+      'a long namespace around 30,000 elements in extra_elements',
+      JSON.stringify({ to: 'bob@example.org', extra_elements: repeated(60_000, 30_000) }),
+      422,
+    ],
+    [
+      '50,000 elements in extra_elements',
+      JSON.stringify({ to: 'bob@example.org', extra_elements: repeated(5, 50_000) }),
+      422,
+    ],
+    [
+      'an expanded size over the limit in extra_elements',
+      JSON.stringify({
+        to: 'bob@example.org',
+        extra_elements: repeated(512, 505, '<a b="" c=""/>'),
+      }),
+      413,
     ],
     [
       'depth in extra_elements',
@@ -251,5 +293,8 @@ describe.each(servers)('hostile input on $kind', ({ kind, start }) => {
       .filter(({ name }) => name === 'message')
       .map(({ attributes }) => attributes['from'] ?? '');
     expect(senders.filter((from) => !/^[^@/]+@example\.org$/.test(from))).toEqual([]);
+    // Of what was refused for its cost.
+    const payloads = site.bob.received.filter(({ root }) => find(root, 'w') !== undefined);
+    expect(payloads).toEqual([]);
   });
 });

@@ -1,5 +1,7 @@
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { configSchema } from '../../src/config/schema.ts';
+import { buildLimits } from '../../src/config.ts';
 import { GatewayError, problems } from '../../src/core/errors.ts';
 import { isSameAddress, parseJid } from '../../src/core/jid.ts';
 import { parseJson } from '../../src/core/json.ts';
@@ -24,7 +26,7 @@ afterAll(() => expat.stop());
 const from = 'myuser@example.org';
 const context = {
   from: parseJid(from),
-  limits: { stanzaBytes: 262_144, depth: 32, attributes: 256 },
+  limits: buildLimits(configSchema.shape.limits.parse(undefined)),
   componentDomain: 'gateway.example.org',
   createId: () => 'made-up',
   caller: 'user alice@example.org',

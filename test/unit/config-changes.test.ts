@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import type { Config } from '../../src/config.ts';
+import { configSchema } from '../../src/config/schema.ts';
+import { buildLimits, type Config } from '../../src/config.ts';
 import { changesThatNeedRestart } from '../../src/config-changes.ts';
 import { Secret } from '../../src/core/secret.ts';
 
@@ -39,7 +40,7 @@ function config(overrides: Partial<Config> = {}): Config {
       timeoutMs: 10_000,
       throttle: { perAddress: 30, perUser: 10, windowMs: 60_000 },
     },
-    limits: { bodyBytes: 1, stanzaBytes: 1, depth: 32, attributes: 256 },
+    limits: buildLimits(configSchema.shape.limits.parse(undefined)),
     store: undefined,
     log: { level: 'info' },
     ...overrides,

@@ -74,7 +74,16 @@ describe('a minimal configuration', () => {
         timeoutMs: 10_000,
         throttle: { perAddress: 30, perUser: 10, windowMs: 60_000 },
       },
-      limits: { bodyBytes: 262_144, stanzaBytes: 262_144, depth: 32, attributes: 256 },
+      limits: {
+        bodyBytes: 262_144,
+        stanzaBytes: 262_144,
+        depth: 32,
+        attributes: 256,
+        elements: 512,
+        totalAttributes: 1024,
+        namespaceBytes: 512,
+        expandedBytes: 524_288,
+      },
       log: { level: 'info' },
     });
   });
@@ -119,7 +128,7 @@ http: {host: 0.0.0.0, port: 80, insecure: true, trusted_proxies: [192.0.2.1, 10.
 delivery: {confirm_timeout_ms: 1, silence_timeout_ms: 2, max_in_flight: 3, max_in_flight_bytes: 300000, mode: plain, remote_confirm_ms: 4}
 rooms: {idle_ms: 5}
 auth: {cache_ms: 0, timeout_ms: 5, throttle: {per_address: 6, per_user: 7, window_ms: 8}}
-limits: {body_bytes: 9, stanza_bytes: 10, depth: 11, attributes: 12}
+limits: {body_bytes: 9, stanza_bytes: 10, depth: 11, attributes: 12, elements: 13, total_attributes: 14, namespace_bytes: 150, expanded_bytes: 1600}
 store: redis://:hunter2@redis.internal:6379/1
 log: {level: debug}
 `);
@@ -144,7 +153,16 @@ log: {level: debug}
       },
       rooms: { idleMs: 5, passwords: {} },
       auth: { cacheMs: 0, timeoutMs: 5, throttle: { perAddress: 6, perUser: 7, windowMs: 8 } },
-      limits: { bodyBytes: 9, stanzaBytes: 10, depth: 11, attributes: 12 },
+      limits: {
+        bodyBytes: 9,
+        stanzaBytes: 10,
+        depth: 11,
+        attributes: 12,
+        elements: 13,
+        totalAttributes: 14,
+        namespaceBytes: 150,
+        expandedBytes: 1600,
+      },
       log: { level: 'debug' },
     });
   });
@@ -314,6 +332,7 @@ c2s:
     ['cache_ms: 5', 'did you mean auth.cache_ms?'],
     ['auth: {cacheMs: 5}', 'did you mean cache_ms?'],
     ['limits: {depth: 125}', 'expected an integer from 1 to 124, got 125'],
+    ['limits: {elements: 1}', 'expected an integer from 2 to 1000000, got 1'],
     [
       'limits: {stanza_bytes: 99999999}',
       'limits.stanza_bytes: expected an integer from 1 to 67108864 (bytes)',

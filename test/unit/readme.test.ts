@@ -31,10 +31,6 @@ function defaultCell({ isRequired, default: value }: ConfigKey): string {
   return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
-test('it has at most 250 lines', () => {
-  expect(readme.trimEnd().split('\n').length).toBeLessThanOrEqual(250);
-});
-
 test('the table of the configuration is the schema: every key, its default, in order', () => {
   const documented = readTable('key | default').map(([key, value]) => [code(key), code(value)]);
   expect(documented).toEqual(configKeys().map((key) => [key.path, defaultCell(key)]));

@@ -50,7 +50,15 @@ export const messageExamples = {
 export const sampleId = '1b4e28ba-2fa1-4d2e-883f-0016d3cca427';
 
 const context = {
-  limits: { stanzaBytes: 65_536, depth: 32, attributes: 256 },
+  limits: {
+    stanzaBytes: 65_536,
+    depth: 32,
+    attributes: 256,
+    elements: 512,
+    totalAttributes: 1024,
+    namespaceBytes: 512,
+    expandedBytes: 131_072,
+  },
   componentDomain: 'gateway.example.org',
   createId: () => sampleId,
   caller: 'user alice@example.org',

@@ -9,7 +9,7 @@ const jid = { type: 'string', minLength: 1, maxLength: 3071 };
 export function buildSchemas(limits: MessageLimits): Record<string, object> {
   return {
     Message: buildMessage(limits),
-    Stanza: stanza,
+    Stanza: buildStanza(limits),
     Receipt: receipt,
     Problem: problem,
     ModeReport: modeReport,
@@ -18,7 +18,8 @@ export function buildSchemas(limits: MessageLimits): Record<string, object> {
   };
 }
 
-function buildMessage({ attributes, depth, stanzaBytes }: MessageLimits): object {
+function buildMessage(limits: MessageLimits): object {
+  const { attributes, depth, stanzaBytes } = limits;
   const map = { type: 'object', additionalProperties: scalar, maxProperties: attributes };
   return {
     type: 'object',
@@ -54,18 +55,23 @@ function buildMessage({ attributes, depth, stanzaBytes }: MessageLimits): object
       },
       extra_elements: {
         type: 'string',
-        description: `XML elements that are put after \`<body/>\`, nested to ${depth} levels at most (\`<message/>\` is the first).`,
+        description: `XML elements that are put after \`<body/>\`, nested to ${depth} levels at most (\`<message/>\` is the first). ${describeCost(limits)}`,
       },
     },
   };
 }
 
+/** What servers spend time on. */
+function describeCost(limits: MessageLimits): string {
+  const { elements, totalAttributes, namespaceBytes, expandedBytes } = limits;
+  return `The whole message may have ${elements} elements, ${totalAttributes} attributes and namespace declarations, namespace names of ${namespaceBytes} bytes, and ${expandedBytes} bytes once it is expanded (413 beyond that): each element counts 512 bytes, each attribute and each text 256 more than its names, namespace and text.`;
+}
+
 const attribute = { type: 'string', xml: { attribute: true } };
 
 /** Without `type`: examples are XML, and a schema can say but little of it. */
-const stanza = {
-  description:
-    'One `<message/>` stanza with any elements in it; without a namespace it is read as if it stood in `jabber:client`.',
+const buildStanza = (limits: MessageLimits): object => ({
+  description: `One \`<message/>\` stanza with any elements in it; without a namespace it is read as if it stood in \`jabber:client\`. ${describeCost(limits)}`,
   xml: { name: 'message' },
   properties: {
     to: { ...attribute, examples: ['bob@example.org'] },
@@ -73,7 +79,7 @@ const stanza = {
     type: { ...attribute, enum: messageTypes },
     body: { type: 'string', examples: ['Build 4711 passed'] },
   },
-};
+});
 
 const address = { type: 'string', description: 'As it stands on the wire.' };
 

@@ -1,10 +1,12 @@
+import { configSchema } from '../../../src/config/schema.ts';
+import { buildLimits } from '../../../src/config.ts';
 import { parseJid } from '../../../src/core/jid.ts';
 import type { MessageContext } from '../../../src/core/message-rules.ts';
 
-/** How the tests of this folder read messages. */
+/** How the tests of this folder read messages: within the default limits. */
 export const context: MessageContext = {
   from: parseJid('myuser@example.org'),
-  limits: { stanzaBytes: 262_144, depth: 32, attributes: 256 },
+  limits: buildLimits(configSchema.shape.limits.parse(undefined)),
   componentDomain: 'gateway.example.org',
   createId: () => 'made-up',
   caller: 'user alice@example.org',

@@ -4,11 +4,12 @@ import { clientNamespace, type XmlElement } from '../../../src/core/xml.ts';
 import { parseXml } from '../../../src/core/xml-parse.ts';
 import { escapeAttribute, escapeText, serializeElement } from '../../../src/core/xml-serialize.ts';
 import { readFromStream, readInfoset } from './infoset.ts';
+import { context } from './message-context.ts';
 import { refusalOf } from './refusal.ts';
 import { xmlElement } from './xml-arbitrary.ts';
 
 function parse(text: string): XmlElement {
-  const limits = { depth: 1000, attributes: 256 };
+  const limits = { ...context.limits, elements: 1e6, namespaceBytes: 1e6, depth: 1000 };
   const options = { limits, defaultNamespace: clientNamespace, fragment: false };
   const [root] = parseXml(text, options);
   if (root === undefined || typeof root === 'string') throw new Error('no root');

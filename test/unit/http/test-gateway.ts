@@ -37,7 +37,16 @@ export function basic(username: string, password = 'pw'): string {
 /** Headers that are good for both URLs: `bot` is a user with the permission and an API account. */
 export const goodHeaders = { Authorization: basic('bot'), 'Content-Type': 'application/json' };
 
-export const limits = { bodyBytes: 10_000, stanzaBytes: 5_000, depth: 8, attributes: 8 };
+export const limits = {
+  bodyBytes: 10_000,
+  stanzaBytes: 5_000,
+  depth: 8,
+  attributes: 8,
+  elements: 64,
+  totalAttributes: 64,
+  namespaceBytes: 100,
+  expandedBytes: 20_000,
+};
 
 export function buildReceipt({ id, from, to }: Message): Receipt {
   return { id, from, to, mode: 'plain', confirmed: 'server' };

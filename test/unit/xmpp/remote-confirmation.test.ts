@@ -13,7 +13,7 @@ import type { ComponentConnection } from '../../../src/xmpp/component-connection
 import { createRemoteConfirmation } from '../../../src/xmpp/remote-confirmation.ts';
 import { context } from '../core/message-context.ts';
 
-const limits = { stanzaBytes: 200_000, depth: 8, attributes: 8 };
+const { limits } = context;
 const text = 'x'.repeat(100_000);
 
 setFlagsFromString('--expose-gc');

@@ -14,6 +14,7 @@ import {
 } from '../../support/component-server.ts';
 import { find, type Stanza } from '../../support/stanza.ts';
 import { waitUntil } from '../../support/wait.ts';
+import { context } from '../core/message-context.ts';
 
 const lobby = 'lobby@rooms.example';
 const occupant = 'alice%example.org@gateway.example.org/gateway';
@@ -31,7 +32,7 @@ type Step = 'query' | 'nobody' | 'join' | 'leave' | 'message' | 'other';
 /** A room's answer to a step; undefined leaves it to `answerAsRoom`, a text is written. */
 type Answer = (step: Step, stanza: Stanza, peer: ComponentPeer) => string | undefined;
 
-const limits = { stanzaBytes: 10_000, depth: 32, attributes: 256 };
+const limits = { ...context.limits, stanzaBytes: 10_000 };
 
 /** Rooms on a scripted server; `taken` is all that it got, in order. */
 async function connect(answer: Answer = () => undefined, overrides: Partial<RoomsOptions> = {}) {

@@ -12,6 +12,7 @@ import {
 } from '../../support/component-server.ts';
 import { find, type Stanza } from '../../support/stanza.ts';
 import { waitUntil } from '../../support/wait.ts';
+import { context } from '../core/message-context.ts';
 
 type Script = Parameters<typeof startComponentServer>[0];
 
@@ -46,7 +47,7 @@ async function connect(
     },
     domains: ['example.org'],
     mode,
-    limits: { stanzaBytes: 10_000, depth: 8, attributes: 8 },
+    limits: { ...context.limits, stanzaBytes: 10_000 },
     delivery: {
       confirmTimeoutMs: 5000,
       silenceTimeoutMs: 5000,

@@ -3,6 +3,7 @@ import http from 'node:http';
 import { createConfig, lintFromString } from '@redocly/openapi-core';
 import { describe, expect, it } from 'vitest';
 import { configSchema } from '../../../../src/config/schema.ts';
+import { buildLimits } from '../../../../src/config.ts';
 import { problems } from '../../../../src/core/errors.ts';
 import { bounceStatuses } from '../../../../src/core/stanza-error.ts';
 import { docsFiles } from '../../../../src/http/docs-files.ts';
@@ -22,13 +23,7 @@ const docs = new Map(
 
 describe('openapi.json', () => {
   it('is what a gateway with the default limits serves; else: npm run openapi', () => {
-    const values = configSchema.shape.limits.parse(undefined);
-    const defaults = {
-      bodyBytes: values.body_bytes,
-      stanzaBytes: values.stanza_bytes,
-      depth: values.depth,
-      attributes: values.attributes,
-    };
+    const defaults = buildLimits(configSchema.shape.limits.parse(undefined));
     const built = buildOpenApi({ limits: defaults, hasDocs: true });
     expect(file).toBe(`${JSON.stringify(built, null, 2)}\n`);
   });
