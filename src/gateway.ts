@@ -10,8 +10,10 @@ import type { Config } from './config.ts';
 import type { Readiness } from './core/readiness.ts';
 import { createAnswerStore } from './http/answer-store.ts';
 import { createApp } from './http/app.ts';
+import { createBodyBudget } from './http/body-budget.ts';
 import { readDocs } from './http/docs-files.ts';
-import { createListener } from './http/listener.ts';
+import { createDropLog } from './http/dropped-connections.ts';
+import { createListener, type ListenerEvents } from './http/listener.ts';
 import { createMetricsListener, type MetricsListener } from './http/metrics-listener.ts';
 import { createSharedAnswerStore } from './http/shared-answer-store.ts';
 import { idleObserver, type Observer } from './observer.ts';
@@ -63,7 +65,7 @@ export async function createGateway(
   grants: Grants | undefined,
 ): Promise<Gateway> {
   const { component, domains, delivery: deliveryConfig, limits } = config;
-  const metrics = config.http.metrics && (await openMetrics(config.http.metrics));
+  const metrics = config.http.metrics && (await openMetrics(config.http.metrics, log));
   const observer = metrics?.observer ?? idleObserver;
   const sending = createSending({
     component,
@@ -108,6 +110,7 @@ export async function createGateway(
   const app = createApp({
     domains,
     limits,
+    bodyBudget: createBodyBudget(),
     componentDomain: component.domain,
     trustedProxies: config.http.trustedProxies,
     log,
@@ -123,7 +126,8 @@ export async function createGateway(
     observeRequest: observer.onRequest,
     docs: config.http.docs ? readDocs(docsDirectory) : undefined,
   });
-  const listener = createListener(app, config.http);
+  const events = createListenerEvents(log, observer);
+  const listener = createListener(app.callback(), config.http, events);
 
   return {
     start: async () => {
@@ -169,15 +173,30 @@ function failListening(...where: [key: ListenError['key'], address: ListenError[
 }
 
 /** What measures is loaded only where somebody reads it. */
-async function openMetrics(address: NonNullable<Config['http']['metrics']>): Promise<{
+async function openMetrics(
+  address: NonNullable<Config['http']['metrics']>,
+  log: Logger,
+): Promise<{
   readonly address: ListenError['address'];
   readonly observer: Observer;
   readonly listener: MetricsListener;
 }> {
   const { createMetrics } = await import('./metrics.ts');
   const metrics = createMetrics();
-  const listener = createMetricsListener({ ...address, read: metrics.read });
+  const events = createListenerEvents(log, metrics);
+  const listener = createMetricsListener({ ...address, read: metrics.read, events });
   return { address, observer: metrics, listener };
+}
+
+function createListenerEvents(log: Logger, { onConnectionDropped }: Observer): ListenerEvents {
+  const logDrop = createDropLog(log);
+  return {
+    onDrop: (reason) => {
+      logDrop(reason);
+      onConnectionDropped(reason);
+    },
+    onRefused: (refused) => log.info(refused, 'request refused'),
+  };
 }
 
 /** Longer than any message waits for its fate, also one that has to enter a room first. */

@@ -50,6 +50,11 @@ export function createMetrics(): Metrics {
     'result',
   ]);
   const checkSeconds = histogram('password_check_duration_seconds', 'Time of such a check.', []);
+  const connectionsDropped = counter(
+    'connections_dropped_total',
+    'Connections that were closed for want of room, by reason.',
+    ['reason'],
+  );
   const messagesInFlight = gauge('in_flight_messages', 'Messages whose fate is not known yet.');
   const bytesInFlight = gauge('in_flight_bytes', 'Bytes of those messages.');
   let readInFlight: (() => InFlight) | undefined;
@@ -75,6 +80,7 @@ export function createMetrics(): Metrics {
       if (isReady) streamConnects.inc();
     },
     onLateBounce: () => lateBounces.inc(),
+    onConnectionDropped: (reason) => connectionsDropped.inc({ reason }),
     measureDelivery: (deliver) => async (message) => {
       const startedMs = performance.now();
       let outcome: string = 'confirmed';

@@ -1,6 +1,7 @@
 import type { LoginResult } from './auth/login.ts';
 import type { Deliver } from './core/message.ts';
 import type { PasswordCheck } from './core/password-check.ts';
+import type { OnDrop } from './http/dropped-connections.ts';
 
 /** Who is told what the gateway does. */
 export interface Observer {
@@ -9,6 +10,7 @@ export interface Observer {
   onBarrier(seconds: number): void;
   onStream(isReady: boolean): void;
   onLateBounce(): void;
+  readonly onConnectionDropped: OnDrop;
   measureDelivery(deliver: Deliver): Deliver;
   measurePasswordCheck(check: PasswordCheck): PasswordCheck;
   /** Tells where to read what is in flight. */
@@ -32,6 +34,7 @@ export const idleObserver: Observer = {
   onBarrier: ignore,
   onStream: ignore,
   onLateBounce: ignore,
+  onConnectionDropped: ignore,
   measureDelivery: (deliver) => deliver,
   measurePasswordCheck: (check) => check,
   watchInFlight: ignore,

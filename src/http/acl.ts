@@ -1,5 +1,5 @@
 import type { Context } from 'koa';
-import type { ApiAccounts } from '../auth/api-accounts.ts';
+import type { ApiAccount, ApiAccounts } from '../auth/api-accounts.ts';
 import { parseBasicCredentials } from '../auth/basic-credentials.ts';
 import type { Permissions } from '../auth/permissions.ts';
 import { GatewayError, invalidMessage } from '../core/errors.ts';
@@ -9,6 +9,7 @@ import { describeValue, isRecord } from '../core/json-value.ts';
 import { quote } from '../core/quote.ts';
 import { decodeUtf8 } from '../core/utf8.ts';
 import { createReadBody } from './body.ts';
+import type { BodyBudget } from './body-budget.ts';
 import { parseMediaType } from './media-type.ts';
 import { createFindDomain, parseUsername } from './message-url.ts';
 import type { RequestRecord } from './request-record.ts';
@@ -18,6 +19,7 @@ import { decodeSegment, notFound, requireMethod } from './target.ts';
 export interface AclPorts {
   readonly domains: readonly string[];
   readonly limits: { readonly bodyBytes: number };
+  readonly bodyBudget: BodyBudget;
   readonly apiAccounts: ApiAccounts;
   readonly permissions: Permissions;
 }
@@ -31,13 +33,13 @@ const label = 'Send messages using the HTTP API';
 /** Creates the handler of `/api/1.0/xmppdomains/<fqdn>/users/<username>/acl`. */
 export function createAnswerAcl(ports: AclPorts) {
   const { apiAccounts, permissions } = ports;
-  const readBody = createReadBody(ports.limits.bodyBytes);
+  const readBody = createReadBody(ports.limits.bodyBytes, ports.bodyBudget);
   const findDomain = createFindDomain(ports.domains);
-  const readChange = async (ctx: Context): Promise<boolean> => {
+  const readChange = async (ctx: Context, account: ApiAccount): Promise<boolean> => {
     if (parseMediaType(ctx.req.headers) !== 'json') {
       throw new GatewayError('unsupported-media-type', 'Expected application/json.');
     }
-    return readAcl(decodeUtf8(await readBody(ctx)));
+    return readAcl(decodeUtf8(await readBody(ctx, `account ${account.username}`)));
   };
   return async (
     ctx: Context,
@@ -56,7 +58,7 @@ export function createAnswerAcl(ports: AclPorts) {
     apiAccounts.authorizeManagement(account, domain, localpart);
     const user = createJid(localpart, domain);
     record.sender = user.toString();
-    const isGranted = ctx.method === 'PUT' ? await readChange(ctx) : undefined;
+    const isGranted = ctx.method === 'PUT' ? await readChange(ctx, account) : undefined;
     refuseParameters(ctx.querystring);
     if (isGranted !== undefined) await permissions.set(user, isGranted);
     ctx.set({ 'Content-Type': 'application/json', 'Cache-Control': 'no-store' });

@@ -7,7 +7,7 @@ import { type AclPorts, createAnswerAcl } from './acl.ts';
 import { RequestAborted } from './body.ts';
 import { createFindClientAddress } from './client-address.ts';
 import { answerDocs, answerOpenApi } from './docs.ts';
-import type { Docs } from './docs-files.ts';
+import { createDocsFile, type Docs, type DocsFile } from './docs-files.ts';
 import { answerLivez, answerReadyz } from './health.ts';
 import { createPostMessage, type MessagePorts } from './messages.ts';
 import { buildOpenApi } from './openapi/document.ts';
@@ -143,10 +143,12 @@ function createRouter(ports: AppPorts): Router<State> {
 }
 
 function addDocs(router: Router<State>, { docs, limits }: AppPorts): void {
-  let document: string | undefined;
+  let document: DocsFile | undefined;
+  const describe = (): string =>
+    JSON.stringify(buildOpenApi({ limits, hasDocs: docs !== undefined }));
   router.all(/^\/openapi\.json$/, (ctx) => {
     ctx.state.record.route = 'docs';
-    document ??= JSON.stringify(buildOpenApi({ limits, hasDocs: docs !== undefined }), null, 2);
+    document ??= createDocsFile('application/json', Buffer.from(describe()));
     answerOpenApi(ctx, document);
   });
   if (docs === undefined) return;

@@ -1,6 +1,8 @@
+import type { IncomingMessage } from 'node:http';
 import type { Context, Request } from 'koa';
 import bodyParser from 'koa-bodyparser';
 import { GatewayError } from '../core/errors.ts';
+import type { BodyBudget } from './body-budget.ts';
 import { mediaTypes } from './media-type.ts';
 
 /** The client went away before its request was complete: nobody is left to answer. */
@@ -8,14 +10,17 @@ export class RequestAborted extends Error {
   override readonly name = 'RequestAborted';
 }
 
-/** Reads the whole body of a request; rejects with `too-large`, `malformed-body` or RequestAborted. */
-export type ReadBody = (ctx: Context) => Promise<Uint8Array>;
+/**
+ * Reads the whole body of a request of `caller`; rejects with `too-large`, `malformed-body`,
+ * `overloaded` or RequestAborted.
+ */
+export type ReadBody = (ctx: Context, caller: string) => Promise<Uint8Array>;
 
 const noBytes = new Uint8Array();
 const noNext = (): Promise<void> => Promise.resolve();
 
-/** Creates the reader for bodies of at most `limitBytes`. */
-export function createReadBody(limitBytes: number): ReadBody {
+/** Creates the reader for bodies of at most `limitBytes`, all of which share `budget`. */
+export function createReadBody(limitBytes: number, budget: BodyBudget): ReadBody {
   const options = {
     enableTypes: ['text'],
     extendTypes: { text: [...mediaTypes] },
@@ -27,13 +32,42 @@ export function createReadBody(limitBytes: number): ReadBody {
     encoding: null,
   };
   const parse = bodyParser(options);
-  return async (ctx) => {
+  return async (ctx, caller) => {
     if (Number(ctx.req.headers['content-length'] ?? 0) > limitBytes) throw tooLarge(limitBytes);
     continueExpected(ctx);
     const request: Partial<Request> = ctx.request;
-    await parse(ctx, noNext);
+    await readWithin(budget, caller, ctx.req, () => parse(ctx, noNext));
     return Buffer.isBuffer(request.body) ? request.body : noBytes;
   };
+}
+
+/** Runs `parse`, which fails with `overloaded` when the budget does not last. */
+async function readWithin(
+  budget: BodyBudget,
+  caller: string,
+  req: IncomingMessage,
+  parse: () => Promise<void>,
+): Promise<void> {
+  const reading = budget.begin(caller, () => {
+    // What reads the body then lets go of it, and whoever answers throws the rest away.
+    if (!req.readableEnded) req.emit('error', overloaded());
+  });
+  const count = (chunk: Buffer): void => reading.add(chunk.length);
+  try {
+    const parsed = parse();
+    req.on('data', count);
+    await parsed;
+  } finally {
+    req.off('data', count);
+    reading.end();
+  }
+}
+
+function overloaded(): GatewayError {
+  return new GatewayError(
+    'overloaded',
+    'Too many bodies are being read; most of what they hold is of this caller.',
+  );
 }
 
 /** The client may hold its body back until it is told that the body is wanted (RFC 9110 §10.1.1). */

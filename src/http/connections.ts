@@ -1,6 +1,7 @@
 import type { Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { OnDrop } from './dropped-connections.ts';
 
 /** The open connections of a server, and the responses that are being made on them. */
 export interface Connections {
@@ -21,22 +22,28 @@ interface Connection {
   readonly responses: Set<ServerResponse>;
 }
 
-/** Requests on one connection that may wait for their answers before no more are read from it. */
-const maxPipelined = 32;
-
 /**
  * Follows the connections of a server, those in a TLS handshake included. One more than
- * `maxConnections` takes the place of the one on which nothing has moved for longest.
+ * `maxConnections` takes the place of the one on which nothing has moved for longest; `onDrop` hears
+ * of that one, or of the new one when all others await their answers.
  */
-export function createConnections(server: Server, maxConnections: number): Connections {
+export function createConnections(
+  server: Server,
+  maxConnections: number,
+  onDrop: OnDrop,
+): Connections {
   // By endpoint, in the order of what moved last: it was accepted, a request began, an answer ended.
   const open = new Map<string, Connection>();
   const bySocket = new WeakMap<Duplex, Connection>();
   let onIdle: (() => void) | undefined;
 
   server.on('connection', (socket: Socket) => {
-    if (open.size < maxConnections || makeRoom()) track(socket);
-    else socket.destroy();
+    if (open.size < maxConnections || makeRoom()) {
+      track(socket);
+      return;
+    }
+    socket.destroy();
+    onDrop('refused');
   });
 
   function track(socket: Socket): Connection {
@@ -69,6 +76,7 @@ export function createConnections(server: Server, maxConnections: number): Conne
       if (!isDispensable(connection)) continue;
       forget(connection);
       connection.socket.destroy();
+      onDrop('displaced');
       return true;
     }
     return false;
@@ -84,9 +92,7 @@ export function createConnections(server: Server, maxConnections: number): Conne
   }
 
   function end(connection: Connection, res: ServerResponse): void {
-    const { responses } = connection;
-    if (!responses.delete(res)) return;
-    if (responses.size === maxPipelined) res.req.socket.resume();
+    if (!connection.responses.delete(res)) return;
     touch(connection);
     settle();
   }
@@ -101,7 +107,6 @@ export function createConnections(server: Server, maxConnections: number): Conne
       const connection = find(socket);
       connection.responses.add(res);
       touch(connection);
-      if (connection.responses.size > maxPipelined) process.nextTick(pauseFull, connection, socket);
       res.once('close', () => end(connection, res));
       if (onIdle) announceClose(connection.responses);
     },
@@ -126,11 +131,6 @@ export function createConnections(server: Server, maxConnections: number): Conne
 /** Both ends of a connection; the same below TLS and above it. */
 function endpointOf({ remoteAddress, remotePort, localAddress }: Socket): string {
   return `${remoteAddress} ${remotePort} ${localAddress}`;
-}
-
-/** Only after the parser is through with what was read: it resumes the socket behind each request. */
-function pauseFull({ responses }: Connection, socket: Socket): void {
-  if (responses.size > maxPipelined) socket.pause();
 }
 
 /** With it goes nothing but the rest of a request, or an answer that is not taken. */

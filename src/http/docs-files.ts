@@ -26,13 +26,17 @@ export interface DocsFile {
 /** The files by name; `page.html` is the page itself. */
 export type Docs = ReadonlyMap<string, DocsFile>;
 
+/** What is served from memory, always from the same bytes. */
+export function createDocsFile(contentType: string, bytes: Buffer): DocsFile {
+  const etag = `"${createHash('sha256').update(bytes).digest('base64url')}"`;
+  return { contentType, bytes, etag };
+}
+
 /** Reads the files of the page from a directory; throws when one is missing. */
 export function readDocs(directory: string): Docs {
   return new Map(
     Object.entries(docsFiles).map(([name, contentType]) => {
-      const bytes = readFileSync(join(directory, name));
-      const etag = `"${createHash('sha256').update(bytes).digest('base64url')}"`;
-      return [name, { contentType, bytes, etag }];
+      return [name, createDocsFile(contentType, readFileSync(join(directory, name)))];
     }),
   );
 }

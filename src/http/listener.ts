@@ -1,14 +1,14 @@
 import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import https from 'node:https';
 import type { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
 import type { SecureContextOptions } from 'node:tls';
-import type Koa from 'koa';
 import type { Secret } from '../core/secret.ts';
 import { findConnectionLimit } from './connection-limit.ts';
-import { createConnections } from './connections.ts';
+import { type Connections, createConnections } from './connections.ts';
+import type { OnDrop } from './dropped-connections.ts';
+import { createIntake } from './intake.ts';
 import { refuseConnection, refuseMalformed, refuseRequest } from './parser-refusal.ts';
-import { findHeadRefusal } from './request-head.ts';
+import { findHeadRefusal, type HeadRefusal, maxHeaders } from './request-head.ts';
 
 /** A certificate chain and its private key, in PEM. */
 export interface ListenerCertificate {
@@ -40,7 +40,25 @@ export interface ClientLimits {
   readonly connections: number;
 }
 
-/** An HTTP server around an app. */
+/** Answers one request; a promise is not waited for, and must not be rejected. */
+export type AnswerRequest = (req: IncomingMessage, res: ServerResponse) => unknown;
+
+/** What was refused before it became a request with a record of its own. */
+export interface RefusedRequest {
+  readonly status: number;
+  readonly reason: string;
+  readonly method: string | undefined;
+  /** Of the client, or of the proxy in front. */
+  readonly address: string | undefined;
+}
+
+/** Who hears of what the callers' own answers do not show. */
+export interface ListenerEvents {
+  readonly onDrop: OnDrop;
+  readonly onRefused: (refused: RefusedRequest) => void;
+}
+
+/** An HTTP server around what answers its requests. */
 export interface Listener {
   /** Resolves with the port as soon as connections are accepted. */
   start(): Promise<number>;
@@ -61,44 +79,21 @@ const deadlines: Omit<ClientLimits, 'connections'> = {
 const maxHeaderSize = 16 * 1024;
 const tlsHandshakeTimeoutMs = 10_000;
 
+/** What clients may take, unless a listener says otherwise. */
+export function defaultClientLimits(): ClientLimits {
+  return { ...deadlines, connections: findConnectionLimit() };
+}
+
 /** Creates the server; nothing listens before `start()`. */
 export function createListener(
-  app: Koa,
+  answer: AnswerRequest,
   options: ListenerOptions,
-  limits: ClientLimits = { ...deadlines, connections: findConnectionLimit() },
+  events: ListenerEvents,
+  limits: ClientLimits = defaultClientLimits(),
 ): Listener {
   const server = createServer(options.tls, limits);
-  const connections = createConnections(server, limits.connections);
-  const answer = app.callback();
-  const refused = new WeakSet<Duplex>();
-  const handle = (req: IncomingMessage, res: ServerResponse, status: number | undefined): void => {
-    // What comes behind a request that was refused for its head is not to be believed.
-    if (refused.has(req.socket)) return;
-    connections.add(res);
-    if (status === undefined) {
-      void answer(req, res);
-    } else {
-      refused.add(req.socket);
-      refuseRequest(req, res, status);
-    }
-  };
-  const onRequest = (req: IncomingMessage, res: ServerResponse): void =>
-    handle(req, res, findHeadRefusal(req));
-  server.on('request', onRequest);
-  // whoever reads the body sends the 100, not Node
-  server.on('checkContinue', onRequest);
-  server.on('checkExpectation', (req: IncomingMessage, res: ServerResponse) =>
-    handle(req, res, 417),
-  );
-  server.on('timeout', (socket: Socket) => {
-    const [oldest] = connections.responsesOn(socket);
-    // An answer that is still being made has deadlines of its own.
-    if (oldest === undefined || oldest.headersSent) socket.destroy();
-  });
-  server.on('clientError', (error, socket) => {
-    refuseMalformed(error, socket, connections.responsesOn(socket));
-  });
-  server.on('connect', (_req, socket: Duplex) => refuseConnection(socket, 404));
+  const connections = createConnections(server, limits.connections, events.onDrop);
+  answerRequests(server, connections, answer, events);
   return {
     start: () => listen(server, options),
     renewCertificate: (certificate) => {
@@ -113,6 +108,59 @@ export function createListener(
   };
 }
 
+/** Lets `answer` have the requests of the server, those of a connection one after another. */
+function answerRequests(
+  server: http.Server | https.Server,
+  connections: Connections,
+  answer: AnswerRequest,
+  { onDrop, onRefused }: ListenerEvents,
+): void {
+  const intake = createIntake(server, () => onDrop('held'));
+  const handle = (
+    req: IncomingMessage,
+    res: ServerResponse,
+    refusal: HeadRefusal | undefined,
+  ): void => {
+    connections.add(res);
+    intake.add(res, () => {
+      if (refusal === undefined) {
+        void answer(req, res);
+        return;
+      }
+      // What comes behind a request that was refused for its head is not to be believed.
+      intake.end(req.socket);
+      refuseRequest(req, res, refusal.status);
+      onRefused({ ...refusal, method: req.method, address: req.socket.remoteAddress });
+    });
+  };
+  const onRequest = (req: IncomingMessage, res: ServerResponse): void =>
+    handle(req, res, findHeadRefusal(req));
+  server.on('request', onRequest);
+  // whoever reads the body sends the 100, not Node
+  server.on('checkContinue', onRequest);
+  server.on('checkExpectation', (req: IncomingMessage, res: ServerResponse) =>
+    handle(req, res, { status: 417, reason: 'unknown expectation' }),
+  );
+  server.on('timeout', (socket: Socket) => {
+    const [oldest] = connections.responsesOn(socket);
+    // An answer that is still being made has deadlines of its own.
+    if (oldest === undefined || oldest.headersSent) socket.destroy();
+  });
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    const address = socket.remoteAddress;
+    intake.stopReading(socket);
+    const status = refuseMalformed(error, socket, connections.responsesOn(socket));
+    if (status === undefined) return;
+    onRefused({ status, reason: error.code ?? error.message, method: undefined, address });
+  });
+  server.on('connect', (req: IncomingMessage, socket: Socket) => {
+    intake.end(socket);
+    refuseConnection(socket, 404);
+    const address = socket.remoteAddress;
+    onRefused({ status: 404, reason: 'no proxy', method: req.method, address });
+  });
+}
+
 function createServer(
   certificate: ListenerCertificate | undefined,
   { headersMs, requestMs, keepAliveMs, stalledMs, checkMs }: ClientLimits,
@@ -123,6 +171,8 @@ function createServer(
     keepAliveTimeout: keepAliveMs,
     connectionsCheckingInterval: checkMs,
     maxHeaderSize,
+    // refused like other bad heads, not by Node, which says nothing of it to anybody
+    requireHostHeader: false,
   };
   const server =
     certificate === undefined
@@ -131,8 +181,12 @@ function createServer(
           ...options,
           ...tlsOptions(certificate),
           handshakeTimeout: tlsHandshakeTimeoutMs,
+          // as plain HTTP has it: the answers go out on the half that is still open
+          allowHalfOpen: true,
         });
   server.timeout = stalledMs;
+  // Node drops the lines beyond it: one more than allowed shows that there are too many.
+  server.maxHeadersCount = maxHeaders + 1;
   return server;
 }
 

@@ -15,6 +15,7 @@ import { decodeUtf8 } from '../core/utf8.ts';
 import { answerOnce, type OnceAnswer } from './answer-once.ts';
 import type { Answer, AnswerStore } from './answer-store.ts';
 import { createReadBody } from './body.ts';
+import type { BodyBudget } from './body-budget.ts';
 import { type CallerKey, deriveStanzaId, parseIdempotencyKey } from './idempotency-key.ts';
 import { type Notation, parseMediaType } from './media-type.ts';
 import { parseParameters } from './message-parameters.ts';
@@ -29,6 +30,7 @@ export interface MessagePorts extends SenderPorts {
   readonly domains: readonly string[];
   readonly componentDomain: string;
   readonly limits: MessageLimits & { readonly bodyBytes: number };
+  readonly bodyBudget: BodyBudget;
   /** The stanza as it would be sent now; throws GatewayError `too-large`. */
   readonly buildStanza: (message: Message) => Stanza;
   readonly deliver: Deliver;
@@ -50,7 +52,7 @@ export type PostMessage = (
  */
 export function createPostMessage(ports: MessagePorts): PostMessage {
   const { limits, componentDomain, buildStanza, deliver, answers } = ports;
-  const readBody = createReadBody(limits.bodyBytes);
+  const readBody = createReadBody(limits.bodyBytes, ports.bodyBudget);
   const findDomain = createFindDomain(ports.domains);
   return async (ctx, record, fqdn, username) => {
     const localpart = username === undefined ? undefined : parseUsername(username);
@@ -62,7 +64,7 @@ export function createPostMessage(ports: MessagePorts): PostMessage {
     const { from, caller } = sender;
     record.sender = from.toString();
     const notation = parseMediaType(ctx.req.headers);
-    const bytes = await readBody(ctx);
+    const bytes = await readBody(ctx, caller);
     const text = decodeUtf8(bytes);
     const readKey = (): CallerKey | undefined => readCallerKey(ctx, caller);
     const createId = (): string => createStanzaId(readKey(), record);

@@ -1,10 +1,12 @@
-import { createServer } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createListener, defaultClientLimits, type ListenerEvents } from './listener.ts';
 
 /** Where Prometheus reads. */
 export interface MetricsListenerOptions {
   readonly host: string;
   readonly port: number;
   readonly read: () => Promise<{ readonly contentType: string; readonly text: string }>;
+  readonly events: ListenerEvents;
 }
 
 /** A listener of its own, so that metrics are not where clients are. */
@@ -13,7 +15,6 @@ export interface MetricsListener {
   stop(): Promise<void>;
 }
 
-const deadlineMs = 10_000;
 const maxConnections = 100;
 
 /** Creates the listener, which answers `GET /metrics` and nothing else. */
@@ -21,36 +22,20 @@ export function createMetricsListener({
   host,
   port,
   read,
+  events,
 }: MetricsListenerOptions): MetricsListener {
-  const server = createServer(
-    { headersTimeout: deadlineMs, requestTimeout: deadlineMs, maxHeaderSize: 16 * 1024 },
-    (req, res) => {
-      const isRead = req.method === 'GET' || req.method === 'HEAD';
-      if (req.url !== '/metrics' || !isRead) {
-        res.writeHead(404, { 'Content-Type': 'text/plain' }).end('There is only GET /metrics.\n');
-        return;
-      }
-      read().then(
-        ({ contentType, text }) => res.writeHead(200, { 'Content-Type': contentType }).end(text),
-        () => res.writeHead(500).end(),
-      );
-    },
-  );
-  server.maxConnections = maxConnections;
-  return {
-    start: () =>
-      new Promise((resolve, reject) => {
-        server.once('error', reject);
-        server.listen({ host, port }, () => {
-          server.off('error', reject);
-          const address = server.address();
-          resolve(typeof address === 'object' && address !== null ? address.port : port);
-        });
-      }),
-    stop: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
+  const answer = (req: IncomingMessage, res: ServerResponse): void => {
+    const isRead = req.method === 'GET' || req.method === 'HEAD';
+    if (req.url !== '/metrics' || !isRead) {
+      res.writeHead(404, { 'Content-Type': 'text/plain' }).end('There is only GET /metrics.\n');
+      return;
+    }
+    read().then(
+      ({ contentType, text }) => res.writeHead(200, { 'Content-Type': contentType }).end(text),
+      () => res.writeHead(500).end(),
+    );
   };
+  const limits = { ...defaultClientLimits(), connections: maxConnections };
+  const listener = createListener(answer, { host, port, tls: undefined }, events, limits);
+  return { start: listener.start, stop: () => listener.stop(0) };
 }

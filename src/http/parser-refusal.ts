@@ -10,13 +10,13 @@ const statusByCode = new Map([
 
 /**
  * Answers what is no HTTP request, or not one in time, and closes the connection; `responses` are
- * those that are being made on it, the oldest first.
+ * those that are being made on it, the oldest first. Returns the status, if it could be answered.
  */
 export function refuseMalformed(
   error: NodeJS.ErrnoException,
   socket: Duplex,
   responses: readonly ServerResponse[],
-): void {
+): number | undefined {
   const pending = responses.findLast((response) => response.req.complete);
   if (pending) {
     // garbage behind a good request must neither take its answer away nor come before it
@@ -29,8 +29,11 @@ export function refuseMalformed(
     // it was refused at its head: that answer must not be cut off
     socket.end(() => socket.destroy());
   } else {
-    refuseConnection(socket, statusByCode.get(error.code ?? '') ?? 400);
+    const status = statusByCode.get(error.code ?? '') ?? 400;
+    refuseConnection(socket, status);
+    return status;
   }
+  return undefined;
 }
 
 /** Else it is a reset, or a failed TLS handshake, after which nobody would understand an answer. */

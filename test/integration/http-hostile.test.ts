@@ -362,6 +362,25 @@ describe('while slow clients hold more connections than there may be', () => {
   });
 });
 
+test('HTTP/1.1 without Host gets a problem, and a line in the log', async () => {
+  const raw = await exchange(`GET /livez HTTP/1.1${crlf}${crlf}`);
+  const answer = await raw.answer();
+  expect(answer).toMatchObject({
+    status: 400,
+    headers: { 'content-type': 'application/problem+json', connection: 'close' },
+  });
+  await waitUntil(() => site.gateway.logLines().find(({ reason }) => reason === 'no Host header'), {
+    label: 'the line of the request without Host',
+  });
+});
+
+test('a client that closes its sending half gets its answer', async () => {
+  const raw = await exchange(good());
+  raw.end();
+  expect((await raw.answer()).status).toBe(200);
+  expect(await raw.closed).toBe('');
+});
+
 test('the component stream never noticed', () => {
   expect(site.server.componentHandshakes()).toBe(2);
   const lines = site.gateway.logLines();

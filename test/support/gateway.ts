@@ -16,7 +16,7 @@ import {
 import { waitUntil } from './wait.ts';
 import type { XmppServer } from './xmpp-server.ts';
 
-const mainFile = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
+const ownMainFile = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 
 /** An API account that every `gatewayConfig` has. */
 export const apiAccount = { username: 'alerts', password: 'alerts-secret' } as const;
@@ -88,6 +88,8 @@ export interface GatewayOptions {
   readonly serveArgs?: readonly string[];
   /** Options for node itself. */
   readonly nodeArgs?: readonly string[];
+  /** The `main.js` of another build. */
+  readonly mainFile?: string | undefined;
   /** Most files that it may have open; default: as many as we may. */
   readonly maxFiles?: number;
   /** Most bytes that a file may grow to; default: as many as ours. */
@@ -131,8 +133,8 @@ function parseLogLines(output: string): Settings[] {
 }
 
 function gatewayCommand(args: readonly string[], options: Partial<GatewayOptions>): Command {
+  const { env = {}, nodeArgs = [], maxFiles, maxFileBytes, mainFile = ownMainFile } = options;
   if (!existsSync(mainFile)) throw new Error(`expected ${mainFile}, run "npm run build" first`);
-  const { env = {}, nodeArgs = [], maxFiles, maxFileBytes } = options;
   const command = [process.execPath, ...nodeArgs, mainFile, ...args];
   const limits = [
     ...(maxFiles === undefined ? [] : [`--nofile=${maxFiles}`]),

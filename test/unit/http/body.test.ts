@@ -2,9 +2,11 @@ import Koa from 'koa';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { GatewayError } from '../../../src/core/errors.ts';
 import { createReadBody, RequestAborted } from '../../../src/http/body.ts';
+import { createBodyBudget } from '../../../src/http/body-budget.ts';
 import { createListener } from '../../../src/http/listener.ts';
 import { sendRefusal } from '../../../src/http/refusal.ts';
 import { connectRaw, send } from './http-client.ts';
+import { noEvents } from './serve.ts';
 import { createSignal } from './signal.ts';
 
 const limit = 1000;
@@ -13,13 +15,13 @@ let port: number;
 let failed: Promise<unknown>;
 
 beforeEach(async () => {
-  const readBody = createReadBody(limit);
+  const readBody = createReadBody(limit, createBodyBudget());
   const app = new Koa();
   const failure = createSignal<unknown>();
   failed = failure.told;
   app.use(async (ctx) => {
     try {
-      const bytes = await readBody(ctx);
+      const bytes = await readBody(ctx, 'x');
       ctx.body = Buffer.from(bytes).toString('hex');
     } catch (error) {
       failure.tell(error);
@@ -27,7 +29,11 @@ beforeEach(async () => {
       sendRefusal(ctx.req, ctx.res, 400, {}, error instanceof GatewayError ? error.code : 'bug');
     }
   });
-  const listener = createListener(app, { host: '127.0.0.1', port: 0, tls: undefined });
+  const listener = createListener(
+    app.callback(),
+    { host: '127.0.0.1', port: 0, tls: undefined },
+    noEvents,
+  );
   port = await listener.start();
   onTestFinished(() => listener.stop(0));
 });

@@ -51,7 +51,10 @@ export interface RawConnection {
   /** Resolves when the peer has closed the connection, with what was received but not yet taken. */
   readonly closed: Promise<string>;
   readonly isClosed: () => boolean;
+  /** Closes the sending half. */
+  end(): void;
   destroy(): void;
+  reset(): void;
 }
 
 export async function connectRaw(port: number): Promise<RawConnection> {
@@ -90,7 +93,9 @@ export async function connectRaw(port: number): Promise<RawConnection> {
     answer,
     closed,
     isClosed: () => isClosed,
+    end: () => void socket.end(),
     destroy: () => socket.destroy(),
+    reset: () => void socket.resetAndDestroy(),
   };
 }
 

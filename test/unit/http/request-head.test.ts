@@ -8,7 +8,7 @@ function statusOf(lines: readonly string[], httpVersion = '1.1'): number | undef
   const headers = Object.fromEntries(
     pairs.toReversed().map(([name, value]) => [name.toLowerCase(), value]),
   );
-  return findHeadRefusal({ httpVersion, headers, rawHeaders: pairs.flat() });
+  return findHeadRefusal({ httpVersion, headers, rawHeaders: pairs.flat() })?.status;
 }
 
 describe('findHeadRefusal', () => {
@@ -33,6 +33,7 @@ describe('findHeadRefusal', () => {
     [400, ['Host: a', 'host: a']],
     [400, ['Host: a', 'Authorization: Basic x', 'AUTHORIZATION: Basic y']],
     [400, ['Host: a', 'Content-Type: text/xml', 'Content-Type: application/json']],
+    [400, ['Accept: a']],
     [400, ['Host: a b']],
     [400, ['Host: a/b']],
     [400, ['Host: user@a']],

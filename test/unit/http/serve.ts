@@ -1,5 +1,6 @@
 import http, { type RequestListener, type ServerOptions } from 'node:http';
 import { onTestFinished } from 'vitest';
+import type { ListenerEvents } from '../../../src/http/listener.ts';
 
 /** A bare server of Node on loopback, for the time of one test. */
 export async function serve(
@@ -16,3 +17,6 @@ export async function serve(
   if (typeof address !== 'object' || address === null) throw new Error('no address');
   return { server, port: address.port };
 }
+
+/** For a listener whose refusals nobody hears of. */
+export const noEvents: ListenerEvents = { onDrop: () => {}, onRefused: () => {} };

@@ -15,7 +15,9 @@ import {
 } from '../../../src/core/message.ts';
 import { createAnswerStore } from '../../../src/http/answer-store.ts';
 import { type AppPorts, createApp } from '../../../src/http/app.ts';
+import { createBodyBudget } from '../../../src/http/body-budget.ts';
 import { createListener } from '../../../src/http/listener.ts';
+import { noEvents } from './serve.ts';
 
 /** A gateway on loopback whose policies are plain functions; the password of everybody is `pw`. */
 export interface TestGateway {
@@ -60,6 +62,7 @@ export async function startTestGateway(overrides: Partial<AppPorts> = {}): Promi
     domains: ['example.org', 'bücher.example'],
     componentDomain: 'gateway.example.org',
     limits,
+    bodyBudget: createBodyBudget(),
     trustedProxies: [],
     log: pino({ level: 'debug' }, { write: (line) => void logLines.push(JSON.parse(line)) }),
     users: createUsers(addresses),
@@ -76,7 +79,11 @@ export async function startTestGateway(overrides: Partial<AppPorts> = {}): Promi
     docs: undefined,
     ...overrides,
   });
-  const listener = createListener(app, { host: '127.0.0.1', port: 0, tls: undefined });
+  const listener = createListener(
+    app.callback(),
+    { host: '127.0.0.1', port: 0, tls: undefined },
+    noEvents,
+  );
   const port = await listener.start();
   onTestFinished(() => listener.stop(0));
   return { port, delivered, addresses, logLines, middleware: app.middleware };

@@ -53,7 +53,7 @@ describe('the limits', () => {
     expect(text).toContain('at most 10000 bytes');
     expect(text).toContain('may have 5000 bytes');
     expect(text).toContain('nested to 8 levels');
-    expect(text).toContain('"maxProperties": 8');
+    expect(text).toContain('"maxProperties":8');
   });
 });
 

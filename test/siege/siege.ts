@@ -1,0 +1,202 @@
+import { fork } from 'node:child_process';
+import http from 'node:http';
+import https from 'node:https';
+import { fileURLToPath } from 'node:url';
+import { readRss } from '../soak/diagnostics.ts';
+import { createCertificates } from '../support/certificates.ts';
+import { answerHonestly, startComponentServer } from '../support/component-server.ts';
+import { type GatewayProcess, hashApiPassword, startGatewayProcess } from '../support/gateway.ts';
+import { freePort } from '../support/ports.ts';
+import { createDirectory, removeDirectory } from '../support/processes.ts';
+import { waitUntil } from '../support/wait.ts';
+import type { AttackerData, Sightings } from './attacker.ts';
+import { type Attack, credentials } from './attacks.ts';
+
+/** How a siege is run. */
+export interface SiegeOptions {
+  readonly seconds: number;
+  /** The `main.js` of the build. */
+  readonly mainFile: string | undefined;
+}
+
+/** Times of ordinary messages, in milliseconds. */
+export interface Latencies {
+  readonly perSecond: number;
+  readonly median: number;
+  readonly worst: number;
+}
+
+/** What was measured; bytes are resident. */
+export interface SiegeReport {
+  readonly rest: number;
+  readonly peak: number;
+  readonly after: number;
+  readonly alone: Latencies;
+  readonly beside: Latencies;
+  /** Of the ordinary messages: other answers than 200. */
+  readonly failures: Sightings;
+  readonly seen: Sightings;
+  readonly isAlive: boolean;
+}
+
+const aloneMs = 3000;
+const afterMs = 3000;
+const warmUp = 2000;
+const sendTimeoutMs = 60_000;
+/** As deploy/ sets it. */
+const nodeArgs = ['--max-old-space-size=512', '--max-semi-space-size=16'];
+const body = JSON.stringify({ to: 'bob@example.org', body: 'ordinary' });
+const path = '/api/1.0/xmppdomains/example.org/gateway/messages/alice';
+
+/** Attacks a gateway of its own, while one client sends ordinary messages, each after the other. */
+export async function besiege(attack: Attack, options: SiegeOptions): Promise<SiegeReport> {
+  const directory = createDirectory('siege');
+  const server = await startComponentServer(answerHonestly);
+  const { certFile, keyFile } = await createCertificates(directory, ['example.org']);
+  const [port, metricsPort] = [await freePort(), await freePort()];
+  const isTls = attack.tls === true;
+  const gateway = await startGatewayProcess({
+    mainFile: options.mainFile,
+    nodeArgs,
+    ready: false,
+    config: {
+      component: { domain: 'gateway.example.org', port: server.port, secret: 'secret' },
+      domains: ['example.org'],
+      api_accounts: [
+        {
+          username: credentials.username,
+          password_hash: hashApiPassword(credentials.password, 10),
+          domains: ['example.org'],
+        },
+      ],
+      http: {
+        port,
+        metrics: { port: metricsPort },
+        ...(isTls && { tls: { cert_file: certFile, key_file: keyFile } }),
+      },
+      auth: { cache_ms: 600_000 },
+      log: { level: 'warn' },
+    },
+  });
+  const client = createClient(port, isTls);
+  try {
+    await waitUntil(client.isServed, { label: 'the first message', timeoutMs: 60_000 });
+    const target = attack.port === 'metrics' ? metricsPort : port;
+    return await measure(gateway, client, {
+      name: attack.name,
+      port: target,
+      ms: options.seconds * 1000,
+    });
+  } finally {
+    client.stop();
+    await gateway.stop('SIGKILL');
+    await server.stop();
+    removeDirectory(directory);
+  }
+}
+
+async function measure(
+  gateway: GatewayProcess,
+  client: Client,
+  data: AttackerData,
+): Promise<SiegeReport> {
+  let sent = 0;
+  await client.sendWhile(() => (sent += 1) <= warmUp);
+  const alone = await client.sendFor(aloneMs);
+  const rest = readRss(gateway.pid);
+  let peak = rest;
+  const watch = setInterval(() => {
+    if (gateway.isRunning()) peak = Math.max(peak, readRss(gateway.pid));
+  }, 50);
+  const attacked = attackWith(data);
+  let isOver = false;
+  void attacked.then(() => (isOver = true));
+  const beside = await client.sendWhile(() => !isOver && gateway.isRunning());
+  const seen = await attacked;
+  await client.sendFor(afterMs);
+  clearInterval(watch);
+  const isAlive = gateway.isRunning();
+  return {
+    rest,
+    peak,
+    after: isAlive ? readRss(gateway.pid) : 0,
+    alone,
+    beside,
+    failures: client.failures,
+    seen,
+    isAlive,
+  };
+}
+
+/** In a process of its own, so that it does not keep the ordinary client waiting. */
+function attackWith(data: AttackerData): Promise<Sightings> {
+  return new Promise((resolve, reject) => {
+    const file = fileURLToPath(new URL('attacker.js', import.meta.url));
+    const attacker = fork(file, [JSON.stringify(data)]);
+    attacker.once('message', (seen) => resolve(seen as Sightings));
+    attacker.once('error', reject);
+    attacker.once('exit', () => reject(new Error('the attacker ended without a word')));
+  });
+}
+
+/** One that sends ordinary messages on one connection. */
+interface Client {
+  readonly isServed: () => Promise<boolean>;
+  readonly sendFor: (ms: number) => Promise<Latencies>;
+  readonly sendWhile: (goesOn: () => boolean) => Promise<Latencies>;
+  readonly failures: Record<string, number>;
+  readonly stop: () => void;
+}
+
+function createClient(port: number, isTls: boolean): Client {
+  const options = { keepAlive: true, maxSockets: 1 };
+  const agent = isTls ? new https.Agent(options) : new http.Agent(options);
+  const failures: Record<string, number> = {};
+  const send = (): Promise<string> =>
+    new Promise((resolve) => {
+      const request = (isTls ? https : http).request({
+        host: '127.0.0.1',
+        port,
+        path,
+        method: 'POST',
+        agent,
+        auth: `${credentials.username}:${credentials.password}`,
+        headers: { 'Content-Type': 'application/json', 'Content-Length': body.length },
+        rejectUnauthorized: false,
+        timeout: sendTimeoutMs,
+      });
+      request.on('response', (response) => {
+        response.resume().once('close', () => resolve(String(response.statusCode)));
+      });
+      request.on('timeout', () => request.destroy());
+      request.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+      request.end(body);
+    });
+  const sendWhile = async (goesOn: () => boolean): Promise<Latencies> => {
+    const times: number[] = [];
+    const begunMs = performance.now();
+    while (goesOn()) {
+      const startedMs = performance.now();
+      const answer = await send();
+      times.push(performance.now() - startedMs);
+      if (answer !== '200') failures[answer] = (failures[answer] ?? 0) + 1;
+    }
+    const endedMs = performance.now();
+    times.sort((a, b) => a - b);
+    return {
+      perSecond: (times.length * 1000) / (endedMs - begunMs),
+      median: times[times.length >> 1] ?? Number.NaN,
+      worst: times.at(-1) ?? Number.NaN,
+    };
+  };
+  return {
+    isServed: async () => (await send()) === '200',
+    sendFor: (ms) => {
+      const untilMs = performance.now() + ms;
+      return sendWhile(() => performance.now() < untilMs);
+    },
+    sendWhile,
+    failures,
+    stop: () => agent.destroy(),
+  };
+}
