@@ -77,7 +77,11 @@ describe.each(servers)('the gateway and an outage of $kind', ({ kind, start }) =
     await server.resume();
     await gateway.waitUntilReady(readyWithinMs);
     const told = gateway.logLines().filter(({ msg }) => msg === 'component stream down');
-    expect(told.map((line) => line['reason'])).toEqual([reason]);
+    // A server that is starting may accept a connection before it answers.
+    const reasons = told.map((line) => line['reason']);
+    expect(
+      reasons.filter((other) => other !== 'no answer within 3000 ms to the stream header'),
+    ).toEqual([reason]);
   });
 
   test('a restart under load loses no message that got 200', async () => {
