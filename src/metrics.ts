@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { GatewayError } from './core/errors.ts';
+import { dropReasons } from './http/dropped-connections.ts';
 import type { InFlight, Observer } from './observer.ts';
 
 /** What the gateway measures of itself, for Prometheus. */
@@ -55,6 +56,8 @@ export function createMetrics(): Metrics {
     'Connections that were closed for want of room, by reason.',
     ['reason'],
   );
+  // They begin at 0: Prometheus sees no increase in the first value of a counter.
+  for (const reason of dropReasons) connectionsDropped.inc({ reason }, 0);
   const messagesInFlight = gauge('in_flight_messages', 'Messages whose fate is not known yet.');
   const bytesInFlight = gauge('in_flight_bytes', 'Bytes of those messages.');
   let readInFlight: (() => InFlight) | undefined;

@@ -1,7 +1,10 @@
 import type { Logger } from 'pino';
 
 /** Why a connection was closed by the gateway, though its client had done nothing wrong. */
-export type DropReason = 'refused' | 'displaced' | 'held';
+export type DropReason = (typeof dropReasons)[number];
+
+/** All the reasons there are. */
+export const dropReasons = ['refused', 'displaced', 'held'] as const;
 
 /** Hears of each connection that is dropped. */
 export type OnDrop = (reason: DropReason) => void;
