@@ -5,7 +5,7 @@ import type { XmlElement } from './xml.ts';
 // are time on Prosody 0.12 with two archives and a carbon copy (npm run siege:costs), in units of the
 // bytes of a plain ASCII text; ejabberd takes less for everything.
 
-const perElement = 512;
+const perElement = 768;
 const perAttribute = 256;
 const perText = 256;
 
