@@ -141,12 +141,12 @@ describe.each(servers)('check against $kind', ({ kind, start }) => {
   test('for machines it says the same as JSON', async () => {
     const { code, stdout } = await check(config(), '--json');
     const { ok, findings }: { ok: boolean; findings: { ok: boolean }[] } = JSON.parse(stdout);
-    expect([code, ok, findings.length]).toEqual([0, true, 8]);
+    expect([code, ok, findings.length]).toEqual([0, true, 9]);
     expect(findings.every((one) => one.ok)).toBe(true);
   });
 
   test.each([
-    ['', 8],
+    ['', 9],
     ['1', 0],
   ])('on a terminal it is in colour, unless NO_COLOR says no: %j', async (NO_COLOR, coloured) => {
     const file = join(directory, 'gateway.yaml');
