@@ -33,6 +33,12 @@ export interface RoomEntry {
   cancel(): void;
 }
 
+/**
+ * After how long in milliseconds an unanswered question is asked once more: a room that is being
+ * destroyed can swallow it (ejabberd 26.07).
+ */
+const askAgainMs = 2000;
+
 /** The nick itself, then `nick-2` and `nick-3`. */
 const maxNicks = 3;
 
@@ -56,11 +62,11 @@ export function enterRoom(options: {
   let nick = seat.nick;
 
   const cancel = (): void => {
-    clearTimeout(deadline);
+    stopWaiting();
     if (tries > 0) write(buildLeave(jid, `${room}/${nick}`));
   };
   const refuse = (error: GatewayError): void => {
-    clearTimeout(deadline);
+    stopWaiting();
     onRefused(error);
   };
   const join = (): void => {
@@ -77,6 +83,7 @@ export function enterRoom(options: {
     const { id } = stanza.attrs;
     if (isAnswered || (id !== queryId && id !== nobodyId)) return;
     isAnswered = true;
+    clearTimeout(again);
     const isError = stanza.attrs['type'] === 'error';
     if (id === queryId ? isRoom(stanza) : isRoomWithout(stanza)) join();
     else refuse(isError ? readBounce(stanza) : notARoom());
@@ -96,7 +103,7 @@ export function enterRoom(options: {
       cancel();
       onRefused(vanished());
     } else {
-      clearTimeout(deadline);
+      stopWaiting();
       onEntered(nick);
     }
   };
@@ -104,9 +111,16 @@ export function enterRoom(options: {
   // Not as the occupant: an earlier process may have left it in the room, which then answers otherwise.
   const asker = `${bareOf(jid)}/${queryId}`;
   // ejabberd with mod_privilege drops the first: it comes from a component, and is for a bare JID.
-  write(
-    buildRoomQuery(queryId, asker, room) + buildRoomQuery(nobodyId, asker, `${room}/${nobodyId}`),
-  );
+  const ask = (): void =>
+    write(
+      buildRoomQuery(queryId, asker, room) + buildRoomQuery(nobodyId, asker, `${room}/${nobodyId}`),
+    );
+  const again = setTimeout(ask, askAgainMs);
+  const stopWaiting = (): void => {
+    clearTimeout(deadline);
+    clearTimeout(again);
+  };
+  ask();
   return {
     handleStanza: (stanza) => {
       if (stanza.is('iq')) {

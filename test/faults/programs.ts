@@ -1,5 +1,7 @@
 import { join } from 'node:path';
 import { startEjabberd } from '../support/ejabberd.ts';
+import { ejabberdWithModule } from '../support/ejabberd-module.ts';
+import { withModule } from '../support/mode-setups.ts';
 import { createDirectory, runToSuccess } from '../support/processes.ts';
 import { startProsody } from '../support/prosody.ts';
 import { ejabberdDirectory } from '../support/server-versions.ts';
@@ -23,7 +25,15 @@ shaper_rules:
 `;
 
 function startWithMnesia(options: ServerOptions = {}): Promise<XmppServer> {
-  return startEjabberd({ ...options, extra: { global: unlimitedOffline } });
+  return startEjabberd({ ...options, extra: { ...options.extra, global: unlimitedOffline } });
+}
+
+function startProsodyWithModule(options: ServerOptions = {}): Promise<XmppServer> {
+  return startProsody({ ...options, ...withModule });
+}
+
+function startEjabberdWithModule(options: ServerOptions = {}): Promise<XmppServer> {
+  return startWithMnesia({ ...options, ...ejabberdWithModule });
 }
 
 async function startWithSqlite(options: ServerOptions = {}): Promise<XmppServer> {
@@ -33,6 +43,9 @@ async function startWithSqlite(options: ServerOptions = {}): Promise<XmppServer>
   const storage = `default_db: sql\nsql_type: sqlite\nsql_database: ${database}\n`;
   return startEjabberd({ ...options, extra: { global: storage + unlimitedOffline } });
 }
+
+const forgetsInMemory =
+  'ejabberd answers before Mnesia has the messages safe on disk; with an SQL database it loses none (below)';
 
 /** All servers that the scenarios are played on. */
 export const programs: readonly Program[] = [
@@ -44,11 +57,24 @@ export const programs: readonly Program[] = [
     isForCrashes: false,
   },
   {
+    title: 'Prosody (mod_message_gateway)',
+    kind: 'prosody',
+    start: startProsodyWithModule,
+    forgets: undefined,
+    isForCrashes: false,
+  },
+  {
     title: 'ejabberd (Mnesia, its default)',
     kind: 'ejabberd',
     start: startWithMnesia,
-    forgets:
-      'ejabberd answers the ping before Mnesia has the messages safe on disk; with an SQL database it loses none (below)',
+    forgets: forgetsInMemory,
+    isForCrashes: false,
+  },
+  {
+    title: 'ejabberd (Mnesia, mod_message_gateway)',
+    kind: 'ejabberd',
+    start: startEjabberdWithModule,
+    forgets: forgetsInMemory,
     isForCrashes: false,
   },
   {

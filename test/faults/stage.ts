@@ -39,7 +39,7 @@ export async function startStage(
   mayCrash: boolean,
 ): Promise<Stage> {
   const server = await start();
-  await server.register('bot', 'bot-secret');
+  for (const sender of ['alice', 'bot']) await server.register(sender, `${sender}-secret`);
   const recipients = Array.from({ length: scenarios }, (_, index) => `bob${index + 1}`);
   for (const recipient of recipients) await server.register(recipient, 'bob-secret');
   // ejabberd keeps a new user in memory alone for some seconds: a crash would take it away.

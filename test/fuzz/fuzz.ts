@@ -1,12 +1,11 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createHttpConnection } from '../support/http-connection.ts';
-import type { servers } from '../support/servers.ts';
 import type { Stanza } from '../support/stanza.ts';
 import { readCorpus } from './corpus.ts';
 import { createRequests, type FuzzRequest } from './requests.ts';
 import { type Fault, hangMs, playRound, type Round } from './round.ts';
-import { type FuzzSite, startFuzzSite } from './site.ts';
+import { type FuzzServer, type FuzzSite, startFuzzSite } from './site.ts';
 
 /** What went wrong, and with which request. */
 export interface Failure {
@@ -42,10 +41,7 @@ const roundLength = 1000;
 const mostFailures = 5;
 
 /** Runs the fuzzer against a gateway on one server. */
-export async function fuzz(
-  program: (typeof servers)[number],
-  options: FuzzOptions,
-): Promise<FuzzReport> {
+export async function fuzz(program: FuzzServer, options: FuzzOptions): Promise<FuzzReport> {
   const site = await startFuzzSite(program);
   try {
     return await run(site, program.kind, options);

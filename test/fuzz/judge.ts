@@ -40,8 +40,9 @@ export function judge({ sender, bytes }: FuzzRequest, { status, body }: RawAnswe
     const { status: said, id, from } = members ?? {};
     // A changed path may have led to /readyz and others.
     if (said !== 'success') return sender === undefined ? {} : { fault: `200 with ${body}` };
-    const isBare = /^[^@/]+@example\.org$/.test(String(from));
-    if (!isBare || (sender !== undefined && from !== sender)) {
+    // In mode client with a resource of the gateway's.
+    const [, bare] = /^([^@/]+@example\.org)(?:\/http-[\w-]{12})?$/.exec(String(from)) ?? [];
+    if (bare === undefined || (sender !== undefined && bare !== sender)) {
       return { fault: `sent from ${String(from)}, expected ${sender ?? 'somebody@example.org'}` };
     }
     return { accepted: { id: String(id), from: String(from) } };

@@ -1,10 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { createHttpConnection } from '../support/http-connection.ts';
-import type { servers } from '../support/servers.ts';
-import { startFuzzSite } from './site.ts';
+import { type FuzzServer, startFuzzSite } from './site.ts';
 
 /** Sends one request from a file and prints what came of it; true when nothing broke. */
-export async function replay(program: (typeof servers)[number], file: string): Promise<boolean> {
+export async function replay(program: FuzzServer, file: string): Promise<boolean> {
   const site = await startFuzzSite(program);
   const connection = createHttpConnection(site.gateway().port);
   try {

@@ -23,7 +23,8 @@ const contentTypes: Readonly<Record<Notation, readonly string[]>> = {
   json: ['application/json', 'application/json', 'Application/JSON; charset="utf-8"'],
   xml: ['application/xml', 'text/xml', 'application/xmpp+xml', 'text/xml;charset=UTF-8'],
 };
-const localparts = ['alice', 'carol', 'a+b', 'x_1'];
+/** Whom the API account speaks as. */
+export const localparts = ['alice', 'carol', 'a+b', 'x_1'];
 
 /** No line ends: they would begin another request. */
 function changeText(text: string, put: readonly string[], random: Random): string {

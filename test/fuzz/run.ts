@@ -5,25 +5,35 @@ import { type FuzzReport, fuzz } from './fuzz.ts';
 import { replay } from './replay.ts';
 import { fuzzHead, fuzzRow } from './table.ts';
 
-const usage = 'Usage: npm run fuzz [-- --minutes N] [--seed N] [--server NAME] [--replay FILE]';
+const usage =
+  'Usage: npm run fuzz [-- --minutes N] [--seed N] [--server NAME] [--module] [--replay FILE]';
 
 interface Arguments {
   /** In all; each server gets its share. */
   readonly minutes: number;
   readonly seed: number;
   readonly server: string;
+  /** With mod_message_gateway. */
+  readonly module: boolean;
   readonly replay: string | undefined;
 }
 
 function readArguments(): Arguments {
   const text = { type: 'string' } as const;
   const { values } = parseArgs({
-    options: { minutes: text, seed: text, server: text, replay: text },
+    options: {
+      minutes: text,
+      seed: text,
+      server: text,
+      module: { type: 'boolean', default: false },
+      replay: text,
+    },
   });
   const minutes = Number(values.minutes ?? 1);
   const seed = Number(values.seed ?? randomInt(2 ** 31));
   if (!(minutes > 0) || !Number.isInteger(seed)) throw new Error(usage);
-  return { minutes, seed, server: values.server ?? '', replay: values.replay };
+  const { server = '', module, replay } = values;
+  return { minutes, seed, server, module, replay };
 }
 
 function printFailures({ kind, failures }: FuzzReport): void {
@@ -35,7 +45,9 @@ function printFailures({ kind, failures }: FuzzReport): void {
 }
 
 const options = readArguments();
-const chosen = servers.filter(({ kind }) => kind.includes(options.server));
+const chosen = servers
+  .filter(({ kind }) => kind.includes(options.server))
+  .map((program) => ({ ...program, hasModule: options.module }));
 let failed = 0;
 if (options.replay === undefined) {
   const { seed } = options;

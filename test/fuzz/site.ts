@@ -1,8 +1,10 @@
+import { ejabberdWithModule } from '../support/ejabberd-module.ts';
 import { type GatewayProcess, gatewayConfig, startGatewayProcess } from '../support/gateway.ts';
+import { withModule } from '../support/mode-setups.ts';
 import { openSessionOn, type Session } from '../support/session.ts';
 import { waitUntil } from '../support/wait.ts';
-import type { ServerOptions, XmppServer } from '../support/xmpp-server.ts';
-import { bot } from './requests.ts';
+import type { ServerKind, ServerOptions, XmppServer } from '../support/xmpp-server.ts';
+import { bot, localparts } from './requests.ts';
 
 /** What is fuzzed: a server, a gateway, and Bob, to whom most messages go. */
 export interface FuzzSite {
@@ -21,14 +23,17 @@ export interface FuzzSite {
  * Mutated addresses must not be looked up, let alone dialled. And without a higher limit, each
  * hundredth message to a user with 10,000 in the archive stops Prosody for seconds.
  */
-const options = {
-  prosody: {
-    extra: {
-      global: 'modules_disabled = { "posix", "s2s" }; storage_archive_item_limit = 1000000000',
-    },
-  },
-  ejabberd: { extra: { global: 's2s_access: none\n' } },
+const global = {
+  prosody: 'modules_disabled = { "posix", "s2s" }; storage_archive_item_limit = 1000000000\n',
+  ejabberd: 's2s_access: none\n',
 };
+
+const modules = { prosody: withModule.extra, ejabberd: ejabberdWithModule.extra };
+
+function optionsFor(kind: ServerKind, hasModule: boolean): ServerOptions {
+  const extra = hasModule ? modules[kind] : {};
+  return { extra: { ...extra, global: `${global[kind]}${extra?.global ?? ''}` } };
+}
 
 /** No request is refused because of those before: passwords are checked once. */
 const settings = {
@@ -39,16 +44,23 @@ const settings = {
   },
 };
 
-interface Servers {
-  readonly kind: 'prosody' | 'ejabberd';
+/** What is started; `hasModule`: with mod_message_gateway. */
+export interface FuzzServer {
+  readonly kind: ServerKind;
   readonly start: (options?: ServerOptions) => Promise<XmppServer>;
+  readonly hasModule?: boolean;
 }
 
 /** Starts it all. */
-export async function startFuzzSite({ kind, start }: Servers): Promise<FuzzSite> {
-  const server = await start(options[kind]);
+export async function startFuzzSite({
+  kind,
+  start,
+  hasModule = false,
+}: FuzzServer): Promise<FuzzSite> {
+  const server = await start(optionsFor(kind, hasModule));
   await server.register('bob', 'bob-secret');
   await server.register(bot.username, bot.password);
+  for (const localpart of localparts) await server.register(localpart, 'secret');
   const config = gatewayConfig(server, settings);
   const openBob = (): Promise<Session> => openSessionOn(server, 'bob', 'bob-secret');
   let gateway = await startGatewayProcess({ config });

@@ -210,6 +210,16 @@ describe('joining', () => {
     },
   );
 
+  test('asks once more where the question was swallowed', async () => {
+    let questions = 0;
+    const { say, steps } = await connect((step) => {
+      if (step === 'query') questions += 1;
+      return step === 'query' && questions === 1 ? '' : undefined;
+    });
+    expect(await outcome(say('1'))).toBe('reflected');
+    expect(steps()).toEqual(['query', 'query', 'join alice', '1']);
+  });
+
   test('goes by the first answer only', async () => {
     const { say, steps } = await connect((step, stanza) =>
       step === 'nobody' ? refusal(stanza, 'item-not-found') : undefined,
