@@ -6,7 +6,7 @@ import type { DestinationStream } from 'pino';
 export interface LogStream extends DestinationStream {
   /**
    * Waits for the reader to take what is left, and after `timeoutMs` gives it up. Resolves with
-   * whether the process can end now: not while the system holds on to a write.
+   * whether the process can end now: not when the system holds on to a write for `timeoutMs` more.
    */
   end(timeoutMs: number): Promise<boolean>;
 }
@@ -33,6 +33,7 @@ export function createLogStream(fd: number, onLost: (lines: number) => void): Lo
   let lost = 0;
   let isBusy = false;
   let isWriting = false;
+  let isGivenUp = false;
   let timer: NodeJS.Timeout | undefined;
   let onIdle: (() => void) | undefined;
   letWritesFail(fd);
@@ -47,11 +48,16 @@ export function createLogStream(fd: number, onLost: (lines: number) => void): Lo
     isWriting = true;
     write(fd, rest, (error, count) => {
       isWriting = false;
+      const left = rest.subarray(error === null ? count : 0);
+      if (isGivenUp) {
+        rest = left;
+        onIdle?.();
+        return;
+      }
       if (error?.code === 'EAGAIN') {
         timer = setTimeout(writeRest, pauseMs, retryMs);
         return;
       }
-      const left = rest.subarray(error === null ? count : 0);
       rest = error === null ? left : Buffer.alloc(0);
       // A reader that has taken something soon takes more.
       if (rest.length > 0) writeRest(gatherMs);
@@ -76,6 +82,15 @@ export function createLogStream(fd: number, onLost: (lines: number) => void): Lo
     timer = setTimeout(flush, gatherMs);
   };
 
+  const idleWithin = (timeoutMs: number): Promise<void> =>
+    new Promise((resolve) => {
+      const deadline = setTimeout(resolve, timeoutMs);
+      onIdle = () => {
+        clearTimeout(deadline);
+        resolve();
+      };
+    });
+
   process.once('exit', () => {
     let left = Buffer.concat([isWriting ? Buffer.alloc(0) : rest, Buffer.from(waiting)]);
     try {
@@ -95,16 +110,11 @@ export function createLogStream(fd: number, onLost: (lines: number) => void): Lo
       gather();
     },
     end: async (timeoutMs) => {
-      if (isBusy) {
-        await new Promise<void>((resolve) => {
-          const deadline = setTimeout(resolve, timeoutMs);
-          onIdle = () => {
-            clearTimeout(deadline);
-            resolve();
-          };
-        });
-      }
+      if (isBusy) await idleWithin(timeoutMs);
       clearTimeout(timer);
+      isGivenUp = true;
+      // On a busy machine a write that fails at once may take a while to say so.
+      if (isWriting) await idleWithin(timeoutMs);
       return !isWriting;
     },
   };
