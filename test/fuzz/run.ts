@@ -32,8 +32,8 @@ function readArguments(): Arguments {
   const minutes = Number(values.minutes ?? 1);
   const seed = Number(values.seed ?? randomInt(2 ** 31));
   if (!(minutes > 0) || !Number.isInteger(seed)) throw new Error(usage);
-  const { server = '', module, replay } = values;
-  return { minutes, seed, server, module, replay };
+  const { server = '', module } = values;
+  return { minutes, seed, server, module, replay: values.replay };
 }
 
 function printFailures({ kind, failures }: FuzzReport): void {

@@ -78,14 +78,12 @@ test('100,000 levels are read without recursion', () => {
   expect(refusal.pointers[0]?.startsWith('/a/a/a/')).toBe(true);
 });
 
-// In quadratic time these would take minutes.
-test('hostile bodies take linear time', () => {
+// In quadratic time these would take hours: the test's deadline ends it.
+test('hostile bodies come to an end', () => {
   const bodies = ['\\\\'.repeat(400_000), '\\"'.repeat(400_000), '\\u005c'.repeat(100_000)];
-  const started = performance.now();
   for (const body of bodies) parseJson(`{"${body}":"${body}"}`);
   parseJson(`{${Array.from({ length: 100_000 }, (_, index) => `"${index}":0`).join()}}`);
   const names = '"b":0,'.repeat(20_000);
   const deep = `${'['.repeat(20_000)}{${names}"b":0}${']'.repeat(20_000)}`;
   expect(refusalOf(() => parseJson(deep)).detail).toMatch(/^20000 faults; /);
-  expect(performance.now() - started).toBeLessThan(10_000);
 });

@@ -221,7 +221,8 @@ describe('limits', () => {
     expect(errorOf(`<a xmlns:p='urn:p'${manyAttributes(256)}/>`).kind).toBe('refused');
   });
 
-  test('hostile texts take linear time and end early', () => {
+  // In quadratic time, or read to their ends, these would take longer than the test's deadline.
+  test('hostile texts come to an end', () => {
     const many = 100_000;
     const longNamespace = 'n'.repeat(many / 2);
     const texts = [
@@ -236,9 +237,7 @@ describe('limits', () => {
       `<a xmlns:p='${longNamespace}'>${"<b p:x='' p:y=''/>".repeat(many / 30)}`,
       `<!DOCTYPE a [${'<!-- '.repeat(many)}`,
     ];
-    const started = performance.now();
     for (const text of texts) expect(() => parse(text)).toThrow(XmlError);
-    expect(performance.now() - started).toBeLessThan(4000);
   });
 
   test('names and namespaces are abbreviated in what is told', () => {
