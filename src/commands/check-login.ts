@@ -17,8 +17,10 @@ export async function checkLogin(
   const text = `password checks for ${domain} at ${host}:${port} (${security})`;
   try {
     const nobody = createJid(`gwcheck-${randomBytes(8).toString('hex')}`, domain);
-    await passwordCheck(nobody, randomBytes(16).toString('hex'));
-    return { isGood: true, text };
+    const isAccepted = await passwordCheck(nobody, randomBytes(16).toString('hex'));
+    return isAccepted
+      ? { isGood: false, text: `${text}: the server accepted a random password of nobody` }
+      : { isGood: true, text };
   } catch (error) {
     if (!(error instanceof GatewayError)) {
       throw error;

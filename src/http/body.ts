@@ -49,8 +49,9 @@ async function readWithin(
   parse: () => Promise<void>,
 ): Promise<void> {
   const reading = budget.begin(caller, () => {
-    // What reads the body then lets go of it, and whoever answers throws the rest away.
-    if (!req.readableEnded) req.emit('error', overloaded());
+    // What reads the body then lets go of it, and whoever answers throws the rest away. Where nobody
+    // listens any more it has been refused already, and an error would end the process.
+    if (!req.readableEnded && req.listenerCount('error') > 0) req.emit('error', overloaded());
   });
   const count = (chunk: Buffer): void => reading.add(chunk.length);
   try {

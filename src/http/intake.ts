@@ -18,6 +18,9 @@ export interface Intake {
 /** Most bytes that are held for all connections: read, but not parsed yet. */
 const defaultMaxHeldBytes = 8 * 1024 * 1024;
 
+/** What one turn of the event loop brings may be so many times more, until the requests in it begin. */
+const burstFactor = 4;
+
 /** Connections that hold no more than this are never given up. */
 const negligibleBytes = 8 * 1024;
 
@@ -36,6 +39,7 @@ export function createIntake(
   // Those that hold much, least recently active first.
   const holders = new Map<PacedReader, number>();
   let heldBytes = 0;
+  let isGivingUp = false;
 
   const isTls = !(server instanceof Server);
   server.on(isTls ? 'secureConnection' : 'connection', (socket: Socket) => {
@@ -51,10 +55,16 @@ export function createIntake(
     holders.delete(reader);
     if (counted > 0) holders.set(reader, counted);
     heldBytes += counted - before;
-    if (heldBytes > maxHeldBytes) giveUpSome();
+    if (heldBytes > maxHeldBytes * burstFactor) giveUpSome();
+    else if (heldBytes > maxHeldBytes && !isGivingUp) {
+      isGivingUp = true;
+      // Two turns later: the bodies of requests that begin meanwhile are being read by then.
+      turns.add(() => turns.add(giveUpSome, false), false);
+    }
   }
 
   function giveUpSome(): void {
+    isGivingUp = false;
     for (const isWithinRequest of [false, true]) {
       for (const reader of holders.keys()) {
         if (heldBytes <= maxHeldBytes) return;

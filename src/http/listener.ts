@@ -154,6 +154,8 @@ function answerRequests(
     onRefused({ status, reason: error.code ?? error.message, method: undefined, address });
   });
   server.on('connect', (req: IncomingMessage, socket: Socket) => {
+    // Node has taken its own listener away, and the answer may meet a reset.
+    socket.on('error', () => socket.destroy());
     intake.end(socket);
     refuseConnection(socket, 404);
     const address = socket.remoteAddress;

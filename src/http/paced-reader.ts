@@ -114,7 +114,7 @@ export function createPacedReader(
     return false;
   }
 
-  /** Up to the end of the next head, so that no more than two requests can be in it. */
+  /** Up to the end of the next head, so that only the shortest requests can come together. */
   function takePiece(): Buffer {
     const [chunk = Buffer.of()] = held;
     const least = exchanges.length === 0 ? shortestRequest : shortestPieceOfBody;
@@ -171,6 +171,8 @@ export function createPacedReader(
     held = [];
     heldBytes = 0;
     onHeld(0);
+    // What still comes is to be thrown away, not left unread: the socket would be reset.
+    if (!socket.destroyed && socket.isPaused()) socket.resume();
   }
 
   return {

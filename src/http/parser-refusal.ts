@@ -41,10 +41,22 @@ function isHttp({ code }: NodeJS.ErrnoException): boolean {
   return code === 'ERR_HTTP_REQUEST_TIMEOUT' || code?.startsWith('HPE_') === true;
 }
 
-/** Answers a request with a bare problem, in its turn, and closes the connection behind it. */
+/** How long in milliseconds a body that nobody parses may still come before the connection is closed. */
+const lingerMs = 1000;
+
+/** Answers a request with a bare problem, in its turn, and closes the connection after it. */
 export function refuseRequest(req: IncomingMessage, res: ServerResponse, status: number): void {
   const headers = { 'Content-Type': 'application/problem+json', Connection: 'close' };
-  sendRefusal(req, res, status, headers, buildBareProblem(status));
+  const body = buildBareProblem(status);
+  if (req.complete) {
+    sendRefusal(req, res, status, headers, body);
+    return;
+  }
+  // Its end cannot be waited for; closed at once over unread data, the socket would be reset.
+  res.writeHead(status, { ...headers, 'Content-Length': Buffer.byteLength(body) });
+  res.write(body);
+  const lingering = setTimeout(() => res.end(), lingerMs);
+  res.once('close', () => clearTimeout(lingering));
 }
 
 /** Answers with a bare problem and closes the connection. */

@@ -130,7 +130,9 @@ export function openComponentConnection(
     entity.write(xml).catch(() => {});
   };
 
-  const isBlocked = (): boolean => entity.socket?.writableNeedDrain ?? true;
+  // Of a socket that is being destroyed, nothing says so.
+  const isBlocked = (): boolean =>
+    failure !== undefined || (entity.socket?.writableNeedDrain ?? true);
 
   connect(entity, address.domain).catch((error: unknown) => fail(readStreamFailure(error)));
 

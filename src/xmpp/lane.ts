@@ -78,6 +78,8 @@ export class Lane {
       this.#barriers.delete(older);
       if (older === id) break;
     }
+    // Later answers on this stream say nothing of what was written before this one.
+    if (answer !== 'passed') this.#barriers.clear();
     const confirmed = answer === 'passed' ? this.#inFlight.takeUpTo(barrier.covers) : [];
     return { answer, seconds: (this.lastPassed - barrier.sentAt) / 1000, confirmed };
   }

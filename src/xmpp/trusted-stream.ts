@@ -43,8 +43,13 @@ export function openTrustedStream(
   let deadline: NodeJS.Timeout | undefined;
   let announcement: NodeJS.Timeout | undefined;
 
-  const refuse = (failure: StreamFailure): void => {
+  const stopAsking = (): void => {
     state = 'refused';
+    clearTimeout(deadline);
+    clearTimeout(announcement);
+  };
+  const refuse = (failure: StreamFailure): void => {
+    stopAsking();
     connection.destroy(failure);
   };
   const finish = (): void => {
@@ -99,7 +104,13 @@ export function openTrustedStream(
       );
     },
   });
-  return connection;
+  return {
+    ...connection,
+    close: async () => {
+      if (state !== 'ready') stopAsking();
+      await connection.close();
+    },
+  };
 }
 
 function untrusted(component: string, domains: readonly string[]): StreamFailure {

@@ -136,6 +136,16 @@ describe('while the server runs', () => {
     expect(component.received.filter(({ xml }) => xml.includes(`id='m'`))).toEqual([]);
   });
 
+  test('nor does it when the module was gone from one host only', async () => {
+    const component = await connectComponent(server);
+    const answer = () => ask(component, gateway, 'example.org', question);
+    expect((await answer()).root.attributes['type']).toBe('result');
+    const module = { host: 'example.org', module: 'mod_message_gateway' };
+    await callApi(server, 'restart_module', module);
+    expect(readError(await answer())).toMatchObject({ condition: 'resource-constraint' });
+    expect((await answer()).root.attributes['type']).toBe('result');
+  });
+
   test.each([
     ['reload_config', () => callApi(server, 'reload_config', {})],
     [

@@ -67,7 +67,8 @@ start(Host, Opts) ->
             ejabberd_hooks:add(sm_receive_packet, Host, ?MODULE, sm_receive_packet, ?AT_THE_CLIENT),
             ejabberd_hooks:add(component_disconnected, ?MODULE, component_disconnected, 50),
             set_settings(Host, Opts),
-            start_generation(),
+            %% Another one whenever the module comes back: meanwhile stanzas may have gone past it.
+            persistent_term:put({?MODULE, generation, Host}, make_ref()),
             ejabberd_hooks:add(component_send_packet, ?MODULE, component_send_packet, ?BEFORE_ALL);
         {aborted, Reason} ->
             {error, Reason}
@@ -76,11 +77,11 @@ start(Host, Opts) ->
 -spec stop(binary()) -> ok.
 stop(Host) ->
     _ = persistent_term:erase({?MODULE, Host}),
+    _ = persistent_term:erase({?MODULE, generation, Host}),
     case gen_mod:is_loaded_elsewhere(Host, ?MODULE) of
         true ->
             ok;
         false ->
-            _ = persistent_term:erase({?MODULE, generation}),
             ejabberd_hooks:delete(component_send_packet, ?MODULE, component_send_packet, ?BEFORE_ALL),
             ejabberd_hooks:delete(component_disconnected, ?MODULE, component_disconnected, 50)
     end,
@@ -120,14 +121,6 @@ set_settings(Host, #{components := Components, access := Access}) ->
            end,
     Settings = #{components => Components, access => Access, bans => Bans, id => make_ref()},
     persistent_term:put({?MODULE, Host}, Settings).
-
-%% Lasts until the module has gone from the last host: meanwhile no stanza can have gone past it.
--spec start_generation() -> ok.
-start_generation() ->
-    case persistent_term:get({?MODULE, generation}, none) of
-        none -> persistent_term:put({?MODULE, generation}, make_ref());
-        _ -> ok
-    end.
 
 -spec find_settings(binary(), binary()) -> settings() | none.
 find_settings(Host, Component) ->
@@ -310,10 +303,10 @@ pass(Pkt, Stream) ->
 %% Where the module was gone meanwhile, stanzas may have gone past it and their bounces been lost: the
 %% answer would promise too much.
 -spec answer(iq(), stream()) -> stream().
-answer(IQ, Stream) ->
-    Generation = persistent_term:get({?MODULE, generation}, none),
+answer(#iq{to = #jid{lserver = Host}} = IQ, Stream) ->
+    Generation = persistent_term:get({?MODULE, generation, Host}, none),
     Own = maps:get(message_gateway, Stream, #{}),
-    case maps:get(generation, Own, Generation) of
+    case maps:get({generation, Host}, Own, Generation) of
         Generation ->
             Attrs = [{<<"xmlns">>, ?NS_GATEWAY}, {<<"version">>, ?VERSION}],
             send_back(xmpp:make_iq_result(IQ, #xmlel{name = <<"gateway">>, attrs = Attrs}));
@@ -321,7 +314,7 @@ answer(IQ, Stream) ->
             Text = <<"mod_message_gateway was gone for a while; ask again">>,
             tell(IQ, (xmpp:err_resource_constraint())#stanza_error{text = text(Text)})
     end,
-    Stream#{message_gateway => Own#{generation => Generation}}.
+    Stream#{message_gateway => Own#{{generation, Host} => Generation}}.
 
 %%% Who may be spoken for
 

@@ -14,8 +14,9 @@ const limit = 1000;
 let port: number;
 let failed: Promise<unknown>;
 
-beforeEach(async () => {
-  const readBody = createReadBody(limit, createBodyBudget());
+beforeEach(() => start(createReadBody(limit, createBodyBudget())));
+
+async function start(readBody: ReturnType<typeof createReadBody>): Promise<void> {
   const app = new Koa();
   const failure = createSignal<unknown>();
   failed = failure.told;
@@ -36,11 +37,19 @@ beforeEach(async () => {
   );
   port = await listener.start();
   onTestFinished(() => listener.stop(0));
-});
+}
 
 const head = 'POST / HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n';
 
 describe('createReadBody', () => {
+  it('refuses once what is over its limit and over the budget', async () => {
+    await start(createReadBody(100, createBodyBudget(1000)));
+    const raw = await connectRaw(port);
+    raw.write(`${head}Transfer-Encoding: chunked\r\n\r\n7d0\r\n${'x'.repeat(2000)}\r\n0\r\n\r\n`);
+    expect(await failed).toMatchObject({ code: 'too-large' });
+    raw.destroy();
+  });
+
   it.each([
     'application/json',
     'Application/JSON;charset="UTF-8"',
