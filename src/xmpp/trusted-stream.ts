@@ -27,7 +27,7 @@ const proofTimeoutMs = 3000;
  * announces them from a process of its own (measured on 26.07: after the first answers on one stream
  * in four).
  */
-const announcementMs = 250;
+const announcementMs = 500;
 
 /**
  * Opens a component stream and lets the server prove, for each served domain, that the component

@@ -64,8 +64,11 @@ describe.each(modeSetups)('mode $mode on $kind', ({ kind, mode, options, start }
     const report = { mode, ...reports[kind][mode] };
     const ready = await request(`${site.gateway.url}/readyz`);
     expect(ready.json()).toEqual({ status: 'ready', domains: { 'example.org': report } });
-    const line = await site.gateway.waitForLine('component stream ready');
-    expect(line).toMatchObject({ domains: { 'example.org': report } });
+    const { domains } = await site.gateway.waitForLine('component stream ready');
+    // A busy ejabberd announces a privilege later than a new stream waits for it.
+    const late = site.gateway.logLines().filter(({ msg }) => msg === 'mode changed');
+    if (late.length > 0) expect(late).toMatchObject([{ domain: 'example.org', now: mode }]);
+    else expect(domains).toEqual({ 'example.org': report });
   });
 
   test('brings the message to the recipient, from what the answer says', async () => {
