@@ -1,4 +1,3 @@
-import { parseArgs } from 'node:util';
 import { type Config, ConfigError, loadConfig } from '../config.ts';
 import { describeError } from '../core/describe-error.ts';
 import type { Secret } from '../core/secret.ts';
@@ -9,7 +8,7 @@ import { checkCertificate } from './certificate.ts';
 import { checkLogin } from './check-login.ts';
 import { checkStream } from './check-stream.ts';
 import { wantsColour } from './colour.ts';
-import { type Command, refuseOperands, requireOption } from './command.ts';
+import { type Command, parseOptions, refuseOperands, requireOption } from './command.ts';
 import { httpExposure, metricsExposure } from './exposure.ts';
 import type { Finding } from './finding.ts';
 import { findingsToJson, formatFindings } from './findings.ts';
@@ -36,10 +35,9 @@ Exit codes: 0 all right, 1 something failed, 78 faulty configuration.
 In colour on a terminal, unless NO_COLOR is set.
 `,
   run: async (args, surroundings) => {
-    const { values, positionals } = parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: { config: { type: 'string', short: 'c' }, json: { type: 'boolean' } },
+    const { values, positionals } = parseOptions(args, {
+      config: { type: 'string', short: 'c' },
+      json: { type: 'boolean' },
     });
     refuseOperands(positionals);
     const path = requireOption(values.config, '--config FILE');

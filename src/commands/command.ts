@@ -1,4 +1,5 @@
 import type { Readable, Writable } from 'node:stream';
+import { type ParseArgsConfig, parseArgs } from 'node:util';
 
 /** What a command touches of the process. */
 export interface Surroundings {
@@ -25,6 +26,27 @@ export interface Command {
 /** A command line that cannot be understood; the message is a sentence for who typed it. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
+}
+
+type OptionsConfig = NonNullable<ParseArgsConfig['options']>;
+
+type Parsed<T extends OptionsConfig> = ReturnType<
+  typeof parseArgs<{ args: string[]; allowPositionals: true; options: T; tokens: true }>
+>;
+
+/** Parses options and operands; throws UsageError where an option that is not a list is given twice. */
+export function parseOptions<T extends OptionsConfig>(
+  args: readonly string[],
+  options: T,
+): Parsed<T> {
+  const parsed = parseArgs({ args: [...args], allowPositionals: true, options, tokens: true });
+  const seen = new Set<string>();
+  for (const token of parsed.tokens) {
+    if (token.kind !== 'option' || options[token.name]?.multiple === true) continue;
+    if (seen.has(token.name)) throw new UsageError(`expected --${token.name} once, got it twice`);
+    seen.add(token.name);
+  }
+  return parsed;
 }
 
 /** The value of an option that has to be there, such as `--config FILE`; throws UsageError. */

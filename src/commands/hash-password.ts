@@ -1,8 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { Readable } from 'node:stream';
-import { parseArgs } from 'node:util';
 import { hashPassword } from '../auth/password-hash.ts';
-import { type Command, refuseOperands, type Surroundings } from './command.ts';
+import { type Command, parseOptions, refuseOperands, type Surroundings } from './command.ts';
 import { NoAnswer, openPrompt } from './prompt.ts';
 
 /** Where the command reads and writes. */
@@ -19,7 +18,7 @@ export const hashPasswordCommand: Command = {
 what stands as password_hash under api_accounts.
 `,
   run: (args, surroundings) => {
-    refuseOperands(parseArgs({ args: [...args], allowPositionals: true }).positionals);
+    refuseOperands(parseOptions(args, {}).positionals);
     return runHashPassword(surroundings);
   },
 };

@@ -2,12 +2,11 @@ import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
-import { parseArgs } from 'node:util';
 import { hashPassword } from '../auth/password-hash.ts';
 import { describeServer, type ServerIdentity, type ServerKind } from '../xmpp/server-identity.ts';
 import { setupLines } from '../xmpp/server-lines.ts';
 import { recogniseServer, type ServerPlaces } from '../xmpp/server-recognition.ts';
-import { type Command, refuseOperands, type Surroundings } from './command.ts';
+import { type Command, parseOptions, refuseOperands, type Surroundings } from './command.ts';
 import { findAnswers, type InitChoices, type InitFlags } from './init-answers.ts';
 import { buildConfigText, secretFile } from './init-config.ts';
 
@@ -76,17 +75,13 @@ ${nextCommands(programName(surroundings), config, account, domains[0] ?? '')}`,
 }
 
 function readFlags(args: readonly string[]): { config: string; flags: InitFlags } {
-  const { values, positionals } = parseArgs({
-    args: [...args],
-    allowPositionals: true,
-    options: {
-      domain: { type: 'string', multiple: true },
-      component: { type: 'string' },
-      server: { type: 'string' },
-      account: { type: 'string' },
-      bot: { type: 'string' },
-      config: { type: 'string', short: 'c', default: 'gateway.yaml' },
-    },
+  const { values, positionals } = parseOptions(args, {
+    domain: { type: 'string', multiple: true },
+    component: { type: 'string' },
+    server: { type: 'string' },
+    account: { type: 'string' },
+    bot: { type: 'string' },
+    config: { type: 'string', short: 'c', default: 'gateway.yaml' },
   });
   refuseOperands(positionals);
   const { domain, component, server, account, bot, config } = values;

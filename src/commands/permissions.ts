@@ -1,11 +1,16 @@
 import type { Writable } from 'node:stream';
-import { parseArgs } from 'node:util';
 import { type Grants, openGrants } from '../auth/grants.ts';
 import { parsePermission } from '../auth/permissions.ts';
 import { type Config, loadConfig } from '../config.ts';
 import { JidError } from '../core/jid.ts';
 import { quote } from '../core/quote.ts';
-import { type Command, refuseOperands, requireOption, UsageError } from './command.ts';
+import {
+  type Command,
+  parseOptions,
+  refuseOperands,
+  requireOption,
+  UsageError,
+} from './command.ts';
 
 /** `permissions` */
 export const permissionsCommand: Command = {
@@ -58,11 +63,7 @@ function runGrantCommand(
 }
 
 function readArguments(args: readonly string[]): { config: string; operands: readonly string[] } {
-  const { values, positionals } = parseArgs({
-    args: [...args],
-    allowPositionals: true,
-    options: { config: { type: 'string', short: 'c' } },
-  });
+  const { values, positionals } = parseOptions(args, { config: { type: 'string', short: 'c' } });
   return { config: requireOption(values.config, '--config FILE'), operands: positionals };
 }
 

@@ -1,8 +1,13 @@
 import { isUtf8 } from 'node:buffer';
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
-import { type Command, requireOption, type Surroundings, UsageError } from './command.ts';
+import {
+  type Command,
+  parseOptions,
+  requireOption,
+  type Surroundings,
+  UsageError,
+} from './command.ts';
 import { openPrompt } from './prompt.ts';
 import { type Attempt, attemptPost } from './send-attempt.ts';
 import { buildSendRequest, type SendOptions, type SendRequest } from './send-request.ts';
@@ -61,22 +66,18 @@ interface Options extends Omit<SendOptions, 'text'> {
 }
 
 function readOptions(args: readonly string[]): Options {
-  const { values, positionals } = parseArgs({
-    args: [...args],
-    allowPositionals: true,
-    options: {
-      url: { type: 'string' },
-      user: { type: 'string' },
-      from: { type: 'string' },
-      domain: { type: 'string' },
-      to: { type: 'string' },
-      type: { type: 'string' },
-      subject: { type: 'string' },
-      id: { type: 'string' },
-      'idempotency-key': { type: 'string' },
-      timeout: { type: 'string', default: '60' },
-      json: { type: 'boolean', default: false },
-    },
+  const { values, positionals } = parseOptions(args, {
+    url: { type: 'string' },
+    user: { type: 'string' },
+    from: { type: 'string' },
+    domain: { type: 'string' },
+    to: { type: 'string' },
+    type: { type: 'string' },
+    subject: { type: 'string' },
+    id: { type: 'string' },
+    'idempotency-key': { type: 'string' },
+    timeout: { type: 'string', default: '60' },
+    json: { type: 'boolean', default: false },
   });
   const options = {
     url: requireOption(values.url, '--url URL'),

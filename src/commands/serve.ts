@@ -1,4 +1,3 @@
-import { parseArgs } from 'node:util';
 import { type Logger, pino } from 'pino';
 import { openGrants } from '../auth/grants.ts';
 import { type Config, ConfigError, loadConfig } from '../config.ts';
@@ -9,6 +8,7 @@ import { datesFault } from './certificate.ts';
 import { wantsColour } from './colour.ts';
 import {
   type Command,
+  parseOptions,
   refuseOperands,
   requireOption,
   type Surroundings,
@@ -43,13 +43,9 @@ Exit codes: 0 stopped, 1 failed, 78 faulty configuration. A second SIGTERM or SI
 once, by that signal.
 `,
   run: (args, surroundings) => {
-    const { values, positionals } = parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        config: { type: 'string', short: 'c' },
-        'log-format': { type: 'string', default: 'json' },
-      },
+    const { values, positionals } = parseOptions(args, {
+      config: { type: 'string', short: 'c' },
+      'log-format': { type: 'string', default: 'json' },
     });
     refuseOperands(positionals);
     const path = requireOption(values.config, '--config FILE');

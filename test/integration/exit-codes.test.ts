@@ -36,6 +36,15 @@ describe('what cannot be run ends with a code and a sentence', () => {
     ],
     [['grant', '--config=a.yaml'], 'expected a JID or *@domain'],
     [['send', '--to', 'bob@example.org'], '--url URL is missing'],
+    [
+      ['send', '--to', 'alice@example.org', '--to', 'bob@example.org', 'hi'],
+      'expected --to once, got it twice',
+    ],
+    [['check', '-c', 'a.yaml', '--config=b.yaml'], 'expected --config once, got it twice'],
+    [
+      ['init', '--domain=a.example', '--domain=b.example', '--bot=a', '--bot=b'],
+      'expected --bot once, got it twice',
+    ],
   ])('64, wrong usage: %j', async (args, sentence) => {
     const { code, stdout, stderr } = await runCommand(args);
     expect({ code, stdout }).toEqual({ code: 64, stdout: '' });
