@@ -17,7 +17,7 @@ export interface Drill extends Stage {
 }
 
 /** Long enough to tell a gateway that is late from one that never becomes ready. */
-const patienceMs = 20_000;
+const patienceMs = 120_000;
 
 /** Creates the drill of one scenario; `url` is the one that has to work again. */
 export function createDrill(stage: Stage, posts: Posts, url: Url): Drill {

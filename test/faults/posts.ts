@@ -50,7 +50,7 @@ export interface ClientOptions {
 const pauseMs = 20;
 
 /** How long a client goes on with one message, in milliseconds. */
-const patienceMs = 20_000;
+const patienceMs = 120_000;
 
 /** Creates the posts to `to`; `prefix` makes their names unique. */
 export function createPosts(gateway: { readonly url: string }, to: string, prefix: string): Posts {
