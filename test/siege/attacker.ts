@@ -2,6 +2,9 @@ import net from 'node:net';
 import tls from 'node:tls';
 import { type Attack, attacks } from './attacks.ts';
 
+/** Before an attacker whose connection was closed opens another: a crowd, not a flood of handshakes. */
+const pauseMs = 100;
+
 /** What the process of the attacker is started with, as JSON. */
 export interface AttackerData {
   readonly name: string;
@@ -40,7 +43,7 @@ function begin(): void {
     sockets.delete(socket);
     if (isOver) return;
     note('closed');
-    setTimeout(begin, 100);
+    setTimeout(begin, pauseMs);
   });
   if (attack.reads === 'none') {
     socket.pause();
