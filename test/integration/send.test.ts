@@ -104,12 +104,13 @@ describe('send, while not all is well', () => {
   });
   afterAll(() => site?.stop());
 
-  const send = (seconds: number, ...others: string[]) => {
-    const names = ['--user', apiAccount.username, '--from', 'alice@example.org'];
-    const to = ['--to', 'bob@example.org', '--timeout', String(seconds)];
-    const args = ['send', '--url', site.gateway.url, ...names, ...to, ...others];
-    return runCommand(args, { env: asApi });
+  const sendTo = (to: string, seconds: number, ...others: string[]) => {
+    const names = ['--user', apiAccount.username, '--from', 'alice@example.org', '--to', to];
+    const url = ['--url', site.gateway.url, '--timeout', String(seconds)];
+    return runCommand(['send', ...url, ...names, ...others], { env: asApi });
   };
+  const send = (seconds: number, ...others: string[]) =>
+    sendTo('bob@example.org', seconds, ...others);
   const codes = (): unknown[] =>
     site.gateway
       .logLines()
@@ -117,7 +118,7 @@ describe('send, while not all is well', () => {
       .map(({ code }) => code);
 
   test('1, bounced', async () => {
-    const { code, stdout, stderr } = await send(9, '--to', 'nobody@example.org', '--json', 'hi');
+    const { code, stdout, stderr } = await sendTo('nobody@example.org', 9, '--json', 'hi');
     expect(code).toBe(1);
     expect(stderr).toMatch(/^404 bounced: [^–]*service-unavailable\.\n$/);
     expect(JSON.parse(stdout)).toMatchObject({ code: 'bounced', status: 404 });
