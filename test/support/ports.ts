@@ -1,36 +1,64 @@
 import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { createServer, type Server } from 'node:net';
 
 // Below Linux's ephemeral range (32768…): a port from inside it may be given to somebody's outgoing
 // connection while our server is down, or a client that redials it may connect to itself.
 const lowest = 15_000;
 const highest = 32_000;
-const given = new Set<number>();
+/** The first port of each block is its guard. */
+const blockSize = 50;
+const blocks = Math.floor((highest - lowest) / blockSize);
+const maxTries = 1000;
 
-async function isFree(port: number): Promise<boolean> {
+let next = 0;
+let end = 0;
+let reserving: Promise<void> | undefined;
+
+async function listenOn(port: number): Promise<Server | undefined> {
   const server = createServer();
   try {
     const listening = once(server, 'listening');
     server.listen(port, '127.0.0.1');
     await listening;
-    return true;
+    return server;
   } catch {
-    return false;
-  } finally {
-    server.close();
+    return undefined;
   }
 }
 
-/** A loopback port that nothing listens on and that this process has not given out before. */
-export async function freePort(): Promise<number> {
-  for (let attempt = 0; attempt < 200; attempt++) {
-    const port = randomInt(lowest, highest);
-    if (given.has(port)) continue;
-    given.add(port);
-    if (await isFree(port)) return port;
+/**
+ * Keeps a block of ports for this process as long as it lives, by listening on its guard. Without
+ * that, other test processes would take the ports of a server while it restarts.
+ */
+async function reserveBlock(): Promise<void> {
+  for (let attempt = 0; attempt < maxTries; attempt++) {
+    const first = lowest + blockSize * randomInt(blocks);
+    const guard = await listenOn(first);
+    if (guard === undefined) continue;
+    guard.unref();
+    [next, end] = [first + 1, first + blockSize];
+    return;
   }
-  throw new Error(`expected a free port between ${lowest} and ${highest}, found none in 200 tries`);
+  throw new Error(`expected a free block of ports between ${lowest} and ${highest}, found none`);
+}
+
+/** A loopback port that nothing listens on, and that no test process has been given before. */
+export async function freePort(): Promise<number> {
+  for (let attempt = 0; attempt < maxTries; attempt++) {
+    if (next === end) {
+      reserving ??= reserveBlock().finally(() => (reserving = undefined));
+      await reserving;
+      continue;
+    }
+    const port = next++;
+    const server = await listenOn(port);
+    if (server === undefined) continue;
+    server.close();
+    await once(server, 'close');
+    return port;
+  }
+  throw new Error(`expected a free port between ${lowest} and ${highest}, found none`);
 }
 
 /** As many free ports as asked for, all different. */
