@@ -22,11 +22,11 @@ interface Caller {
   bytes: number;
 }
 
-/** For 128 bodies of the largest size that is accepted by default. */
-const defaultMaxBytes = 32 * 1024 * 1024;
+/** For 64 bodies of the largest size that is accepted by default. */
+const defaultMaxBytes = 16 * 1024 * 1024;
 
-/** Memory that each piece takes besides its bytes: a body may come in pieces of one byte. */
-const bytesPerPiece = 1024;
+/** What each piece costs besides its bytes: a body may come in pieces of one byte. */
+export const bytesPerPiece = 1024;
 
 /**
  * Creates the budget. Whatever goes beyond `maxBytes` is at the expense of the caller who holds

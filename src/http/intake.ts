@@ -19,7 +19,7 @@ export interface Intake {
 const defaultMaxHeldBytes = 8 * 1024 * 1024;
 
 /** What one turn of the event loop brings may be so many times more, until the requests in it begin. */
-const burstFactor = 4;
+const burstFactor = 2;
 
 /** Connections that hold no more than this are never given up. */
 const negligibleBytes = 8 * 1024;

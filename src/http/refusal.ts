@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { bytesPerPiece } from './body-budget.ts';
 
-/** Most of an unwanted body that is read for the client's sake, and how long. */
+/** Most of an unwanted body that is read for the client's sake, each piece at its cost, and how long. */
 const maxDrainedBytes = 16 * 1024 * 1024;
 const maxDrainMs = 10_000;
 
@@ -38,7 +39,7 @@ function drain(req: IncomingMessage, done: () => void): void {
   let bytes = 0;
   const deadline = setTimeout(() => req.destroy(), maxDrainMs);
   req.on('data', (chunk: Buffer) => {
-    bytes += chunk.length;
+    bytes += chunk.length + bytesPerPiece;
     if (bytes > maxDrainedBytes) req.destroy();
   });
   req.once('end', done);

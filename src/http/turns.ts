@@ -5,7 +5,7 @@ export interface Turns {
 }
 
 /** How long the other tasks may take in one turn, in milliseconds; at least one of them runs. */
-const defaultBudgetMs = 0.5;
+const defaultBudgetMs = 0.1;
 
 /**
  * Creates the queue of one listener. Requests that cost little come by the thousand, and whoever

@@ -133,6 +133,13 @@ export const attacks: readonly Attack[] = [
     reads: 'all',
   },
   {
+    name: '1000: half bodies, credentials',
+    connections: 1000,
+    bytes: halfOf(good),
+    answers: 0,
+    reads: 'all',
+  },
+  {
     name: '200: chunks of one byte, credentials',
     connections: 200,
     bytes: repeat(`1${crlf}x${crlf}`, 40_000, post(good, 'Transfer-Encoding: chunked')),

@@ -8,11 +8,22 @@ const usage = `usage: npm run siege -- [--seconds N] [--build DIR] [--only TEXT]
   --build DIR   the dist directory of another build
   --only TEXT   attacks with TEXT in their names`;
 
-const columns = ['rest', 'peak', 'after', 'alone', 'beside', 'worst', 'ratio', 'per s'] as const;
+const columns = [
+  'fresh',
+  'rest',
+  'peak',
+  'after',
+  'alone',
+  'beside',
+  'worst',
+  'ratio',
+  'per s',
+] as const;
 
 function describe(report: SiegeReport): string {
-  const { rest, peak, after, alone, beside, seen, failures, isAlive } = report;
+  const { fresh, rest, peak, after, alone, beside, seen, failures, isAlive } = report;
   const cells = [
+    mebibytes(fresh),
     mebibytes(rest),
     mebibytes(peak),
     isAlive ? mebibytes(after) : 'died',
@@ -49,9 +60,12 @@ if (!(seconds >= 1 && seconds <= 60)) {
   process.exit(64);
 }
 const mainFile = values.build === undefined ? undefined : resolve(values.build, 'main.js');
-console.log('Memory in MiB: at rest, at its peak, afterwards. Ordinary messages in ms: median');
-console.log('alone, median and worst beside the attack, the ratio of the medians, and how many');
-console.log('there were in a second. Then the answers that attackers saw.\n');
+console.log('Memory in MiB: after the first message, at rest after 20,000 messages, at its peak,');
+console.log(
+  'afterwards. Ordinary messages in ms: median alone, median and worst beside the attack,',
+);
+console.log('the ratio of the medians, and how many there were in a second. Then the answers that');
+console.log('attackers saw.\n');
 const width = Math.max(...attacks.map(({ name }) => name.length));
 console.log(`${''.padEnd(width)} ${columns.map((name) => name.padStart(7)).join(' ')}`);
 for (const attack of attacks) {

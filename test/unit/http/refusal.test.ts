@@ -65,6 +65,15 @@ describe('sendRefusal', () => {
     expect(await raw.closed).toBe('');
   });
 
+  it('cuts off a body in tiny pieces, which cost more than their bytes', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const raw = await connectRaw(await serveRefusals());
+    raw.write('POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n');
+    expect(await raw.answer()).toMatchObject({ status: 413 });
+    raw.write('1\r\nx\r\n'.repeat(16 * 1024));
+    expect(await raw.closed).toBe('');
+  });
+
   it('cuts off a body that takes too long', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     const raw = await connectRaw(await serveRefusals());
