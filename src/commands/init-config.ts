@@ -16,7 +16,8 @@ export const secretFile = 'component.secret';
 export function buildConfigText(answers: InitAnswers): string {
   const { domains, component, account, passwordHash, bot } = answers;
   const [first = ''] = domains;
-  return `# Configuration of xmpp-message-gateway. README.md has a table of all keys and their defaults.
+  return `# Configuration of xmpp-message-gateway. docs/configuration.md has a table of all keys
+# and their defaults.
 # Try it: xmpp-message-gateway check --config THIS-FILE
 
 component:

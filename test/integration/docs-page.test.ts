@@ -53,7 +53,7 @@ describe('the page at /docs', () => {
     await fillIn(page, 'Disk 93 % full on db1 ⚠');
     await click(page, 'Preview');
     expect(await answerOf(page, 'preview')).toContain('<body>Disk 93 % full on db1 ⚠</body>');
-    // the picture in the README
+    // The picture in README.md.
     await keepScreenshot(page, 'docs-page.png');
     const body = 'Grüße: it\'s $HOME `id` \\ "quoted" & <more>\nand a second line';
     await fillIn(page, body);

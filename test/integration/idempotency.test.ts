@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type GatewaySite, startGatewaySite } from '../support/gateway-site.ts';
 import { type HttpAnswer, post } from '../support/http.ts';
 import { createDirectory, removeDirectory, startChild } from '../support/processes.ts';
+import { readBlocks } from '../support/recipe.ts';
 import { servers } from '../support/servers.ts';
 import { openSessionOn } from '../support/session.ts';
 import { find, text } from '../support/stanza.ts';
@@ -114,7 +115,7 @@ describe.each(servers)('Idempotency-Key on $kind', ({ kind, start }) => {
     expect(second.headers['idempotency-replayed']).toBeUndefined();
   });
 
-  test('makes the loop of the README send once, when the server is back', async () => {
+  test('makes the documented loop send once, when the server is back', async () => {
     await site.server.halt();
     const cwd = createDirectory('loop');
     const loop = await startChild({ file: 'sh', args: ['-c', readLoop(site.gateway.url)], cwd });
@@ -136,10 +137,10 @@ describe.each(servers)('Idempotency-Key on $kind', ({ kind, start }) => {
   });
 });
 
-/** The shell loop of the README, for the gateway at this URL. */
+/** The shell loop of docs/api.md, for the gateway at this URL. */
 function readLoop(url: string): string {
-  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
-  const [, loop = ''] = /```sh\n(key=[\s\S]*?)```/.exec(readme) ?? [];
+  const [loop] = readBlocks('api.md', 'sh').filter((block) => block.startsWith('key='));
+  if (loop === undefined) throw new Error('expected a loop in docs/api.md');
   return loop
     .replace('http://127.0.0.1:8080', url)
     .replace('bot:PASSWORD', 'bot:bot-secret')

@@ -97,7 +97,13 @@ test('only what is wanted is in the package', () => {
     .filter((entry) => entry.isFile())
     .map(({ parentPath, name }) => relative(project, join(parentPath, name)));
   expect(files.filter((file) => !wanted.test(file))).toEqual(built.toSorted());
-  for (const file of ['SECURITY.md', 'deploy/README.md', 'docs/log.md', 'docs/trust.md']) {
+  for (const file of [
+    'SECURITY.md',
+    'deploy/README.md',
+    'docs/api.md',
+    'docs/log.md',
+    'docs/trust.md',
+  ]) {
     expect(files).toContain(file);
   }
   // One compiled for another Erlang keeps ejabberd from starting.

@@ -202,10 +202,10 @@ describe.each(servers)('recipes with $kind', ({ kind, start }) => {
     expect([wrong.code, wrong.stderr.includes('unauthenticated')]).toEqual([1, true]);
   });
 
-  test.each(readBlocks('moving.md', 'sh').map((_text, index) => [index]))(
-    'moving, command %i',
-    async (index) => {
-      const script = `#!/bin/sh\n${block('moving.md', 'sh', index)}`;
+  test.each(['../README.md', 'api.md', 'moving.md'].flatMap(findSendingCommands))(
+    'docs/%s, block %i',
+    async (page, index) => {
+      const script = `#!/bin/sh\n${block(page, 'sh', index)}`;
       const file = writeProgram(
         folder,
         'move',
@@ -217,6 +217,14 @@ describe.each(servers)('recipes with $kind', ({ kind, start }) => {
     },
   );
 });
+
+/** The blocks of a page that send one message with curl, as page and index. */
+function findSendingCommands(page: string): [page: string, index: number][] {
+  return readBlocks(page, 'sh').flatMap((command, index) => {
+    const sends = /^(#.*\n)?curl /.test(command) && command.includes('/gateway/messages');
+    return sends ? [[page, index]] : [];
+  });
+}
 
 test('bots wait for a server that is away; the relay tells Alertmanager to come again', async () => {
   const site = await startGatewaySite(startProsody);

@@ -1,18 +1,22 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { type ConfigKey, configKeys, loadConfig } from '../../src/config.ts';
 import { problems } from '../../src/core/errors.ts';
 
 const project = fileURLToPath(new URL('../..', import.meta.url));
-const readme = readFileSync(join(project, 'README.md'), 'utf8');
+const configuration = read('docs/configuration.md');
 
-/** The cells of the table that begins with this header, row by row. */
-function readTable(header: string): string[][] {
-  const start = readme.indexOf(`\n| ${header}`);
-  const [, , ...rows] = (readme.slice(start + 1).split('\n\n')[0] ?? '').trimEnd().split('\n');
+function read(file: string): string {
+  return readFileSync(join(project, file), 'utf8');
+}
+
+/** The cells of the table in this text that begins with this header, row by row. */
+function readTable(text: string, header: string): string[][] {
+  const start = text.indexOf(`\n| ${header}`);
+  const [, , ...rows] = (text.slice(start + 1).split('\n\n')[0] ?? '').trimEnd().split('\n');
   return rows.map((row) =>
     row
       .split('|')
@@ -31,8 +35,12 @@ function defaultCell({ isRequired, default: value }: ConfigKey): string {
   return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
+function keyRows(): string[][] {
+  return readTable(configuration, 'key | default');
+}
+
 test('the table of the configuration is the schema: every key, its default, in order', () => {
-  const documented = readTable('key | default').map(([key, value]) => [code(key), code(value)]);
+  const documented = keyRows().map(([key, value]) => [code(key), code(value)]);
   expect(documented).toEqual(configKeys().map((key) => [key.path, defaultCell(key)]));
 });
 
@@ -42,16 +50,16 @@ test.each([
   ['_file', 'file'],
   ['port', 'TCP port'],
 ])('the unit of every key that ends in %s is %s', (end, unit) => {
-  const rows = readTable('key | default').filter(([key]) => code(key).endsWith(end));
+  const rows = keyRows().filter(([key]) => code(key).endsWith(end));
   expect(rows.map(([key, , documented]) => [key, documented])).toEqual(
     rows.map(([key]) => [key, unit]),
   );
 });
 
 test('the example of a configuration is valid once secret and hash are filled in', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'xmg-readme-'));
+  const folder = mkdtempSync(join(tmpdir(), 'xmg-example-'));
   try {
-    const [, example = ''] = /^```yaml\n(component: .*?)^```/ms.exec(readme) ?? [];
+    const [, example = ''] = /^```yaml\n(component: .*?)^```/ms.exec(configuration) ?? [];
     const hash = `${'A'.repeat(22)}$${'A'.repeat(43)}`;
     writeFileSync(
       join(folder, 'gateway.yaml'),
@@ -66,7 +74,8 @@ test('the example of a configuration is valid once secret and hash are filled in
 });
 
 test('the table of problems is the one in src/core/errors.ts', () => {
-  const documented = readTable('code | status').map(([name, ...cells]) => [code(name), ...cells]);
+  const rows = readTable(read('docs/api.md'), 'code | status');
+  const documented = rows.map(([name, ...cells]) => [code(name), ...cells]);
   const real = Object.entries(problems).map(([name, { status, title, retry }]) => [
     name,
     // its status goes by the stanza error
@@ -78,26 +87,65 @@ test('the table of problems is the one in src/core/errors.ts', () => {
 });
 
 describe('the table of standards', () => {
-  const rows = readTable('standard | what');
+  const rows = readTable(read('docs/standards.md'), 'standard | what');
 
   test('is there', () => {
     expect(rows.length).toBeGreaterThan(10);
   });
 
   test.each(rows)('%s: %s in %s, which says so', (standards = '', _what, file) => {
-    const text = readFileSync(join(project, code(file)), 'utf8');
+    const text = read(code(file));
     for (const standard of standards.split(', ')) expect(text).toContain(standard);
   });
 });
 
-test('every file and heading that is linked to exists', () => {
-  const targets = [...readme.matchAll(/\]\(([^)]+)\)/g)].map(([, target = '']) => target);
-  const headings = [...readme.matchAll(/^#+ (.*)$/gm)].map(
-    ([, heading = '']) => `#${heading.toLowerCase().replaceAll(' ', '-')}`,
+/** Folders whose pages are not ours, or are copies. */
+const foreign = ['node_modules', 'build', 'dist', 'coverage', 'test-artefacts'];
+
+const pages = readdirSync(project, { withFileTypes: true })
+  .filter(({ name }) => !foreign.includes(name) && !name.startsWith('.'))
+  .flatMap((entry) =>
+    entry.isDirectory()
+      ? readdirSync(join(project, entry.name), { recursive: true, encoding: 'utf8' }).map((file) =>
+          join(entry.name, file),
+        )
+      : [entry.name],
+  )
+  .filter((file) => file.endsWith('.md'));
+
+/** A page without its code, in which brackets are not links. */
+function readProse(file: string): string {
+  return read(file)
+    .replaceAll(/^ *```[^]*?^ *```$/gm, '')
+    .replaceAll(/`[^`\n]*`/g, 'code');
+}
+
+/** The anchors that GitHub gives to the headings of a page. */
+function readAnchors(file: string): string[] {
+  const text = read(file).replaceAll(/^ *```[^]*?^ *```$/gm, '');
+  return [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N}\p{M}_ -]/gu, '')
+      .replaceAll(' ', '-'),
   );
-  const missing = targets.filter(
-    (target) => !headings.includes(target) && !existsSync(join(project, target)),
+}
+
+test('the pages are found', () => {
+  expect(pages).toContain('README.md');
+  expect(pages).toContain('docs/api.md');
+});
+
+test.each(pages)('every file and heading that %s links to exists', (page) => {
+  const targets = [...readProse(page).matchAll(/\]\(([^)\s]+)\)/g)].map(
+    ([, target = '']) => target,
   );
-  expect(targets.length).toBeGreaterThan(5);
+  const missing = targets.filter((target) => {
+    if (/^https?:/.test(target)) return false;
+    const [path = '', anchor] = target.split('#');
+    const file = path === '' ? page : relative(project, join(project, dirname(page), path));
+    if (!existsSync(join(project, file))) return true;
+    return anchor !== undefined && !readAnchors(file).includes(anchor);
+  });
   expect(missing).toEqual([]);
 });
