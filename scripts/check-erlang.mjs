@@ -43,7 +43,7 @@ function run(directory, file, args) {
 
 /** What the module calls of ejabberd and its XMPP library. */
 const called =
-  'acl econf ejabberd_auth ejabberd_cluster ejabberd_hooks ejabberd_mnesia ejabberd_option ejabberd_router ejabberd_service ejabberd_sm gen_mod jid misc mod_muc mod_muc_room xmpp';
+  'acl econf ejabberd_auth ejabberd_c2s ejabberd_cluster ejabberd_hooks ejabberd_mnesia ejabberd_option ejabberd_router ejabberd_service ejabberd_sm gen_mod jid misc mod_muc mod_muc_room xmpp';
 
 function findBeam(name) {
   const program = `io:format("~ts", [code:which(${name})]), halt().`;

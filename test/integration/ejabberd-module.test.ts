@@ -1,6 +1,13 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { callApi } from '../support/ejabberd.ts';
-import { faulty, startEjabberdWithModule, transport, without } from '../support/ejabberd-module.ts';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { callApi, startEjabberd } from '../support/ejabberd.ts';
+import {
+  ejabberdWithModule,
+  faulty,
+  startEjabberdWithModule,
+  transport,
+  without,
+} from '../support/ejabberd-module.ts';
+import { startProxy } from '../support/fault-proxy.ts';
 import {
   ask,
   connectClient,
@@ -190,3 +197,24 @@ describe('what goes through', () => {
     expect(idsOf(other.received).slice(0, -1)).toEqual(ids('other'));
   });
 });
+
+test('before ejabberd stops, clients take all that it has answered for', async () => {
+  const stopping = await startEjabberd(ejabberdWithModule);
+  onTestFinished(() => stopping.stop());
+  for (const name of ['alice', 'bob']) await stopping.register(name, name);
+  const network = await startProxy(stopping.c2sPort);
+  onTestFinished(() => network.stop());
+  const component = await connectComponent(stopping);
+  const bob = await connectClient({ ...stopping, c2sPort: network.port }, 'bob@example.org/d');
+  // More than sockets hold, so that the rest waits in the process of the client.
+  const large = `type='chat'><body>${'b'.repeat(50_000)}</body><no-store xmlns='urn:xmpp:hints'/>`;
+  const ids = Array.from({ length: 500 }, (_, k) => `m${k}`);
+  await network.setMode('half-open');
+  component.send(ids.map((id) => message(from, 'bob@example.org', id, large)).join(''));
+  await ask(component, gateway, 'example.org', question);
+  const stopped = stopping.halt('SIGTERM');
+  await network.setMode('forward');
+  await stopped;
+  await bob.waitForMessage('m499');
+  expect(idsOf(bob.received.filter(({ root }) => root.name === 'message'))).toEqual(ids);
+}, 300_000);

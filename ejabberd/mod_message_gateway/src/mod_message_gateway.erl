@@ -14,6 +14,7 @@
 
 -export([start/2, stop/1, reload/3, depends/2, mod_opt_type/1, mod_options/1, mod_doc/0]).
 -export([component_send_packet/1, component_disconnected/2, sm_receive_packet/1]).
+-export([ejabberd_stopping/0, c2s_handle_call/3]).
 
 -include("logger.hrl").
 -include("xmpp.hrl").
@@ -37,6 +38,8 @@
 -define(MAX_ACCEPTED, 1000).
 %% How long to wait for another process of this server.
 -define(WAIT_MS, 20000).
+%% How long a stop of ejabberd waits for clients to take their messages.
+-define(STOPPING_MS, 5000).
 
 %% Which stream last spoke from a resource. In a cluster every node has the table.
 -record(message_gateway_speaker, {resource :: binary() | '_', stream :: pid() | '_'}).
@@ -69,6 +72,8 @@ start(Host, Opts) ->
             set_settings(Host, Opts),
             %% Another one whenever the module comes back: meanwhile stanzas may have gone past it.
             persistent_term:put({?MODULE, generation, Host}, make_ref()),
+            ejabberd_hooks:add(c2s_handle_call, Host, ?MODULE, c2s_handle_call, 50),
+            ejabberd_hooks:add(ejabberd_stopping, ?MODULE, ejabberd_stopping, 50),
             ejabberd_hooks:add(component_send_packet, ?MODULE, component_send_packet, ?BEFORE_ALL);
         {aborted, Reason} ->
             {error, Reason}
@@ -83,8 +88,10 @@ stop(Host) ->
             ok;
         false ->
             ejabberd_hooks:delete(component_send_packet, ?MODULE, component_send_packet, ?BEFORE_ALL),
+            ejabberd_hooks:delete(ejabberd_stopping, ?MODULE, ejabberd_stopping, 50),
             ejabberd_hooks:delete(component_disconnected, ?MODULE, component_disconnected, 50)
     end,
+    ejabberd_hooks:delete(c2s_handle_call, Host, ?MODULE, c2s_handle_call, 50),
     ejabberd_hooks:delete(sm_receive_packet, Host, ?MODULE, sm_receive_packet, ?AT_THE_CLIENT).
 
 -spec reload(binary(), gen_mod:opts(), gen_mod:opts()) -> ok.
@@ -307,6 +314,8 @@ answer(#iq{to = #jid{lserver = Host}} = IQ, Stream) ->
     Generation = persistent_term:get({?MODULE, generation, Host}, none),
     Own = maps:get(message_gateway, Stream, #{}),
     case maps:get({generation, Host}, Own, Generation) of
+        _ when Generation == stopping ->
+            ok; % see ejabberd_stopping/0
         Generation ->
             Attrs = [{<<"xmlns">>, ?NS_GATEWAY}, {<<"version">>, ?VERSION}],
             send_back(xmpp:make_iq_result(IQ, #xmlel{name = <<"gateway">>, attrs = Attrs}));
@@ -578,3 +587,46 @@ hand_to(Pid, Pkt) ->
         true -> drop;
         false -> Pkt
     end.
+
+%%% When ejabberd stops
+
+%% Its next step, ejabberd_sm:host_down/1, takes away the hooks by which the process of a client
+%% writes the messages in its mailbox, or returns them. So what the gateway has been answered for has
+%% to be written before, and no question is answered any more: the gateway then does not know what
+%% became of its messages, and says so.
+-spec ejabberd_stopping() -> ok.
+ejabberd_stopping() ->
+    Hosts = [Host || Host <- ejabberd_option:hosts(), gen_mod:is_loaded(Host, ?MODULE)],
+    lists:foreach(fun(Host) -> persistent_term:put({?MODULE, generation, Host}, stopping) end, Hosts),
+    settle_clients(Hosts, erlang:monotonic_time(millisecond) + ?STOPPING_MS).
+
+%% The process of a client that ends meanwhile routes its messages again, perhaps to another client.
+-spec settle_clients([binary()], integer()) -> ok.
+settle_clients(Hosts, Deadline) ->
+    Requests = [gen_server:send_request(Client, ?MODULE) || Client <- find_clients(Hosts)],
+    Answers = [gen_server:receive_response(Request, {abs, Deadline}) || Request <- Requests],
+    case {lists:member(timeout, Answers), lists:keymember(error, 1, Answers)} of
+        {true, _} ->
+            ?WARNING_MSG("Some clients have not taken their messages within ~B ms", [?STOPPING_MS]);
+        {false, true} ->
+            settle_clients(Hosts, Deadline);
+        {false, false} ->
+            ok
+    end.
+
+%% Those of this node.
+-spec find_clients([binary()]) -> [pid()].
+find_clients(Hosts) ->
+    [Client || Host <- Hosts,
+               {User, _, Resource} <- ejabberd_sm:get_vh_session_list(Host),
+               Client <- [ejabberd_sm:get_session_pid(User, Host, Resource)],
+               is_pid(Client), node(Client) == node()].
+
+%% In the process of the client, when it has dealt with all that it was sent before.
+-spec c2s_handle_call(ejabberd_c2s:state(), term(), term()) ->
+          ejabberd_c2s:state() | {stop, ejabberd_c2s:state()}.
+c2s_handle_call(State, ?MODULE, From) ->
+    ejabberd_c2s:reply(From, ok),
+    {stop, State};
+c2s_handle_call(State, _Call, _From) ->
+    State.
