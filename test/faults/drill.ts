@@ -1,16 +1,21 @@
 import { request } from '../support/http.ts';
 import { waitUntil } from '../support/wait.ts';
 import type { Posts, Url } from './posts.ts';
+import type { Recipient } from './recipient.ts';
 import type { Stage } from './stage.ts';
 
 /** What a scenario has to work with while the clients post. */
 export interface Drill extends Stage {
+  readonly recipient: Recipient;
   /** Waits for that many more answers of that status. */
   answers(status: number, count: number): Promise<void>;
   /** To be called when nothing is broken any more: waits until the gateway is ready again. */
   healthy(): Promise<void>;
   /** Ends the server's process without warning. */
   crash(): Promise<void>;
+  /** Stops the server gracefully and starts it again. */
+  restart(): Promise<void>;
+  /** When the server ended in a way that may make it forget. */
   readonly crashes: readonly number[];
   /** The longest that `healthy` waited, in milliseconds; undefined before its first end. */
   readonly readyMs: number | undefined;
@@ -20,7 +25,7 @@ export interface Drill extends Stage {
 const patienceMs = 120_000;
 
 /** Creates the drill of one scenario; `url` is the one that has to work again. */
-export function createDrill(stage: Stage, posts: Posts, url: Url): Drill {
+export function createDrill(stage: Stage, posts: Posts, recipient: Recipient, url: Url): Drill {
   let readyMs: number | undefined;
 
   const answers = async (status: number, count: number): Promise<void> => {
@@ -45,9 +50,16 @@ export function createDrill(stage: Stage, posts: Posts, url: Url): Drill {
     await stage.server.halt('SIGKILL');
     crashes.push(performance.now());
   };
+  const restart = async (): Promise<void> => {
+    await stage.server.halt('SIGTERM');
+    if (stage.mayForgetWhenStopped) crashes.push(performance.now());
+    await stage.server.resume();
+  };
   return {
     ...stage,
+    recipient,
     crash,
+    restart,
     crashes,
     answers,
     healthy,

@@ -14,6 +14,8 @@ export interface Program {
   readonly start: (options?: ServerOptions) => Promise<XmppServer>;
   /** Why it may lose in a crash what it had accepted; undefined: it may not. */
   readonly forgets: string | undefined;
+  /** Whether it may lose that in a graceful stop too. */
+  readonly mayForgetWhenStopped?: boolean;
   /** Only the scenarios in which the server's process crashes. */
   readonly isForCrashes: boolean;
 }
@@ -68,6 +70,7 @@ export const programs: readonly Program[] = [
     kind: 'ejabberd',
     start: startWithMnesia,
     forgets: forgetsInMemory,
+    mayForgetWhenStopped: true,
     isForCrashes: false,
   },
   {

@@ -22,7 +22,7 @@ async function playOne(stage: Stage, scenario: Scenario): Promise<readonly strin
     console.log(tableRow(name, verdict));
     if (verdict.forgotten > 0) {
       const reason = whyForgotten(stage, scenario);
-      console.log(`  accepted: ${verdict.forgotten} lost from before the crash: ${reason}`);
+      console.log(`  accepted: ${verdict.forgotten} lost from before the server ended: ${reason}`);
     }
     return verdict.violations;
   } catch (error) {

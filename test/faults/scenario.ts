@@ -1,10 +1,9 @@
-import { openSession, type Session } from '../support/session.ts';
-import { find, text } from '../support/stanza.ts';
 import type { ServerKind } from '../support/xmpp-server.ts';
 import { createDrill, type Drill } from './drill.ts';
 import { type ClientOptions, createPosts, type Posts } from './posts.ts';
+import { createRecipient, type Recipient } from './recipient.ts';
 import { deadlines, type Stage } from './stage.ts';
-import { type Arrival, judge, type Verdict } from './verdict.ts';
+import { judge, type Verdict } from './verdict.ts';
 
 /** A fault, and how it is brought about while clients post. */
 export interface Scenario {
@@ -15,7 +14,7 @@ export interface Scenario {
   readonly statuses?: readonly number[];
   /** The recipient is logged in meanwhile; default: it logs in afterwards. */
   readonly isRecipientOnline?: boolean;
-  /** Why that kind of server may lose here, in a crash, what it had accepted. */
+  /** Why that kind of server may lose here what it had accepted. */
   readonly forgets?: Partial<Readonly<Record<ServerKind, string>>>;
   readonly run: (drill: Drill) => Promise<void>;
 }
@@ -30,11 +29,12 @@ const readyWithinMs = 5000;
 
 /** Plays a scenario and judges it by what the recipient has in the end. */
 export async function play(stage: Stage, scenario: Scenario): Promise<Verdict> {
-  const recipient = stage.takeRecipient();
-  const before = scenario.isRecipientOnline === true ? await logIn(stage, recipient) : undefined;
+  const localpart = stage.takeRecipient();
+  const recipient = createRecipient(stage, localpart);
+  if (scenario.isRecipientOnline === true) await recipient.logIn();
   const clients = scenario.clients ?? allClients;
-  const posts = createPosts(stage.gateway, `${recipient}@example.org`, recipient);
-  const drill = createDrill(stage, posts, clients[0]?.url ?? 'api');
+  const posts = createPosts(stage.gateway, `${localpart}@example.org`, localpart);
+  const drill = createDrill(stage, posts, recipient, clients[0]?.url ?? 'api');
   for (const options of clients) posts.start(options);
   const failures: string[] = [];
   try {
@@ -44,14 +44,19 @@ export async function play(stage: Stage, scenario: Scenario): Promise<Verdict> {
     failures.push(error instanceof Error ? error.message : String(error));
   }
   await posts.stop();
-  const arrivals = [...arrivalsOf(before), ...(await collect(stage, recipient, posts))];
-  before?.destroy();
+  await collect(recipient, posts);
   const { messages } = posts;
   const written = new Set(stage.wire().match(/(?<=<body>)bob\d+-\d+(?=<\/body>)/g));
   const authMs = clients.some(({ url }) => url === 'user') ? deadlines.authMs : 0;
   const answerMs = deadlines.confirmMs + authMs + toleranceMs;
   const verdict = judge(
-    { messages, arrivals, written, readyMs: drill.readyMs, crashes: drill.crashes },
+    {
+      messages,
+      arrivals: recipient.arrivals(),
+      written,
+      readyMs: drill.readyMs,
+      crashes: drill.crashes,
+    },
     {
       answerMs,
       readyMs: readyWithinMs,
@@ -62,36 +67,18 @@ export async function play(stage: Stage, scenario: Scenario): Promise<Verdict> {
   return { ...verdict, violations: [...failures, ...verdict.violations] };
 }
 
-/** Why the server may lose in a crash what it had accepted; undefined: it may not. */
+/** Why the server may lose what it had accepted; undefined: it may not. */
 export function whyForgotten(stage: Stage, scenario: Scenario): string | undefined {
-  return stage.forgets ?? scenario.forgets?.[stage.kind];
-}
-
-function logIn(stage: Stage, localpart: string): Promise<Session> {
-  const { c2sPort: port, domain } = stage.server;
-  return openSession({ port, domain, localpart, password: 'bob-secret' });
+  return scenario.forgets?.[stage.kind] ?? stage.forgets;
 }
 
 /** What was stored for the recipient, up to a last message behind all others of the stream. */
-async function collect(stage: Stage, recipient: string, posts: Posts): Promise<Arrival[]> {
+async function collect(recipient: Recipient, posts: Posts): Promise<void> {
+  await recipient.logOut();
   await posts.postOne('api');
   const last = posts.messages.at(-1)?.name ?? '';
-  const session = await logIn(stage, recipient);
+  const session = await recipient.logIn();
   await session.waitForMessage(last, 30_000);
   await session.settle();
   session.destroy();
-  return arrivalsOf(session);
-}
-
-function arrivalsOf(session: Session | undefined): Arrival[] {
-  return (session?.received ?? [])
-    .filter(({ root }) => root.name === 'message')
-    .map(({ root }) => {
-      const body = find(root, 'body');
-      return {
-        name: body === undefined ? '' : text(body),
-        id: root.attributes['id'] ?? '',
-        originId: find(root, 'origin-id', 'urn:xmpp:sid:0')?.attributes['id'],
-      };
-    });
 }

@@ -7,6 +7,7 @@ import type { Program } from './programs.ts';
 export interface Stage {
   readonly kind: ServerKind;
   readonly forgets: Program['forgets'];
+  readonly mayForgetWhenStopped: boolean;
   readonly server: XmppServer;
   readonly gateway: GatewayProcess;
   readonly component: FaultProxy;
@@ -34,7 +35,7 @@ const settings = {
 
 /** Starts all of it, with users for that many scenarios; `mayCrash`: the server is killed in some. */
 export async function startStage(
-  { kind, start, forgets }: Program,
+  { kind, start, forgets, mayForgetWhenStopped = false }: Program,
   scenarios: number,
   mayCrash: boolean,
 ): Promise<Stage> {
@@ -56,6 +57,7 @@ export async function startStage(
   return {
     kind,
     forgets,
+    mayForgetWhenStopped,
     server,
     gateway,
     component,

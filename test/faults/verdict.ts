@@ -16,7 +16,7 @@ export interface Observation {
   readonly written: ReadonlySet<string>;
   /** The longest time in milliseconds from a healthy server to a ready gateway; undefined: never. */
   readonly readyMs: number | undefined;
-  /** When the server's process was ended without warning, on the clock of the answers. */
+  /** When the server ended in a way that may make it forget, on the clock of the answers. */
   readonly crashes: readonly number[];
 }
 
