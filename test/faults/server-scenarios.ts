@@ -48,7 +48,7 @@ export const serverScenarios: readonly Scenario[] = [
     isRecipientOnline: true,
     forgets: {
       ejabberd:
-        "ejabberd stops before the process of the recipient's session has written them, and mod_message_gateway is not there to wait for it",
+        "ejabberd stops while the process of the recipient's session still holds them; only mod_message_gateway waits for it",
     },
     run: async ({ restart, recipient, answers, healthy }) => {
       for (let times = 1; times <= 20; times += 1) {
