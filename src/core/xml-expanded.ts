@@ -9,7 +9,10 @@ const perElement = 768;
 const perAttribute = 256;
 const perText = 256;
 
-/** By ASCII code. Prosody's parser hands over each line and each reference on its own. */
+/**
+ * By ASCII code. Prosody's parser hands over each line end and each reference on its own, and so the
+ * text between two of them.
+ */
 const weights = createWeights();
 
 function createWeights(): Uint8Array {
@@ -17,8 +20,7 @@ function createWeights(): Uint8Array {
   table.fill(3, 0, 0x20);
   for (const [characters, weight] of [
     [`"'\\\x7f`, 3],
-    ['\n', 4],
-    ['&<>\r', 8],
+    ['&<>\r\n', 8],
   ] as const) {
     for (const character of characters) table[character.charCodeAt(0)] = weight;
   }
