@@ -6,8 +6,8 @@ import { locate, readIssue } from './config/issues.ts';
 import { findRuleFaults, findUsableParts } from './config/rules.ts';
 import { type ConfigValues, configSchema } from './config/schema.ts';
 import { parseConfigSource } from './config/source.ts';
-import type { MessageLimits } from './core/message.ts';
-import type { Mode } from './core/mode.ts';
+import type { MessageLimits } from './core/message/message.ts';
+import type { Mode } from './core/message/mode.ts';
 import { Secret } from './core/secret.ts';
 
 export { ConfigError, type ConfigFault } from './config/faults.ts';

@@ -2,7 +2,7 @@ import { unwatchFile, watchFile } from 'node:fs';
 import { type FileHandle, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
-import { JidError } from '../core/jid.ts';
+import { JidError } from '../core/jid/jid.ts';
 import { lockFile } from './lock-file.ts';
 import { parsePermission } from './permissions.ts';
 

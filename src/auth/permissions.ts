@@ -1,5 +1,5 @@
 import { GatewayError } from '../core/errors.ts';
-import { type Jid, JidError, parseDomain, parseJid } from '../core/jid.ts';
+import { type Jid, JidError, parseDomain, parseJid } from '../core/jid/jid.ts';
 import { quote } from '../core/quote.ts';
 import type { Grants } from './grants.ts';
 

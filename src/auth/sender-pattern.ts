@@ -1,4 +1,4 @@
-import { parseLocalpart } from '../core/jid.ts';
+import { parseLocalpart } from '../core/jid/jid.ts';
 
 /**
  * Parses a pattern of senders: `*` stands for any characters, the rest is prepared like a

@@ -1,4 +1,4 @@
-import type { ModeReport } from '../core/mode.ts';
+import type { ModeReport } from '../core/message/mode.ts';
 import { adviceForMode } from '../xmpp/server-advice.ts';
 import { isSince, type ServerIdentity } from '../xmpp/server-identity.ts';
 import { dropsBlocked } from '../xmpp/server-lines.ts';

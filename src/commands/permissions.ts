@@ -2,7 +2,7 @@ import type { Writable } from 'node:stream';
 import { type Grants, openGrants } from '../auth/grants.ts';
 import { parsePermission } from '../auth/permissions.ts';
 import { type Config, loadConfig } from '../config.ts';
-import { JidError } from '../core/jid.ts';
+import { JidError } from '../core/jid/jid.ts';
 import { quote } from '../core/quote.ts';
 import {
   type Command,

@@ -1,4 +1,4 @@
-import { type Jid, JidError, parseJid, parseLocalpart } from '../core/jid.ts';
+import { type Jid, JidError, parseJid, parseLocalpart } from '../core/jid/jid.ts';
 import { UsageError } from './command.ts';
 
 /** What to send, and as whom. */

@@ -3,9 +3,9 @@ import { z } from 'zod';
 import { isPasswordHash } from '../auth/password-hash.ts';
 import { parsePermission } from '../auth/permissions.ts';
 import { parseSenderPattern } from '../auth/sender-pattern.ts';
-import { JidError, parseDomain, parseJid } from '../core/jid.ts';
-import { modes } from '../core/mode.ts';
-import { isRedisUrl } from '../store/redis-url.ts';
+import { JidError, parseDomain, parseJid } from '../core/jid/jid.ts';
+import { modes } from '../core/message/mode.ts';
+import { isRedisUrl } from './redis-url.ts';
 
 // The message of each schema says what is expected; it completes "expected …, got …".
 

@@ -1,5 +1,5 @@
 import { GatewayError } from '../core/errors.ts';
-import { JidError, parseDomain, parseLocalpart } from '../core/jid.ts';
+import { JidError, parseDomain, parseLocalpart } from '../core/jid/jid.ts';
 import { decodeSegment, notFound } from './target.ts';
 
 /** The localpart that a path segment means; throws GatewayError `not-found`. */

@@ -1,16 +1,16 @@
 import type { Context } from 'koa';
 import { parseJson } from '../core/json.ts';
+import { readMessageFromJson } from '../core/message/from-json.ts';
+import { parseMessageFromXml } from '../core/message/from-xml.ts';
 import {
   type Deliver,
   type Message,
   type MessageLimits,
   type Receipt,
   type Stanza,
-} from '../core/message.ts';
-import { readMessageFromJson } from '../core/message-from-json.ts';
-import { parseMessageFromXml } from '../core/message-from-xml.ts';
-import type { MessageContext } from '../core/message-rules.ts';
-import { withOriginId } from '../core/origin-id.ts';
+} from '../core/message/message.ts';
+import { withOriginId } from '../core/message/origin-id.ts';
+import type { MessageContext } from '../core/message/rules.ts';
 import { decodeUtf8 } from '../core/utf8.ts';
 import { answerOnce, type OnceAnswer } from './answer-once.ts';
 import type { Answer, AnswerStore } from './answer-store.ts';

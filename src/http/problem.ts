@@ -1,6 +1,6 @@
 import { domainToASCII } from 'node:url';
 import { GatewayError, type ProblemCode, problems } from '../core/errors.ts';
-import { bounceStatus } from '../core/stanza-error.ts';
+import { bounceStatus } from '../core/message/stanza-error.ts';
 
 /** What a refusal is over HTTP. */
 export interface ProblemAnswer {

@@ -1,7 +1,7 @@
 import type { ApiAccounts } from '../auth/api-accounts.ts';
 import { parseBasicCredentials } from '../auth/basic-credentials.ts';
 import type { Users } from '../auth/users.ts';
-import { createJid, type Jid } from '../core/jid.ts';
+import { createJid, type Jid } from '../core/jid/jid.ts';
 
 /** Who says whose credentials are good and what they are good for. */
 export interface SenderPorts {

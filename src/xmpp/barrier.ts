@@ -1,5 +1,5 @@
 import type { Element } from 'ltx';
-import { readStanzaError } from '../core/stanza-error.ts';
+import { readStanzaError } from '../core/message/stanza-error.ts';
 import { buildModuleQuery, readModule } from './domain-features.ts';
 import { buildPing } from './iq.ts';
 

@@ -1,6 +1,6 @@
 import type { Element } from 'ltx';
 import { GatewayError } from '../core/errors.ts';
-import { isSenderRefusal, readStanzaError } from '../core/stanza-error.ts';
+import { isSenderRefusal, readStanzaError } from '../core/message/stanza-error.ts';
 
 /** The refusal that a returned message means. */
 export function readBounce(stanza: Element): GatewayError {

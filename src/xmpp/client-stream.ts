@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { SecureContext, TLSSocket } from 'node:tls';
-import { escapeAttribute } from '../core/xml-serialize.ts';
+import { escapeAttribute } from '../core/xml/serialize.ts';
 import { authenticationUnavailable } from './authentication-unavailable.ts';
 import { dial, encrypt, isLoopback } from './client-socket.ts';
 import { createExchange, type StreamExchange } from './stream-exchange.ts';

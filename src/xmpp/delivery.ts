@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Element } from 'ltx';
-import { bareOf } from '../core/jid.ts';
-import type { Stanza } from '../core/message.ts';
+import { bareOf } from '../core/jid/jid.ts';
+import type { Stanza } from '../core/message/message.ts';
 import { readBounce } from './bounce.ts';
 import type { ComponentConnection } from './component-connection.ts';
 import { createFairQueue } from './fair-queue.ts';

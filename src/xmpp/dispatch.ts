@@ -1,6 +1,11 @@
-import type { Deliver, Message, MessageLimits, Stanza } from '../core/message.ts';
-import { serializeMessage } from '../core/message.ts';
-import type { WireForm } from '../core/mode.ts';
+import {
+  type Deliver,
+  type Message,
+  type MessageLimits,
+  type Stanza,
+  serializeMessage,
+} from '../core/message/message.ts';
+import type { WireForm } from '../core/message/mode.ts';
 import type { Delivery } from './delivery.ts';
 import type { RemoteConfirmation } from './remote-confirmation.ts';
 import type { RoomHosts } from './room-hosts.ts';

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Element } from 'ltx';
-import type { Mode, WireForm } from '../core/mode.ts';
-import { moduleNamespace } from '../core/module.ts';
+import type { Mode, WireForm } from '../core/message/mode.ts';
+import { moduleNamespace } from '../core/message/module.ts';
 
 /** What a served domain offers to the component. */
 export interface DomainFeatures {

@@ -1,4 +1,4 @@
-import type { Stanza } from '../core/message.ts';
+import type { Stanza } from '../core/message/message.ts';
 import type { Entry } from './in-flight.ts';
 
 /** Messages that wait to be written, of all callers in turns; those of one caller in their order. */

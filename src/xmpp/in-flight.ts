@@ -1,4 +1,4 @@
-import type { Stanza } from '../core/message.ts';
+import type { Stanza } from '../core/message/message.ts';
 
 /** A message whose fate is not known yet, or whose caller has stopped waiting for it. */
 export interface Entry {

@@ -1,5 +1,5 @@
 import type { Element } from 'ltx';
-import { escapeAttribute } from '../core/xml-serialize.ts';
+import { escapeAttribute } from '../core/xml/serialize.ts';
 
 /** A ping (XEP-0199) as a component sends it. The arguments are ours, and need no escaping. */
 export function buildPing(id: string, from: string, to: string): string {

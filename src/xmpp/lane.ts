@@ -1,5 +1,5 @@
 import type { Element } from 'ltx';
-import { isSameAddress } from '../core/jid.ts';
+import { isSameAddress } from '../core/jid/jid.ts';
 import {
   type BarrierAnswer,
   type BarrierKind,

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Element } from 'ltx';
 import { GatewayError } from '../core/errors.ts';
-import { bareOf } from '../core/jid.ts';
+import { bareOf } from '../core/jid/jid.ts';
 import type { Secret } from '../core/secret.ts';
 import { readBounce } from './bounce.ts';
 import {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { Element } from 'ltx';
-import { escapeAttribute } from '../core/xml-serialize.ts';
+import { escapeAttribute } from '../core/xml/serialize.ts';
 import { buildBarrier, readBarrierAnswer } from './barrier.ts';
 import type { ComponentConnection } from './component-connection.ts';
 import { buildModuleQuery, readModule } from './domain-features.ts';

@@ -1,7 +1,7 @@
 import type { Element } from 'ltx';
 import { GatewayError } from '../core/errors.ts';
-import { resourceOf } from '../core/jid.ts';
-import type { Stanza } from '../core/message.ts';
+import { resourceOf } from '../core/jid/jid.ts';
+import type { Stanza } from '../core/message/message.ts';
 import { readBounce } from './bounce.ts';
 import { enterRoom, type RoomEntry, type RoomSeat } from './room-entry.ts';
 import { buildLeave, readOwnPresence } from './room-stanzas.ts';

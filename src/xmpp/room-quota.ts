@@ -1,4 +1,4 @@
-import type { Stanza } from '../core/message.ts';
+import type { Stanza } from '../core/message/message.ts';
 import { overloaded } from './undelivered.ts';
 
 /** Bounds what is on its way into rooms. */

@@ -1,8 +1,8 @@
 import type { Element } from 'ltx';
-import { resourceOf } from '../core/jid.ts';
+import { resourceOf } from '../core/jid/jid.ts';
+import { readStanzaError } from '../core/message/stanza-error.ts';
 import type { Secret } from '../core/secret.ts';
-import { readStanzaError } from '../core/stanza-error.ts';
-import { escapeAttribute, escapeText } from '../core/xml-serialize.ts';
+import { escapeAttribute, escapeText } from '../core/xml/serialize.ts';
 
 const muc = 'http://jabber.org/protocol/muc';
 const mucUser = `${muc}#user`;

@@ -1,12 +1,12 @@
 import type { Element } from 'ltx';
 import { invalidMessage } from '../core/errors.ts';
-import { bareOf, Jid, JidError, resourceOf } from '../core/jid.ts';
+import { bareOf, Jid, JidError, resourceOf } from '../core/jid/jid.ts';
 import {
   type Message,
   type MessageLimits,
   type Stanza,
   serializeMessage,
-} from '../core/message.ts';
+} from '../core/message/message.ts';
 import type { Secret } from '../core/secret.ts';
 import type { ComponentConnection } from './component-connection.ts';
 import { buildPong } from './iq.ts';

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { MessageLimits, Stanza } from '../core/message.ts';
+import type { MessageLimits, Stanza } from '../core/message/message.ts';
 import type { Secret } from '../core/secret.ts';
 import type { ComponentAddress } from './component-connection.ts';
 import { type ComponentStream, createComponentStream } from './component-stream.ts';

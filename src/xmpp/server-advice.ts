@@ -1,4 +1,4 @@
-import type { Mode } from '../core/mode.ts';
+import type { Mode } from '../core/message/mode.ts';
 import type { ServerIdentity } from './server-identity.ts';
 import {
   type AdviceAddress,

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { GatewayError } from '../core/errors.ts';
-import type { Stanza } from '../core/message.ts';
+import type { Stanza } from '../core/message/message.ts';
 import { sizeAdvice } from './server-advice.ts';
 import type { StreamFailure } from './stream-failure.ts';
 

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Element } from 'ltx';
-import { describeForm, type Mode, type ModeReport, type WireForm } from '../core/mode.ts';
+import { describeForm, type Mode, type ModeReport, type WireForm } from '../core/message/mode.ts';
 import { buildBarrier, readBarrierAnswer } from './barrier.ts';
 import { chooseForm, createFeatureProbe, type FeatureProbe } from './domain-features.ts';
 import { notHosted, type StreamFailure } from './stream-failure.ts';

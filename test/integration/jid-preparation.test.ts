@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { constantFrom, integer, oneof, sample, string } from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { JidError, parseDomain, parseLocalpart } from '../../src/core/jid.ts';
+import { JidError, parseDomain, parseLocalpart } from '../../src/core/jid/jid.ts';
 import { createDirectory, removeDirectory, runToSuccess } from '../support/processes.ts';
 import { prosodyCode } from '../support/server-versions.ts';
 

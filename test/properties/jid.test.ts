@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { isSameAddress, type Jid, JidError, parseJid } from '../../src/core/jid.ts';
+import { isSameAddress, type Jid, JidError, parseJid } from '../../src/core/jid/jid.ts';
 import { anyAddress } from './text-arbitrary.ts';
 
 function read(text: string): Jid | undefined {

@@ -1,4 +1,4 @@
-import { createJid } from '../../core/jid.ts';
+import { createJid } from '../../core/jid/jid.ts';
 import { buildAcl, parametersExpected } from '../acl.ts';
 import { headersOf } from './headers.ts';
 import { parameter } from './parameters.ts';

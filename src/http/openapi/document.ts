@@ -1,4 +1,4 @@
-import type { MessageLimits } from '../../core/message.ts';
+import type { MessageLimits } from '../../core/message/message.ts';
 import { buildAclPaths } from './acl-operations.ts';
 import { headers } from './headers.ts';
 import { buildMessagePaths, messageBody } from './message-operations.ts';

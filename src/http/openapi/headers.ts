@@ -1,4 +1,4 @@
-import { bounceStatuses } from '../../core/stanza-error.ts';
+import { bounceStatuses } from '../../core/message/stanza-error.ts';
 
 const text = { type: 'string' };
 

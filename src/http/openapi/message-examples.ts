@@ -1,7 +1,7 @@
-import { createJid } from '../../core/jid.ts';
-import { type Message, serializeMessage } from '../../core/message.ts';
-import { readMessageFromJson } from '../../core/message-from-json.ts';
-import { parseMessageFromXml } from '../../core/message-from-xml.ts';
+import { createJid } from '../../core/jid/jid.ts';
+import { readMessageFromJson } from '../../core/message/from-json.ts';
+import { parseMessageFromXml } from '../../core/message/from-xml.ts';
+import { type Message, serializeMessage } from '../../core/message/message.ts';
 
 /** A message that can be sent as it is, by the name that its answers have too. */
 interface MessageExample {

@@ -1,5 +1,5 @@
 import { type ProblemCode, problems } from '../../core/errors.ts';
-import { bounceStatuses } from '../../core/stanza-error.ts';
+import { bounceStatuses } from '../../core/message/stanza-error.ts';
 import { headersOf } from './headers.ts';
 import { type ProblemExample, type ProblemExamples, sampleInstance } from './problem-examples.ts';
 

@@ -1,5 +1,5 @@
-import { type MessageLimits, messageTypes } from '../../core/message.ts';
-import { modes } from '../../core/mode.ts';
+import { type MessageLimits, messageTypes } from '../../core/message/message.ts';
+import { modes } from '../../core/message/mode.ts';
 import { problemCodes } from './problem-responses.ts';
 
 const scalar = { type: ['string', 'number', 'boolean'] };

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { createPermissions, parsePermission } from '../../../src/auth/permissions.ts';
-import { JidError, parseJid } from '../../../src/core/jid.ts';
+import { JidError, parseJid } from '../../../src/core/jid/jid.ts';
 
 describe('parsePermission', () => {
   test.each([

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { createSenderTest, parseSenderPattern } from '../../../src/auth/sender-pattern.ts';
-import { JidError } from '../../../src/core/jid.ts';
+import { JidError } from '../../../src/core/jid/jid.ts';
 
 describe('parseSenderPattern', () => {
   test.each([

@@ -4,8 +4,8 @@ import { createPermissions } from '../../../src/auth/permissions.ts';
 import { createThrottle } from '../../../src/auth/throttle.ts';
 import { createUsers, type Users } from '../../../src/auth/users.ts';
 import { GatewayError } from '../../../src/core/errors.ts';
-import { parseJid } from '../../../src/core/jid.ts';
-import type { PasswordCheck } from '../../../src/core/password-check.ts';
+import { parseJid } from '../../../src/core/jid/jid.ts';
+import type { PasswordCheck } from '../../../src/core/message/password-check.ts';
 
 beforeEach(() => {
   vi.useFakeTimers();

@@ -1,7 +1,7 @@
 import { configSchema } from '../../../src/config/schema.ts';
 import { buildLimits } from '../../../src/config.ts';
-import { parseJid } from '../../../src/core/jid.ts';
-import type { MessageContext } from '../../../src/core/message-rules.ts';
+import { parseJid } from '../../../src/core/jid/jid.ts';
+import type { MessageContext } from '../../../src/core/message/rules.ts';
 
 /** How the tests of this folder read messages: within the default limits. */
 export const context: MessageContext = {

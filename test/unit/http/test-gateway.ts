@@ -6,13 +6,13 @@ import type { PresentedCredentials } from '../../../src/auth/basic-credentials.t
 import { createPermissions } from '../../../src/auth/permissions.ts';
 import type { Users } from '../../../src/auth/users.ts';
 import { GatewayError } from '../../../src/core/errors.ts';
-import { createJid } from '../../../src/core/jid.ts';
+import { createJid } from '../../../src/core/jid/jid.ts';
 import {
   type Message,
   type Receipt,
   type Stanza,
   serializeMessage,
-} from '../../../src/core/message.ts';
+} from '../../../src/core/message/message.ts';
 import { createAnswerStore } from '../../../src/http/answer-store.ts';
 import { type AppPorts, createApp } from '../../../src/http/app.ts';
 import { createBodyBudget } from '../../../src/http/body-budget.ts';

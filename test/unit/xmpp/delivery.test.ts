@@ -1,9 +1,9 @@
 import { parse } from 'ltx';
 import { pino } from 'pino';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { parseJid } from '../../../src/core/jid.ts';
-import type { Stanza as OutgoingStanza } from '../../../src/core/message.ts';
-import { describeForm, type WireForm } from '../../../src/core/mode.ts';
+import { parseJid } from '../../../src/core/jid/jid.ts';
+import type { Stanza as OutgoingStanza } from '../../../src/core/message/message.ts';
+import { describeForm, type WireForm } from '../../../src/core/message/mode.ts';
 import { Secret } from '../../../src/core/secret.ts';
 import type { ComponentConnection } from '../../../src/xmpp/component-connection.ts';
 import { createComponentStream } from '../../../src/xmpp/component-stream.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { parseJid } from '../../../src/core/jid.ts';
+import { parseJid } from '../../../src/core/jid/jid.ts';
 import { createFairQueue } from '../../../src/xmpp/fair-queue.ts';
 import type { Entry } from '../../../src/xmpp/in-flight.ts';
 

@@ -1,6 +1,6 @@
 import { parse } from 'ltx';
 import { expect, test } from 'vitest';
-import { parseJid } from '../../../src/core/jid.ts';
+import { parseJid } from '../../../src/core/jid/jid.ts';
 import { Lane } from '../../../src/xmpp/lane.ts';
 
 const component = 'gateway.example.org';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { parseJid } from '../../../src/core/jid.ts';
-import type { Stanza } from '../../../src/core/message.ts';
+import { parseJid } from '../../../src/core/jid/jid.ts';
+import type { Stanza } from '../../../src/core/message/message.ts';
 import { createRoomQuota } from '../../../src/xmpp/room-quota.ts';
 
 function stanza(room: string, bytes = 1, caller = room): Stanza {

@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import { afterEach, describe, expect, test } from 'vitest';
-import { createJid, type Jid, parseJid } from '../../../src/core/jid.ts';
-import type { Message } from '../../../src/core/message.ts';
+import { createJid, type Jid, parseJid } from '../../../src/core/jid/jid.ts';
+import type { Message } from '../../../src/core/message/message.ts';
 import { Secret } from '../../../src/core/secret.ts';
 import { createComponentStream } from '../../../src/xmpp/component-stream.ts';
 import { Delivery } from '../../../src/xmpp/delivery.ts';

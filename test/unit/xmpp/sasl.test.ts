@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { GatewayError } from '../../../src/core/errors.ts';
-import { parseJid } from '../../../src/core/jid.ts';
+import { parseJid } from '../../../src/core/jid/jid.ts';
 import { createPasswordCheck, type PasswordCheckOptions } from '../../../src/xmpp/sasl.ts';
 import {
   type C2sServer,

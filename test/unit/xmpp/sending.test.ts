@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import { afterEach, describe, expect, test } from 'vitest';
-import { parseJid } from '../../../src/core/jid.ts';
-import type { Message } from '../../../src/core/message.ts';
+import { parseJid } from '../../../src/core/jid/jid.ts';
+import type { Message } from '../../../src/core/message/message.ts';
 import { Secret } from '../../../src/core/secret.ts';
 import { createSending } from '../../../src/xmpp/sending.ts';
 import type { Served } from '../../../src/xmpp/trust-proof.ts';

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { configSchema } from '../../../../src/config/schema.ts';
 import { buildLimits } from '../../../../src/config.ts';
 import { problems } from '../../../../src/core/errors.ts';
-import { bounceStatuses } from '../../../../src/core/stanza-error.ts';
+import { bounceStatuses } from '../../../../src/core/message/stanza-error.ts';
 import { docsFiles } from '../../../../src/http/docs-files.ts';
 import { buildOpenApi } from '../../../../src/http/openapi/document.ts';
 import { codesOf, examplesOf, openApiFile, readOperations } from '../../../support/openapi.ts';

@@ -1,27 +1,18 @@
-import type { Jid } from './jid.ts';
+import type { Jid } from '../jid/jid.ts';
+import { measureExpanded } from '../xml/expanded.ts';
+import type { XmlLimits } from '../xml/parse.ts';
+import { escapeAttribute, serializeElement, tooLarge } from '../xml/serialize.ts';
+import { clientNamespace, type XmlAttribute, type XmlNode } from '../xml/xml.ts';
 import type { Mode, WireForm } from './mode.ts';
-import { clientNamespace, type XmlAttribute, type XmlNode } from './xml.ts';
-import { measureExpanded } from './xml-expanded.ts';
-import { escapeAttribute, serializeElement, tooLarge } from './xml-serialize.ts';
 
 /** The types of message that the gateway sends (RFC 6121 §5.2.2); `error` is for servers. */
 export const messageTypes = ['chat', 'normal', 'headline', 'groupchat'] as const;
 export type MessageType = (typeof messageTypes)[number];
 
 /** Caps on what one message may hold. */
-export interface MessageLimits {
+export interface MessageLimits extends XmlLimits {
   /** Most bytes of the serialised stanza, in UTF-8. */
   readonly stanzaBytes: number;
-  /** Most nested elements, `<message/>` counted as 1. */
-  readonly depth: number;
-  /** Most attributes on one element. */
-  readonly attributes: number;
-  /** Most elements in all, `<message/>` counted. */
-  readonly elements: number;
-  /** Most attributes in all, namespace declarations counted. */
-  readonly totalAttributes: number;
-  /** Most bytes of a namespace name, in UTF-8. */
-  readonly namespaceBytes: number;
   /** Most bytes of measureExpanded. */
   readonly expandedBytes: number;
 }

@@ -1,7 +1,6 @@
-import type { FaultList } from './fault-list.ts';
-import { type Jid, JidError, parseJid } from './jid.ts';
-import { type MessageLimits, type MessageType, messageTypes } from './message.ts';
-import { quote } from './quote.ts';
+import type { FaultList } from '../fault-list.ts';
+import { type Jid, JidError, parseJid } from '../jid/jid.ts';
+import { quote } from '../quote.ts';
 import {
   clientNamespace,
   componentNamespace,
@@ -11,7 +10,8 @@ import {
   type XmlNode,
   xmlAttributeNames,
   xmlNamespace,
-} from './xml.ts';
+} from '../xml/xml.ts';
+import { type MessageLimits, type MessageType, messageTypes } from './message.ts';
 
 /** What a message is read with. */
 export interface MessageContext {

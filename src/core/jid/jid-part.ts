@@ -1,4 +1,4 @@
-import { quote } from './quote.ts';
+import { quote } from '../quote.ts';
 import { prepareIdentifier, StringprepError } from './stringprep.ts';
 
 /** RFC 7622 §3.1: most bytes of one part of an address, in UTF-8. */

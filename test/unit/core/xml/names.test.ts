@@ -3,7 +3,7 @@ import {
   findIllegalCharacter,
   isFifthEditionNcName,
   isNcName,
-} from '../../../src/core/xml-names.ts';
+} from '../../../../src/core/xml/names.ts';
 
 test.each(['a', '_', 'A-1._', 'é', 'Ω', '中', 'a\u0300', 'a·', '__proto__', 'Ж'])(
   '%j is a name',

@@ -1,6 +1,16 @@
-import { GatewayError, invalidMessage } from './errors.ts';
-import { createFaultList, type FaultList } from './fault-list.ts';
-import type { Jid } from './jid.ts';
+import { GatewayError, invalidMessage } from '../errors.ts';
+import { createFaultList, type FaultList } from '../fault-list.ts';
+import type { Jid } from '../jid/jid.ts';
+import { abbreviate, quote } from '../quote.ts';
+import { parseXml } from '../xml/parse.ts';
+import {
+  clientNamespace,
+  qualifiedName,
+  type XmlAttribute,
+  type XmlElement,
+  XmlError,
+  type XmlNode,
+} from '../xml/xml.ts';
 import type { Message, MessageLimits } from './message.ts';
 import {
   checkAttributes,
@@ -9,17 +19,7 @@ import {
   type MessageContext,
   readRecipient,
   readType,
-} from './message-rules.ts';
-import { abbreviate, quote } from './quote.ts';
-import {
-  clientNamespace,
-  qualifiedName,
-  type XmlAttribute,
-  type XmlElement,
-  XmlError,
-  type XmlNode,
-} from './xml.ts';
-import { parseXml } from './xml-parse.ts';
+} from './rules.ts';
 
 /**
  * The message in an XML body, one `<message/>` as a client would send it. Throws GatewayError:

@@ -1,8 +1,13 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { clientNamespace, XmlError, type XmlNode, xmlNamespace } from '../../../src/core/xml.ts';
-import { parseXml } from '../../../src/core/xml-parse.ts';
-import { context } from './message-context.ts';
+import { parseXml } from '../../../../src/core/xml/parse.ts';
+import {
+  clientNamespace,
+  XmlError,
+  type XmlNode,
+  xmlNamespace,
+} from '../../../../src/core/xml/xml.ts';
+import { context } from '../message-context.ts';
 
 const { limits } = context;
 

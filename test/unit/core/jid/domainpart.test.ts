@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { parseDomain } from '../../../src/core/domainpart.ts';
-import { JidError } from '../../../src/core/jid.ts';
+import { parseDomain } from '../../../../src/core/jid/domainpart.ts';
+import { JidError } from '../../../../src/core/jid/jid.ts';
 
 describe('parseDomain', () => {
   test.each([

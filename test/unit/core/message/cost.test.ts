@@ -1,9 +1,13 @@
 import { describe, expect, test } from 'vitest';
-import { type Message, type MessageLimits, serializeMessage } from '../../../src/core/message.ts';
-import { readMessageFromJson } from '../../../src/core/message-from-json.ts';
-import { parseMessageFromXml } from '../../../src/core/message-from-xml.ts';
-import { context } from './message-context.ts';
-import { refusalOf } from './refusal.ts';
+import { readMessageFromJson } from '../../../../src/core/message/from-json.ts';
+import { parseMessageFromXml } from '../../../../src/core/message/from-xml.ts';
+import {
+  type Message,
+  type MessageLimits,
+  serializeMessage,
+} from '../../../../src/core/message/message.ts';
+import { context } from '../message-context.ts';
+import { refusalOf } from '../refusal.ts';
 
 const { limits } = context;
 type Read = (extra: string, limits: MessageLimits) => Message;

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { isRedisUrl } from '../../../src/store/redis-url.ts';
+import { isRedisUrl } from '../../../src/config/redis-url.ts';
 
 test.each([
   'redis://127.0.0.1:6379',

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import { serializeMessage } from '../../../src/core/message.ts';
-import { parseMessageFromXml } from '../../../src/core/message-from-xml.ts';
-import { withOriginId } from '../../../src/core/origin-id.ts';
-import { context } from './message-context.ts';
+import { parseMessageFromXml } from '../../../../src/core/message/from-xml.ts';
+import { serializeMessage } from '../../../../src/core/message/message.ts';
+import { withOriginId } from '../../../../src/core/message/origin-id.ts';
+import { context } from '../message-context.ts';
 
 test.each([
   ['is added', '', "<origin-id xmlns='urn:xmpp:sid:0' id='1'/>"],

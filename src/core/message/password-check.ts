@@ -1,4 +1,4 @@
-import type { Jid } from './jid.ts';
+import type { Jid } from '../jid/jid.ts';
 
 /**
  * Asks the XMPP server whether the password is the user's (bare JID). `false` means a definite no;

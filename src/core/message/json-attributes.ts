@@ -1,8 +1,8 @@
-import { escapePointer, type FaultList } from './fault-list.ts';
+import { escapePointer, type FaultList } from '../fault-list.ts';
+import { quote } from '../quote.ts';
+import { isNcName } from '../xml/names.ts';
+import { clientNamespace, type XmlAttribute, xmlAttributeNames, xmlNamespace } from '../xml/xml.ts';
 import { describeValue, isRecord, readString } from './json-value.ts';
-import { quote } from './quote.ts';
-import { clientNamespace, type XmlAttribute, xmlAttributeNames, xmlNamespace } from './xml.ts';
-import { isNcName } from './xml-names.ts';
 
 /** The attributes of a map in a JSON body: name as written → value. */
 export type AttributeMap = ReadonlyMap<string, string>;

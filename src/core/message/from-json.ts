@@ -1,18 +1,12 @@
-import { createFaultList, escapePointer, type FaultList } from './fault-list.ts';
-import type { Jid } from './jid.ts';
+import { createFaultList, escapePointer, type FaultList } from '../fault-list.ts';
+import type { Jid } from '../jid/jid.ts';
+import { quote } from '../quote.ts';
+import { parseXml, type XmlParseOptions } from '../xml/parse.ts';
+import { clientNamespace, type XmlElement, XmlError, type XmlNode } from '../xml/xml.ts';
 import { type AttributeMap, buildAttributes, readAttributeMap } from './json-attributes.ts';
 import { describeValue, isRecord, readString } from './json-value.ts';
 import type { Message, MessageLimits } from './message.ts';
-import {
-  checkChildren,
-  checkId,
-  type MessageContext,
-  readRecipient,
-  readType,
-} from './message-rules.ts';
-import { quote } from './quote.ts';
-import { clientNamespace, type XmlElement, XmlError, type XmlNode } from './xml.ts';
-import { parseXml, type XmlParseOptions } from './xml-parse.ts';
+import { checkChildren, checkId, type MessageContext, readRecipient, readType } from './rules.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 

@@ -1,5 +1,5 @@
 import type { Element } from 'ltx';
-import type { StanzaError } from './errors.ts';
+import type { StanzaError } from '../errors.ts';
 import { moduleNamespace } from './module.ts';
 
 const stanzasNamespace = 'urn:ietf:params:xml:ns:xmpp-stanzas';

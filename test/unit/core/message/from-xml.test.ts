@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { serializeMessage } from '../../../src/core/message.ts';
-import { parseMessageFromXml } from '../../../src/core/message-from-xml.ts';
-import { context } from './message-context.ts';
-import { refusalOf } from './refusal.ts';
+import { parseMessageFromXml } from '../../../../src/core/message/from-xml.ts';
+import { serializeMessage } from '../../../../src/core/message/message.ts';
+import { context } from '../message-context.ts';
+import { refusalOf } from '../refusal.ts';
 
 function send(text: string): string {
   return serializeMessage(parseMessageFromXml(text, context), context.limits).xml;

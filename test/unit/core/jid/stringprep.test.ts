@@ -4,8 +4,8 @@ import {
   normalizeResource,
   prepareIdentifier,
   StringprepError,
-} from '../../../src/core/stringprep.ts';
-import { leftToRight, rightToLeft, unassigned } from '../../../src/core/unicode-3-2.ts';
+} from '../../../../src/core/jid/stringprep.ts';
+import { leftToRight, rightToLeft, unassigned } from '../../../../src/core/jid/unicode-3-2.ts';
 
 describe('prepareIdentifier', () => {
   test.each([

@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
-import { parseJson } from '../../../src/core/json.ts';
-import { serializeMessage } from '../../../src/core/message.ts';
-import { readMessageFromJson } from '../../../src/core/message-from-json.ts';
-import { parseMessageFromXml } from '../../../src/core/message-from-xml.ts';
-import { readFromStream, readInfoset } from './infoset.ts';
-import { context } from './message-context.ts';
-import { refusalOf } from './refusal.ts';
+import { parseJson } from '../../../../src/core/json.ts';
+import { readMessageFromJson } from '../../../../src/core/message/from-json.ts';
+import { parseMessageFromXml } from '../../../../src/core/message/from-xml.ts';
+import { serializeMessage } from '../../../../src/core/message/message.ts';
+import { readFromStream, readInfoset } from '../infoset.ts';
+import { context } from '../message-context.ts';
+import { refusalOf } from '../refusal.ts';
 
 const { limits } = context;
 

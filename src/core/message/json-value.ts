@@ -1,5 +1,5 @@
-import type { FaultList } from './fault-list.ts';
-import { findIllegalCharacter } from './xml-names.ts';
+import type { FaultList } from '../fault-list.ts';
+import { findIllegalCharacter } from '../xml/names.ts';
 
 /** Is this a JSON object? */
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -1,9 +1,8 @@
 import { type SaxesAttributePlain, SaxesParser, type XMLDecl } from 'saxes';
-import type { MessageLimits } from './message.ts';
-import { abbreviate, quote } from './quote.ts';
+import { abbreviate, quote } from '../quote.ts';
+import { findIllegalCharacter } from './names.ts';
+import { createXmlTree } from './tree.ts';
 import { type Fail, XmlError, type XmlNode } from './xml.ts';
-import { findIllegalCharacter } from './xml-names.ts';
-import { createXmlTree } from './xml-tree.ts';
 
 /** What to expect of an XML text. */
 export interface XmlParseOptions {
@@ -18,7 +17,18 @@ export interface XmlParseOptions {
 }
 
 /** The limits that hold for XML, whatever it becomes. */
-export type XmlLimits = Omit<MessageLimits, 'stanzaBytes' | 'expandedBytes'>;
+export interface XmlLimits {
+  /** Most nested elements, `<message/>` counted as 1. */
+  readonly depth: number;
+  /** Most attributes on one element. */
+  readonly attributes: number;
+  /** Most elements in all, `<message/>` counted. */
+  readonly elements: number;
+  /** Most attributes in all, namespace declarations counted. */
+  readonly totalAttributes: number;
+  /** Most bytes of a namespace name, in UTF-8. */
+  readonly namespaceBytes: number;
+}
 
 /**
  * Deeper trees are refused whatever the operator's limit: ejabberd's VM dies of 2,500 levels, and

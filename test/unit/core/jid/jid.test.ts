@@ -7,7 +7,7 @@ import {
   JidError,
   parseJid,
   parseLocalpart,
-} from '../../../src/core/jid.ts';
+} from '../../../../src/core/jid/jid.ts';
 
 describe('parseLocalpart', () => {
   test.each([

@@ -1,6 +1,10 @@
 import { parse } from 'ltx';
 import { describe, expect, test } from 'vitest';
-import { bounceStatus, isSenderRefusal, readStanzaError } from '../../../src/core/stanza-error.ts';
+import {
+  bounceStatus,
+  isSenderRefusal,
+  readStanzaError,
+} from '../../../../src/core/message/stanza-error.ts';
 
 const namespace = 'urn:ietf:params:xml:ns:xmpp-stanzas';
 

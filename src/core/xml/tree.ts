@@ -1,4 +1,6 @@
-import { abbreviate, quote } from './quote.ts';
+import { abbreviate, quote } from '../quote.ts';
+import { isFifthEditionNcName, isNcName } from './names.ts';
+import { createNamespaceScope, type NamespaceScope } from './scope.ts';
 import {
   type Fail,
   qualifiedName,
@@ -8,8 +10,6 @@ import {
   xmlNamespace,
   xmlnsNamespace,
 } from './xml.ts';
-import { isFifthEditionNcName, isNcName } from './xml-names.ts';
-import { createNamespaceScope, type NamespaceScope } from './xml-scope.ts';
 
 /** An attribute as it is written. */
 interface RawAttribute {

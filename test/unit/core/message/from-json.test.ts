@@ -1,12 +1,12 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { GatewayError } from '../../../src/core/errors.ts';
-import { parseJson } from '../../../src/core/json.ts';
-import { serializeMessage } from '../../../src/core/message.ts';
-import { readMessageFromJson } from '../../../src/core/message-from-json.ts';
-import { readFromStream } from './infoset.ts';
-import { context } from './message-context.ts';
-import { refusalOf } from './refusal.ts';
+import { GatewayError } from '../../../../src/core/errors.ts';
+import { parseJson } from '../../../../src/core/json.ts';
+import { readMessageFromJson } from '../../../../src/core/message/from-json.ts';
+import { serializeMessage } from '../../../../src/core/message/message.ts';
+import { readFromStream } from '../infoset.ts';
+import { context } from '../message-context.ts';
+import { refusalOf } from '../refusal.ts';
 
 function send(value: unknown): string {
   return serializeMessage(readMessageFromJson(value, context), context.limits).xml;

@@ -1,11 +1,15 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { clientNamespace, type XmlElement } from '../../../src/core/xml.ts';
-import { parseXml } from '../../../src/core/xml-parse.ts';
-import { escapeAttribute, escapeText, serializeElement } from '../../../src/core/xml-serialize.ts';
-import { readFromStream, readInfoset } from './infoset.ts';
-import { context } from './message-context.ts';
-import { refusalOf } from './refusal.ts';
+import { parseXml } from '../../../../src/core/xml/parse.ts';
+import {
+  escapeAttribute,
+  escapeText,
+  serializeElement,
+} from '../../../../src/core/xml/serialize.ts';
+import { clientNamespace, type XmlElement } from '../../../../src/core/xml/xml.ts';
+import { readFromStream, readInfoset } from '../infoset.ts';
+import { context } from '../message-context.ts';
+import { refusalOf } from '../refusal.ts';
 import { xmlElement } from './xml-arbitrary.ts';
 
 function parse(text: string): XmlElement {

@@ -1,4 +1,5 @@
-import { GatewayError } from './errors.ts';
+import { GatewayError } from '../errors.ts';
+import { createNamespaceScope } from './scope.ts';
 import {
   clientNamespace,
   componentNamespace,
@@ -6,7 +7,6 @@ import {
   type XmlElement,
   xmlNamespace,
 } from './xml.ts';
-import { createNamespaceScope } from './xml-scope.ts';
 
 const ofStream: ReadonlyMap<string, string> = new Map([
   ['', componentNamespace],

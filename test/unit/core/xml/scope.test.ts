@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { createNamespaceScope } from '../../../src/core/xml-scope.ts';
+import { createNamespaceScope } from '../../../../src/core/xml/scope.ts';
 
 test('a declaration holds until its element ends', () => {
   const scope = createNamespaceScope(new Map<string, string>([['', 'outer']]));
