@@ -7,7 +7,7 @@ import { createPermissions } from './auth/permissions.ts';
 import { createThrottle } from './auth/throttle.ts';
 import { createUsers } from './auth/users.ts';
 import type { Config } from './config.ts';
-import type { Readiness } from './core/message/readiness.ts';
+import type { Readiness } from './core/message/ports.ts';
 import { createAnswerStore } from './http/answer-store.ts';
 import { createApp } from './http/app.ts';
 import { createBodyBudget } from './http/body-budget.ts';

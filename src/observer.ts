@@ -1,6 +1,6 @@
 import type { LoginResult } from './auth/login.ts';
 import type { Deliver } from './core/message/message.ts';
-import type { PasswordCheck } from './core/message/password-check.ts';
+import type { PasswordCheck } from './core/message/ports.ts';
 import type { OnDrop } from './http/dropped-connections.ts';
 
 /** Who is told what the gateway does. */

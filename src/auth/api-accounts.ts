@@ -1,6 +1,6 @@
 import { GatewayError } from '../core/errors.ts';
-import { quote } from '../core/quote.ts';
 import type { Secret } from '../core/secret.ts';
+import { quote } from '../core/text.ts';
 import type { PresentedCredentials } from './basic-credentials.ts';
 import { createLogin, type LoginOptions, type Subject } from './login.ts';
 import { createUnmatchableHash, verifyPassword } from './password-hash.ts';

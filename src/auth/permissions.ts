@@ -1,6 +1,6 @@
 import { GatewayError } from '../core/errors.ts';
 import { type Jid, JidError, parseDomain, parseJid } from '../core/jid/jid.ts';
-import { quote } from '../core/quote.ts';
+import { quote } from '../core/text.ts';
 import type { Grants } from './grants.ts';
 
 const everybody = '*@';

@@ -1,6 +1,6 @@
 import { GatewayError } from '../core/errors.ts';
 import { createJid, type Jid, JidError, parseJid } from '../core/jid/jid.ts';
-import type { PasswordCheck } from '../core/message/password-check.ts';
+import type { PasswordCheck } from '../core/message/ports.ts';
 import type { PresentedCredentials } from './basic-credentials.ts';
 import { createLogin, type LoginOptions, type Subject } from './login.ts';
 import type { Permissions } from './permissions.ts';

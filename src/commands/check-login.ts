@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import type { Config } from '../config.ts';
-import { describeWithCause } from '../core/describe-error.ts';
 import { GatewayError } from '../core/errors.ts';
 import { createJid } from '../core/jid/jid.ts';
-import type { PasswordCheck } from '../core/message/password-check.ts';
+import type { PasswordCheck } from '../core/message/ports.ts';
+import { describeWithCause } from '../core/text.ts';
 import type { ServerKind } from '../xmpp/server-identity.ts';
 import type { Finding } from './finding.ts';
 

@@ -1,6 +1,6 @@
 import { type Config, ConfigError, loadConfig } from '../config.ts';
-import { describeError } from '../core/describe-error.ts';
 import type { Secret } from '../core/secret.ts';
+import { describeError } from '../core/text.ts';
 import { tryStore } from '../store/store.ts';
 import { createPasswordCheck } from '../xmpp/sasl.ts';
 import { recogniseServer } from '../xmpp/server-recognition.ts';

@@ -3,7 +3,7 @@ import { type Grants, openGrants } from '../auth/grants.ts';
 import { parsePermission } from '../auth/permissions.ts';
 import { type Config, loadConfig } from '../config.ts';
 import { JidError } from '../core/jid/jid.ts';
-import { quote } from '../core/quote.ts';
+import { quote } from '../core/text.ts';
 import {
   type Command,
   parseOptions,

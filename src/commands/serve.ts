@@ -2,7 +2,7 @@ import { type Logger, pino } from 'pino';
 import { openGrants } from '../auth/grants.ts';
 import { type Config, ConfigError, loadConfig } from '../config.ts';
 import { changesThatNeedRestart } from '../config-changes.ts';
-import { describeError } from '../core/describe-error.ts';
+import { describeError } from '../core/text.ts';
 import { createGateway, ListenError } from '../gateway.ts';
 import { datesFault } from './certificate.ts';
 import { wantsColour } from './colour.ts';

@@ -1,4 +1,4 @@
-import { quote } from '../core/quote.ts';
+import { quote } from '../core/text.ts';
 
 /** One fault of a configuration file. */
 export interface ConfigFault {

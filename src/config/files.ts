@@ -1,8 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { describeError } from '../core/describe-error.ts';
-import { quote } from '../core/quote.ts';
+import { describeError, quote } from '../core/text.ts';
 import type { ConfigPath, FoundFault } from './faults.ts';
 import type { UsableParts } from './rules.ts';
 import { secret } from './schema.ts';

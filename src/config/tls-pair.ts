@@ -1,7 +1,7 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { duplexPair } from 'node:stream';
 import { connect, createSecureContext, type SecureContext, TLSSocket } from 'node:tls';
-import { describeError } from '../core/describe-error.ts';
+import { describeError } from '../core/text.ts';
 
 /** What is wrong with a certificate chain and its key: of which of them, or of both together. */
 export interface PairFault {

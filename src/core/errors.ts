@@ -7,7 +7,7 @@ interface Problem {
 
 /**
  * Every refusal a caller can meet: code → status and words. `bounced` has the status of its
- * stanza error instead (stanza-error.ts).
+ * stanza error instead (message/stanza-error.ts).
  */
 export const problems = {
   'malformed-body': {

@@ -1,5 +1,5 @@
 import { type Fault, GatewayError } from './errors.ts';
-import { abbreviate } from './quote.ts';
+import { abbreviate } from './text.ts';
 
 /** More faults than these are counted, not told: an answer must not grow with a hostile body. */
 const mostToldFaults = 32;

@@ -1,6 +1,6 @@
 import { GatewayError } from './errors.ts';
 import { createFaultList, escapePointer } from './fault-list.ts';
-import { quote } from './quote.ts';
+import { quote } from './text.ts';
 
 /**
  * The value of a JSON text (RFC 8259), one byte order mark at its start ignored. Throws
@@ -116,4 +116,16 @@ function isEscaped(json: string, index: number): boolean {
 function readName(json: string, start: number, end: number): string {
   const raw = json.slice(start + 1, end);
   return raw.includes('\\') ? String(JSON.parse(`"${raw}"`)) : raw;
+}
+
+/** Is this a JSON object? */
+export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** What kind of JSON value this is, for an error message. */
+export function describeValue(value: unknown): string {
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return 'an array';
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
 }

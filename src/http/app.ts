@@ -1,8 +1,8 @@
 import { Router } from '@koa/router';
 import Koa, { type Context, type Middleware } from 'koa';
 import type { Logger } from 'pino';
-import { describeWithCause } from '../core/describe-error.ts';
-import type { Readiness } from '../core/message/readiness.ts';
+import type { Readiness } from '../core/message/ports.ts';
+import { describeWithCause } from '../core/text.ts';
 import { type AclPorts, createAnswerAcl } from './acl.ts';
 import { RequestAborted } from './body.ts';
 import { createFindClientAddress } from './client-address.ts';

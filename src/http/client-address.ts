@@ -1,5 +1,5 @@
 import { BlockList, isIP } from 'node:net';
-import { quote } from '../core/quote.ts';
+import { quote } from '../core/text.ts';
 
 /** Finds the address of the client, in text: the peer's, or the one that trusted proxies vouch for. */
 export type FindClientAddress = (

@@ -1,5 +1,5 @@
 import type { Context } from 'koa';
-import type { Readiness } from '../core/message/readiness.ts';
+import type { Readiness } from '../core/message/ports.ts';
 import { requireMethod } from './target.ts';
 
 /** Answers `/livez`: the process is up. */

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { GatewayError } from '../core/errors.ts';
-import { quote } from '../core/quote.ts';
+import { quote } from '../core/text.ts';
 
 /** The notations of a message. */
 export type Notation = 'json' | 'xml';

@@ -8,10 +8,10 @@ import {
   type MessageLimits,
   type Receipt,
   type Stanza,
+  withOriginId,
 } from '../core/message/message.ts';
-import { withOriginId } from '../core/message/origin-id.ts';
 import type { MessageContext } from '../core/message/rules.ts';
-import { decodeUtf8 } from '../core/utf8.ts';
+import { decodeUtf8 } from '../core/text.ts';
 import { answerOnce, type OnceAnswer } from './answer-once.ts';
 import type { Answer, AnswerStore } from './answer-store.ts';
 import { createReadBody } from './body.ts';

@@ -1,6 +1,6 @@
 import type { createClient } from '@redis/client';
-import { describeError } from '../core/describe-error.ts';
 import type { Secret } from '../core/secret.ts';
+import { describeError } from '../core/text.ts';
 
 type Client = ReturnType<typeof createClient>;
 

@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Element } from 'ltx';
-import type { Mode, WireForm } from '../core/message/mode.ts';
-import { moduleNamespace } from '../core/message/module.ts';
+import { type Mode, moduleNamespace, type WireForm } from '../core/message/mode.ts';
 
 /** What a served domain offers to the component. */
 export interface DomainFeatures {

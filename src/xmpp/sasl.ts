@@ -1,7 +1,7 @@
 import { createSecureContext } from 'node:tls';
 import { saslprep } from '@mongodb-js/saslprep';
 import type { Jid } from '../core/jid/jid.ts';
-import type { PasswordCheck } from '../core/message/password-check.ts';
+import type { PasswordCheck } from '../core/message/ports.ts';
 import { authenticationUnavailable } from './authentication-unavailable.ts';
 import {
   type ClientStream,

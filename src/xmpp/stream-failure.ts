@@ -1,4 +1,4 @@
-import { describeError } from '../core/describe-error.ts';
+import { describeError } from '../core/text.ts';
 
 /**
  * Why a component stream ended or never became usable. `unreachable`, `unanswered` and

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseJid } from '../../src/core/jid/jid.ts';
-import type { PasswordCheck } from '../../src/core/message/password-check.ts';
+import type { PasswordCheck } from '../../src/core/message/ports.ts';
 import { openClientStream } from '../../src/xmpp/client-stream.ts';
 import { createPasswordCheck, type PasswordCheckOptions } from '../../src/xmpp/sasl.ts';
 import { findChild } from '../../src/xmpp/stream-reader.ts';

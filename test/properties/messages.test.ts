@@ -8,7 +8,7 @@ import { parseJson } from '../../src/core/json.ts';
 import { readMessageFromJson } from '../../src/core/message/from-json.ts';
 import { parseMessageFromXml } from '../../src/core/message/from-xml.ts';
 import { type Message, type Stanza, serializeMessage } from '../../src/core/message/message.ts';
-import { decodeUtf8 } from '../../src/core/utf8.ts';
+import { decodeUtf8 } from '../../src/core/text.ts';
 import { type Expat, startExpat } from './expat.ts';
 import { readDocument, readFields } from './expected.ts';
 import { messageJson, mutatedJson } from './json-arbitrary.ts';

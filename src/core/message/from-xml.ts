@@ -1,7 +1,7 @@
 import { GatewayError, invalidMessage } from '../errors.ts';
 import { createFaultList, type FaultList } from '../fault-list.ts';
 import type { Jid } from '../jid/jid.ts';
-import { abbreviate, quote } from '../quote.ts';
+import { abbreviate, quote } from '../text.ts';
 import { parseXml } from '../xml/parse.ts';
 import {
   clientNamespace,

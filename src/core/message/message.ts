@@ -1,7 +1,6 @@
 import type { Jid } from '../jid/jid.ts';
-import { measureExpanded } from '../xml/expanded.ts';
 import type { XmlLimits } from '../xml/parse.ts';
-import { escapeAttribute, serializeElement, tooLarge } from '../xml/serialize.ts';
+import { escapeAttribute, measureExpanded, serializeElement, tooLarge } from '../xml/serialize.ts';
 import { clientNamespace, type XmlAttribute, type XmlNode } from '../xml/xml.ts';
 import type { Mode, WireForm } from './mode.ts';
 
@@ -110,4 +109,30 @@ function wrap(
 
 function buildAttribute(name: string, value: string): XmlAttribute {
   return { prefix: '', name, namespace: '', value };
+}
+
+const originIdNamespace = 'urn:xmpp:sid:0';
+
+/**
+ * The message with an `<origin-id/>` of its own id (XEP-0359 §3), by which clients can drop a
+ * duplicate; one that the caller gave stays.
+ */
+export function withOriginId(message: Message): Message {
+  const { id, children } = message;
+  const hasOne = children.some(
+    (child) =>
+      typeof child !== 'string' &&
+      child.name === 'origin-id' &&
+      child.namespace === originIdNamespace,
+  );
+  if (hasOne) return message;
+  const attributes = [{ prefix: '', name: 'id', namespace: '', value: id }];
+  const originId = {
+    prefix: '',
+    name: 'origin-id',
+    namespace: originIdNamespace,
+    attributes,
+    children: [],
+  };
+  return { ...message, children: [...children, originId] };
 }

@@ -1,6 +1,6 @@
 import type { FaultList } from '../fault-list.ts';
 import { type Jid, JidError, parseJid } from '../jid/jid.ts';
-import { quote } from '../quote.ts';
+import { quote } from '../text.ts';
 import {
   clientNamespace,
   componentNamespace,

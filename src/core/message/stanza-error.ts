@@ -1,6 +1,6 @@
 import type { Element } from 'ltx';
 import type { StanzaError } from '../errors.ts';
-import { moduleNamespace } from './module.ts';
+import { moduleNamespace } from './mode.ts';
 
 const stanzasNamespace = 'urn:ietf:params:xml:ns:xmpp-stanzas';
 

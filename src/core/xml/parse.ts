@@ -1,5 +1,5 @@
 import { type SaxesAttributePlain, SaxesParser, type XMLDecl } from 'saxes';
-import { abbreviate, quote } from '../quote.ts';
+import { abbreviate, quote } from '../text.ts';
 import { findIllegalCharacter } from './names.ts';
 import { createXmlTree } from './tree.ts';
 import { type Fail, XmlError, type XmlNode } from './xml.ts';
@@ -43,7 +43,7 @@ export function parseXml(text: string, options: XmlParseOptions): XmlNode[] {
     const line = text.slice(0, illegal.index).split('\n').length;
     throw new XmlError('malformed', '', `line ${line}: ${illegal.name} is no XML character`);
   }
-  // Namespaces are done by xml-tree.ts: saxes trims namespace names, joins long ones with each
+  // Namespaces are done by tree.ts: saxes trims namespace names, joins long ones with each
   // attribute and walks all open elements for each prefix.
   const parser = new SaxesParser({ fragment: options.fragment, position: false });
   const { nodes, refused } = listen(parser, text, options);

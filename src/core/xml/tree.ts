@@ -1,6 +1,10 @@
-import { abbreviate, quote } from '../quote.ts';
-import { isFifthEditionNcName, isNcName } from './names.ts';
-import { createNamespaceScope, type NamespaceScope } from './scope.ts';
+import { abbreviate, quote } from '../text.ts';
+import {
+  createNamespaceScope,
+  isFifthEditionNcName,
+  isNcName,
+  type NamespaceScope,
+} from './names.ts';
 import {
   type Fail,
   qualifiedName,

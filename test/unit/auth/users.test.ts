@@ -5,7 +5,7 @@ import { createThrottle } from '../../../src/auth/throttle.ts';
 import { createUsers, type Users } from '../../../src/auth/users.ts';
 import { GatewayError } from '../../../src/core/errors.ts';
 import { parseJid } from '../../../src/core/jid/jid.ts';
-import type { PasswordCheck } from '../../../src/core/message/password-check.ts';
+import type { PasswordCheck } from '../../../src/core/message/ports.ts';
 
 beforeEach(() => {
   vi.useFakeTimers();

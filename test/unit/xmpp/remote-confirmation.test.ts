@@ -8,7 +8,7 @@ import { parseJson } from '../../../src/core/json.ts';
 import { readMessageFromJson } from '../../../src/core/message/from-json.ts';
 import { parseMessageFromXml } from '../../../src/core/message/from-xml.ts';
 import { serializeMessage } from '../../../src/core/message/message.ts';
-import { decodeUtf8 } from '../../../src/core/utf8.ts';
+import { decodeUtf8 } from '../../../src/core/text.ts';
 import type { ComponentConnection } from '../../../src/xmpp/component-connection.ts';
 import { createRemoteConfirmation } from '../../../src/xmpp/remote-confirmation.ts';
 import { context } from '../core/message-context.ts';

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { parseJson } from '../../../../src/core/json.ts';
 import { readMessageFromJson } from '../../../../src/core/message/from-json.ts';
 import { parseMessageFromXml } from '../../../../src/core/message/from-xml.ts';
-import { serializeMessage } from '../../../../src/core/message/message.ts';
+import { serializeMessage, withOriginId } from '../../../../src/core/message/message.ts';
 import { readFromStream, readInfoset } from '../infoset.ts';
 import { context } from '../message-context.ts';
 import { refusalOf } from '../refusal.ts';
@@ -54,4 +54,27 @@ test('a privileged message is wrapped, and its own namespace is that of clients'
   );
   expect(bytes).toBe(Buffer.byteLength(xml));
   expect(from.toString()).toBe('myuser@example.org');
+});
+
+test.each([
+  ['is added', '', "<origin-id xmlns='urn:xmpp:sid:0' id='1'/>"],
+  [
+    'of another namespace does not count',
+    "<origin-id xmlns='urn:x'/>",
+    "<origin-id xmlns='urn:x'/><origin-id xmlns='urn:xmpp:sid:0' id='1'/>",
+  ],
+  [
+    'of the caller stays',
+    "<origin-id xmlns='urn:xmpp:sid:0' id='2'/>",
+    "<origin-id xmlns='urn:xmpp:sid:0' id='2'/>",
+  ],
+])('an origin-id %s', (_, given, expected) => {
+  const message = parseMessageFromXml(
+    `<message to='a@b.example' id='1'>${given}</message>`,
+    context,
+  );
+  const { xml } = serializeMessage(withOriginId(message), context.limits);
+  expect(xml.replaceAll('"', "'")).toBe(
+    `<message to='a@b.example' from='myuser@example.org' id='1'>${expected}</message>`,
+  );
 });

@@ -1,0 +1,68 @@
+import { expect, test } from 'vitest';
+import {
+  abbreviate,
+  decodeUtf8,
+  describeError,
+  describeWithCause,
+  quote,
+} from '../../../src/core/text.ts';
+import { refusalOf } from './refusal.ts';
+
+test.each([
+  ['a"b', '"a\\"b"'],
+  ['\u0000', '"\\u0000"'],
+  ['\ud800', '"\\ud800"'],
+  ['x'.repeat(60), `"${'x'.repeat(60)}"`],
+  ['x'.repeat(61), `"${'x'.repeat(60)}…"`],
+])('quote(%j)', (text, expected) => {
+  expect(quote(text)).toBe(expected);
+});
+
+test('abbreviate keeps what is short enough', () => {
+  expect(abbreviate('abc', 3)).toBe('abc');
+  expect(abbreviate('abcd', 3)).toBe('abc…');
+});
+
+test.each([
+  [new Error('connect ECONNREFUSED'), 'connect ECONNREFUSED'],
+  [new AggregateError([new Error('first'), new Error('second')]), 'first'],
+  [new AggregateError([new Error('first')], 'both'), 'both'],
+  [new TypeError(), 'TypeError'],
+  [new AggregateError([]), 'AggregateError'],
+  ['thrown text', 'thrown text'],
+])('%o in words', (error, words) => {
+  expect(describeError(error)).toBe(words);
+});
+
+test.each([
+  [new Error('It failed.'), 'It failed.'],
+  [new Error('It failed.', { cause: new Error('no route') }), 'It failed: no route'],
+  [new Error('It failed.', { cause: 'ECONNRESET' }), 'It failed: ECONNRESET'],
+])('%o with its cause', (error, words) => {
+  expect(describeWithCause(error)).toBe(words);
+});
+
+test.each(['', 'a', 'é€😀', '\ufeff{}', '\u0000'])('decodes %j as it is', (text) => {
+  expect(decodeUtf8(new TextEncoder().encode(text))).toBe(text);
+});
+
+test.each([
+  ['a byte that is none', [0x41, 0xff], 2],
+  ['an overlong form', [0x41, 0x41, 0xc0, 0x80], 3],
+  ['a surrogate', [0x41, 0xed, 0xa0, 0x80], 3],
+  ['beyond U+10FFFF', [0xf4, 0x90, 0x80, 0x80], 2],
+  ['a continuation alone', [0xc3, 0xa9, 0x80], 3],
+  ['cut off at the end', [0x41, 0xe2, 0x82], 4],
+])('refuses %s', (_what, bytes, place) => {
+  expect(refusalOf(() => decodeUtf8(Uint8Array.from(bytes)))).toEqual({
+    code: 'malformed-body',
+    detail: `The body is not UTF-8: the fault is at byte ${place}.`,
+    pointers: [],
+  });
+});
+
+test('finds the fault in a long body', () => {
+  const bytes = new Uint8Array(300_000).fill(0x41);
+  bytes[123_456] = 0xff;
+  expect(refusalOf(() => decodeUtf8(bytes)).detail).toContain('at byte 123457.');
+});
