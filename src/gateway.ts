@@ -18,8 +18,8 @@ import { createMetricsListener, type MetricsListener } from './http/metrics-list
 import { createSharedAnswerStore } from './http/shared-answer-store.ts';
 import { idleObserver, type Observer } from './observer.ts';
 import { createStore } from './store/store.ts';
-import { createPasswordCheck } from './xmpp/sasl.ts';
-import { createSending } from './xmpp/sending.ts';
+import { createPasswordCheck } from './xmpp/sasl/password-check.ts';
+import { createSending } from './xmpp/transport.ts';
 
 /** It cannot listen at the address that is at `key` of the configuration; the cause says why. */
 export class ListenError extends Error {

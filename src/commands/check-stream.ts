@@ -1,10 +1,10 @@
 import type { Config } from '../config.ts';
-import { adviceFor, adviceForSilence } from '../xmpp/server-advice.ts';
-import { describeServer, type ServerIdentity, type ServerKind } from '../xmpp/server-identity.ts';
-import { askVersion } from '../xmpp/server-recognition.ts';
-import type { StreamFailure } from '../xmpp/stream-failure.ts';
-import type { DomainModes } from '../xmpp/trust-proof.ts';
-import { openTrustedStream } from '../xmpp/trusted-stream.ts';
+import { askVersion } from '../xmpp/probes/recognition.ts';
+import { adviceFor, adviceForSilence } from '../xmpp/server/advice.ts';
+import { describeServer, type ServerIdentity, type ServerKind } from '../xmpp/server/identity.ts';
+import type { DomainModes } from '../xmpp/stream/trust-proof.ts';
+import { openTrustedStream } from '../xmpp/stream/trusted-stream.ts';
+import type { StreamFailure } from '../xmpp/wire/stream-failure.ts';
 import type { Finding } from './finding.ts';
 import { describeModes } from './modes-found.ts';
 import { checkStanzaSize } from './stanza-size.ts';

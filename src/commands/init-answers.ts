@@ -1,6 +1,6 @@
 import { parsePermission } from '../auth/permissions.ts';
 import { JidError, parseDomain } from '../core/jid/jid.ts';
-import type { ServerKind } from '../xmpp/server-identity.ts';
+import type { ServerKind } from '../xmpp/server/identity.ts';
 import { type Surroundings, UsageError } from './command.ts';
 import type { InitAnswers } from './init-config.ts';
 import { openPrompt } from './prompt.ts';

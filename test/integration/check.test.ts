@@ -4,7 +4,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { stringify } from 'yaml';
-import { isSince } from '../../src/xmpp/server-identity.ts';
+import { isSince } from '../../src/xmpp/server/identity.ts';
 import { createCertificates } from '../support/certificates.ts';
 import { check } from '../support/check-command.ts';
 import { startEjabberd } from '../support/ejabberd.ts';

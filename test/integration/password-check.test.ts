@@ -5,9 +5,12 @@ import { createSecureContext } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseJid } from '../../src/core/jid/jid.ts';
 import type { PasswordCheck } from '../../src/core/message/ports.ts';
-import { openClientStream } from '../../src/xmpp/client-stream.ts';
-import { createPasswordCheck, type PasswordCheckOptions } from '../../src/xmpp/sasl.ts';
-import { findChild } from '../../src/xmpp/stream-reader.ts';
+import { openClientStream } from '../../src/xmpp/sasl/client-stream.ts';
+import {
+  createPasswordCheck,
+  type PasswordCheckOptions,
+} from '../../src/xmpp/sasl/password-check.ts';
+import { findChild } from '../../src/xmpp/sasl/stream-reader.ts';
 import { createCertificates } from '../support/certificates.ts';
 import { startEjabberd } from '../support/ejabberd.ts';
 import { createDirectory, removeDirectory } from '../support/processes.ts';

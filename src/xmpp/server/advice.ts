@@ -1,0 +1,147 @@
+import type { Mode } from '../../core/message/mode.ts';
+import type { StreamFailure } from '../wire/stream-failure.ts';
+import {
+  type AdviceAddress,
+  clientLines,
+  componentLines,
+  hostLines,
+  privilegeLines,
+  setupLines,
+  sizeLines,
+  trustLines,
+} from './config-lines.ts';
+import type { ServerIdentity } from './identity.ts';
+
+const restart = 'Then restart the server.';
+
+/**
+ * What an operator should change so that the stream becomes usable, with the exact lines for the
+ * configuration of the recognised server, or of Prosody and of ejabberd where none is; undefined
+ * when there is nothing to change.
+ */
+export function adviceFor(
+  failure: StreamFailure,
+  component: AdviceAddress,
+  server?: ServerIdentity,
+): string | undefined {
+  const { domain } = component;
+  const mayBeEjabberd = server?.kind !== 'prosody';
+  switch (failure.kind) {
+    case 'unreachable':
+      return undefined;
+    case 'module-gone':
+      return 'Load mod_message_gateway again, unless it was unloaded on purpose. Until then messages are sent in the mode that is left, if delivery.mode allows it.';
+    case 'unanswered':
+      return `Make sure that the server hosts ${failure.domain} and answers pings there, ${mayBeEjabberd ? `that nothing else is connected as ${domain}, and that on ejabberd no other component uses the listener` : `and that nothing else is connected as ${domain}`}.`;
+    case 'probe-lost':
+      return mayBeEjabberd
+        ? `Make sure that nothing else is connected as ${domain}, and that on ejabberd no other component uses the listener: ejabberd lets both connections stay and hands each stanza to either. Every gateway needs a component domain and, on ejabberd, a listener of its own.`
+        : `Make sure that nothing else is connected as ${domain}: every gateway needs a component domain of its own.`;
+    case 'conflict':
+      return `Stop the other connection of ${domain}, or give this gateway a component domain ${mayBeEjabberd ? '(on ejabberd also a listener) ' : ''}of its own. If it was a connection of this gateway that broke, the server will notice in a while.`;
+    case 'not-hosted':
+      return joinParts(
+        `Take ${failure.domain} out of domains, or let the server host it:`,
+        hostLines(failure.domain ?? '', server),
+        restart,
+      );
+    case 'mode-unavailable':
+      return joinParts(
+        'Set delivery.mode to auto or plain, or let the server offer the mode.',
+        clientLines(domain, server),
+        privilegeLines(domain, [failure.domain ?? ''], server),
+        mayBeEjabberd ? privilegesOnEjabberd : '',
+        restart,
+      );
+    case 'not-authorized':
+      return joinParts(
+        'Make component.secret and component.domain the same on both sides:',
+        componentLines(component, server),
+        restart,
+      );
+    case 'host-unknown':
+      return joinParts(
+        "Add the component to the server's configuration, or correct component.domain and component.port:",
+        componentLines(component, server),
+        restart,
+      );
+    case 'untrusted':
+      return joinParts(
+        'Let the server trust the component:',
+        trustLines(component, server),
+        restart,
+      );
+    default:
+      return failure.kind satisfies never;
+  }
+}
+
+const privilegesOnEjabberd =
+  'Mode privileged on ejabberd is for 23.10 to 24.09: older releases do not archive what is sent so, and in newer ones mod_privilege loses requests of components.';
+
+/** What to do when nothing usable answers where the server should listen for components. */
+export function adviceForSilence(component: AdviceAddress, server?: ServerIdentity): string {
+  const question =
+    server === undefined
+      ? 'Is the XMPP server running, and does it listen for components there?'
+      : 'The XMPP server is running. Correct component.host and component.port, or let it listen for components there:';
+  return joinParts(question, setupLines(component, server), restart);
+}
+
+/**
+ * What the server's operator could install so that more follows from a message in these domains,
+ * with the exact lines; undefined where there is nothing more to be had.
+ */
+export function adviceForMode(
+  mode: Mode,
+  component: string,
+  domains: readonly string[],
+  server?: ServerIdentity,
+): string | undefined {
+  const client = clientLines(component, server);
+  switch (mode) {
+    case 'client':
+      return undefined;
+    case 'privileged':
+      if (client === '') return undefined;
+      return joinParts(
+        `mod_message_gateway would make it mode client: bounces would come back, of this server
+and of others.`,
+        client,
+        restart,
+      );
+    case 'plain': {
+      const privileged = privilegeLines(component, domains, server);
+      return client + privileged === ''
+        ? undefined
+        : joinParts(
+            client === '' ? '' : gainOfClient,
+            privileged === '' ? '' : gainOfPrivileged,
+            client,
+            privileged,
+            restart,
+          );
+    }
+    default:
+      return mode satisfies never;
+  }
+}
+
+const gainOfClient = `mod_message_gateway would make it mode client: messages would be in the sender's archive
+and on the sender's other devices, the sender's blocklist would hold, and bounces would come back,
+of this server and of others.`;
+
+const gainOfPrivileged = 'Mode privileged gives archive and other devices, but no bounces.';
+
+function joinParts(...parts: readonly string[]): string {
+  return parts.filter((part) => part !== '').join('\n\n');
+}
+
+/** What lets the server take stanzas of `limits.stanza_bytes`. */
+export function sizeAdvice(stanzaBytes: number, server?: ServerIdentity): string {
+  return joinParts(
+    "Raise the server's limit, or lower limits.stanza_bytes:",
+    sizeLines(stanzaBytes, server),
+    'Then restart the server, and send SIGHUP to the gateway.',
+  );
+}

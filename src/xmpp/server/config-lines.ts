@@ -1,0 +1,205 @@
+import { isIP } from 'node:net';
+import { isSince, type ServerIdentity, type ServerKind } from './identity.ts';
+
+/** The part of the component's address that the server's configuration has too. */
+export interface AdviceAddress {
+  readonly host: string;
+  readonly port: number;
+  readonly domain: string;
+}
+
+/** Lines for one server; undefined where there are none for that version. */
+type Lines = (version: string | undefined) => string | undefined;
+
+/** The lines of the recognised server, for its version; of both servers where none is recognised. */
+function linesFor(
+  server: ServerIdentity | undefined,
+  lines: Readonly<Record<ServerKind, Lines>>,
+): string {
+  const kinds: readonly ServerKind[] =
+    server === undefined ? ['prosody', 'ejabberd'] : [server.kind];
+  return kinds
+    .map((kind) => lines[kind](server?.version))
+    .filter((text) => text !== undefined)
+    .join('\n\n');
+}
+
+/** What lets a component connect and be trusted. */
+export function componentLines(address: AdviceAddress, server?: ServerIdentity): string {
+  return linesFor(server, {
+    prosody: (version) => prosodyComponentLines(address, version),
+    ejabberd: () => ejabberdComponentLines(address),
+  });
+}
+
+/** All that a server needs that does not know the gateway yet. */
+export function setupLines(address: AdviceAddress, server?: ServerIdentity): string {
+  return linesFor(server, {
+    prosody: (version) => prosodyComponentLines(address, version),
+    ejabberd: () => `${ejabberdComponentLines(address)}
+
+and under modules, if mod_fail2ban is there (change its line: a module listed twice keeps ejabberd
+from starting), else wrong passwords of users lock the gateway out:
+
+  mod_fail2ban:
+    access: trusted_network`,
+  });
+}
+
+function prosodyComponentLines(
+  { domain, host, port }: AdviceAddress,
+  version: string | undefined,
+): string {
+  const bounceBlocked = `
+  bounce_blocked_messages = true -- else a message to somebody who blocks the sender gets 200`;
+  return `Prosody (prosody.cfg.lua), above all VirtualHost lines:
+
+  component_ports = { ${port} }
+  component_interfaces = { "${addressOf(host)}" }${dropsBlocked(version) ? bounceBlocked : ''}
+
+and at its end:
+
+  Component "${domain}"
+    component_secret = "<the same as component.secret>"
+    validate_from_addresses = false`;
+}
+
+/** Prosody 13 drops messages from blocked senders silently, unless it is told to return them. */
+export function dropsBlocked(prosodyVersion: string | undefined): boolean {
+  return isSince(prosodyVersion, '13.0') !== false;
+}
+
+function ejabberdComponentLines({ domain, host, port }: AdviceAddress): string {
+  return `ejabberd (ejabberd.yml), under listen:
+
+  - port: ${port}
+    ip: "${addressOf(host)}"
+    module: ejabberd_service
+    check_from: false
+    hosts:
+      "${domain}":
+        password: "<the same as component.secret>"`;
+}
+
+function addressOf(host: string): string {
+  if (host === 'localhost') return '127.0.0.1';
+  return isIP(host) === 0 ? `<the IP address of ${host}>` : host;
+}
+
+/** What lets a component that is connected speak for users. */
+export function trustLines({ domain, port }: AdviceAddress, server?: ServerIdentity): string {
+  return linesFor(server, {
+    prosody: () => `Prosody (prosody.cfg.lua), below the line Component "${domain}":
+
+  validate_from_addresses = false`,
+    ejabberd: () => `ejabberd (ejabberd.yml), in the ejabberd_service listener of port ${port}:
+
+  check_from: false`,
+  });
+}
+
+/** What makes the server host a domain. */
+export function hostLines(domain: string, server?: ServerIdentity): string {
+  return linesFor(server, {
+    prosody: () => `Prosody (prosody.cfg.lua), at its end:
+
+  VirtualHost "${domain}"`,
+    ejabberd: () => `ejabberd (ejabberd.yml):
+
+  hosts:
+    - "${domain}"`,
+  });
+}
+
+/** What makes mode client possible; empty where the server is too old for the module. */
+export function clientLines(component: string, server?: ServerIdentity): string {
+  return linesFor(server, {
+    prosody:
+      () => `client, on Prosody: copy prosody/modules/mod_message_gateway.lua to /usr/local/lib/prosody/modules/;
+above all VirtualHost lines of prosody.cfg.lua:
+
+  plugin_paths = { "/usr/local/lib/prosody/modules" }
+
+below the line Component "${component}":
+
+  modules_enabled = { "message_gateway" }`,
+    ejabberd: (version) =>
+      isSince(version, '23.01') === false ? undefined : ejabberdClientLines(component, version),
+  });
+}
+
+function ejabberdClientLines(component: string, version: string | undefined): string {
+  const contrib = `
+
+and at its end, so that an upgrade compiles the module anew:
+
+  install_contrib_modules:
+    - mod_message_gateway`;
+  return `client, on ejabberd: compile mod_message_gateway, as root in the directory of the gateway:
+
+  install -d -o ejabberd -g ejabberd /var/lib/ejabberd/.ejabberd-modules/sources
+  cp -r ejabberd/mod_message_gateway /var/lib/ejabberd/.ejabberd-modules/sources/
+  chown -R ejabberd:ejabberd /var/lib/ejabberd/.ejabberd-modules
+  ejabberdctl module_install mod_message_gateway
+
+then in ejabberd.yml, under modules:
+
+  mod_message_gateway:
+    components: "${component}"${isSince(version, '23.10') === true ? contrib : ''}`;
+}
+
+/** What makes mode privileged possible; empty where that is not known to be harmless. */
+export function privilegeLines(
+  component: string,
+  domains: readonly string[],
+  server?: ServerIdentity,
+): string {
+  const hosts = domains.map((domain) => `VirtualHost "${domain}"`).join(', ');
+  return linesFor(server, {
+    prosody:
+      () => `privileged, on Prosody (mod_privilege of prosody-modules), below the line Component "${component}":
+
+  modules_enabled = { "privilege" }
+
+and below ${hosts}, the module added to those that are there:
+
+  modules_enabled = { "privilege" }
+  privileged_entities = { ["${component}"] = { message = "outgoing" } }`,
+    ejabberd: (version) =>
+      supportsPrivileges(version)
+        ? `privileged, on ejabberd (ejabberd.yml):
+
+  access_rules:
+    gateway:
+      - allow: gateway
+  acl:
+    gateway:
+      server: "${component}"
+  modules:
+    mod_privilege:
+      message:
+        outgoing: gateway`
+        : undefined,
+  });
+}
+
+/** Before 23.10 nothing is archived; from 24.10 on mod_privilege drops requests of components. */
+function supportsPrivileges(ejabberdVersion: string | undefined): boolean {
+  return isSince(ejabberdVersion, '23.10') === true && isSince(ejabberdVersion, '24.10') === false;
+}
+
+/** Room in the server's limit for what is put around a stanza of `limits.stanza_bytes` (XEP-0356). */
+const wrapperBytes = 4096;
+
+/** What lets a server take stanzas of that size from a component. */
+export function sizeLines(stanzaBytes: number, server?: ServerIdentity): string {
+  const bytes = stanzaBytes + wrapperBytes;
+  return linesFor(server, {
+    prosody: () => `Prosody (prosody.cfg.lua), above all VirtualHost lines:
+
+  component_stanza_size_limit = ${bytes}`,
+    ejabberd: () => `ejabberd (ejabberd.yml), in the ejabberd_service listener:
+
+  max_stanza_size: ${bytes}`,
+  });
+}

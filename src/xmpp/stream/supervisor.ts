@@ -1,0 +1,124 @@
+import type { Logger } from 'pino';
+import type { ModeReport, WireForm } from '../../core/message/mode.ts';
+import type { Readiness } from '../../core/message/ports.ts';
+import { adviceFor } from '../server/advice.ts';
+import type { StreamFailure } from '../wire/stream-failure.ts';
+import type { ComponentAddress, ComponentConnection } from './connection.ts';
+import type { DomainModes, Served } from './trust-proof.ts';
+import { openTrustedStream, type StreamEvents } from './trusted-stream.ts';
+
+/** A component stream that is kept up. */
+export interface ComponentStream {
+  start(): void;
+  /** Closes the stream and stops reconnecting. */
+  stop(): Promise<void>;
+  readiness(): Readiness;
+  /** How messages of a served domain are sent now; while the stream is down, as they last were. */
+  formOf(domain: string): WireForm;
+}
+
+/** Waits in milliseconds before the n-th attempt in a row; the last one goes on for ever. */
+const backOffMs = [0, 100, 200, 400, 800, 1000];
+
+const plain: WireForm = { mode: 'plain' };
+
+/** A stream that lasted so long, in milliseconds, is reopened at once. */
+const stableMs = 10_000;
+
+/** Wait in milliseconds when only an operator can help. */
+const misconfiguredBackOffMs = 4000;
+
+/**
+ * Keeps one trusted component stream open: reconnects with back-off and jitter, slowly when the
+ * server refuses the component, and logs each new reason with what to do about it.
+ */
+export function createComponentStream(options: {
+  readonly address: ComponentAddress;
+  readonly served: Served;
+  readonly log: Logger;
+  readonly events: StreamEvents;
+}): ComponentStream {
+  const { address, served, log, events } = options;
+  let connection: ComponentConnection | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  let modes: DomainModes = new Map();
+  let attempts = 0;
+  let isStopped = false;
+  let toldReason: string | undefined;
+  let readiness: Readiness = { ready: false, reason: 'the component stream is being opened' };
+
+  const take = (found: DomainModes): void => {
+    for (const [domain, { form }] of found) {
+      const before = modes.get(domain)?.form.mode;
+      if (before === undefined || before === form.mode) continue;
+      log.warn({ domain, before, now: form.mode }, 'mode changed');
+    }
+    modes = found;
+    readiness = { ready: true, domains: reportsOf(found) };
+  };
+
+  const open = (): void => {
+    let readyAt: number | undefined;
+    connection = openTrustedStream(address, served, {
+      ...events,
+      onReady: (ready, found) => {
+        readyAt = performance.now();
+        toldReason = undefined;
+        take(found);
+        log.info(
+          { component: address.domain, domains: reportsOf(found) },
+          'component stream ready',
+        );
+        events.onReady(ready, found);
+      },
+      onModes: take,
+      onClose: (failure) => {
+        connection = undefined;
+        const wasReady = readyAt !== undefined;
+        const reason = wasReady
+          ? `the component stream was lost: ${failure.reason}`
+          : failure.reason;
+        if (readyAt !== undefined && performance.now() - readyAt >= stableMs) {
+          attempts = 0;
+        }
+        readiness = { ready: false, reason };
+        events.onClose(failure);
+        if (!isStopped) {
+          retry(failure, reason);
+        }
+      },
+    });
+  };
+
+  const retry = (failure: StreamFailure, reason: string): void => {
+    const delayMs = Math.round(backOff(failure, attempts) * (0.75 + Math.random() / 4));
+    const advice = adviceFor(failure, address);
+    const level = reason === toldReason ? 'debug' : 'warn';
+    log[level]({ reason, advice, attempt: attempts, retryInMs: delayMs }, 'component stream down');
+    toldReason = reason;
+    attempts += 1;
+    timer = setTimeout(open, delayMs);
+  };
+
+  return {
+    start: open,
+    stop: async () => {
+      isStopped = true;
+      clearTimeout(timer);
+      await connection?.close();
+    },
+    readiness: () => readiness,
+    formOf: (domain) => modes.get(domain)?.form ?? plain,
+  };
+}
+
+function reportsOf(modes: DomainModes): Readonly<Record<string, ModeReport>> {
+  return Object.fromEntries([...modes].map(([domain, { report }]) => [domain, report]));
+}
+
+function backOff(failure: StreamFailure, attempts: number): number {
+  const mayPass = ['unreachable', 'unanswered', 'probe-lost', 'module-gone'].includes(failure.kind);
+  return mayPass
+    ? (backOffMs[Math.min(attempts, backOffMs.length - 1)] ?? 0)
+    : misconfiguredBackOffMs;
+}

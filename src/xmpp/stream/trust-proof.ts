@@ -1,0 +1,173 @@
+import { randomBytes } from 'node:crypto';
+import type { Element } from 'ltx';
+import {
+  describeForm,
+  type Mode,
+  type ModeReport,
+  type WireForm,
+} from '../../core/message/mode.ts';
+import { buildBarrier, readBarrierAnswer } from '../wire/barrier.ts';
+import { chooseForm, createFeatureProbe, type FeatureProbe } from '../wire/domain-features.ts';
+import { notHosted, type StreamFailure } from '../wire/stream-failure.ts';
+
+/** How the messages of each served domain are sent on this stream, and what that means. */
+export type DomainModes = ReadonlyMap<
+  string,
+  { readonly form: WireForm; readonly report: ModeReport }
+>;
+
+/** What the stream serves. */
+export interface Served {
+  readonly domains: readonly string[];
+  /** The mode that the operator wants; `auto` is the best one that the server offers. */
+  readonly mode: Mode | 'auto';
+}
+
+/** What a served domain still has to prove. */
+interface DomainProof {
+  readonly probe: FeatureProbe;
+  readonly pingId: string;
+  readonly loopId: string;
+  readonly loopFrom: string;
+  /** The answer of the domain itself. */
+  isAnswered: boolean;
+  /** An error as answer means that it is not Prosody, which announces privileges at once. */
+  isAnsweredWithError: boolean;
+  hasLoopedBack: boolean;
+}
+
+/**
+ * What a server has to prove for each served domain before it is trusted with messages: that it
+ * hosts the domain (it answers a ping itself), and that the component may speak for it (a message
+ * from a random name there to the component loops back). Beside that: what the domain offers.
+ */
+export class TrustProof {
+  /** What has to be asked, after the handshake. */
+  readonly xml: string;
+  readonly #component: string;
+  readonly #served: Served;
+  readonly #proofs: ReadonlyMap<string, DomainProof>;
+  /** Unguessable: what comes to it is an answer to a message of ours. */
+  readonly #resource = `http-${randomBytes(9).toString('base64url')}`;
+
+  constructor(component: string, served: Served) {
+    this.#component = component;
+    this.#served = served;
+    this.#proofs = new Map(
+      served.domains.map((domain) => [domain, createDomainProof(domain, component)]),
+    );
+    this.xml = [...this.#proofs]
+      .map(([domain, proof]) => buildQuestions(domain, component, proof))
+      .join('');
+  }
+
+  /** Takes what a stanza proves; a failure when it proves the contrary. */
+  handleStanza(stanza: Element): StreamFailure | undefined {
+    const id = String(stanza.attrs.id);
+    for (const [domain, proof] of this.#proofs) {
+      proof.probe.handleStanza(stanza);
+      if (id === proof.pingId) {
+        const answer = readBarrierAnswer('ping', stanza, this.#component, domain);
+        if (answer === undefined) continue;
+        // Our own server answers in order (FIFO): whoever answers after the loop is another one.
+        if (answer === 'not-hosted' || proof.hasLoopedBack) return notHosted(domain);
+        proof.isAnswered = true;
+        proof.isAnsweredWithError = stanza.attrs.type === 'error';
+      } else if (id === proof.loopId && stanza.attrs.from === proof.loopFrom) {
+        proof.hasLoopedBack = true;
+      }
+    }
+    return undefined;
+  }
+
+  /** Whether every domain has proven itself. */
+  isComplete(): boolean {
+    return this.#findMissing() === undefined;
+  }
+
+  /** Whether a privilege that matters may still be announced. */
+  mayBeAnnounced(): boolean {
+    const { mode } = this.#served;
+    return [...this.#proofs.values()].some(({ probe, isAnsweredWithError }) => {
+      const { module, privilege } = probe.features();
+      if (privilege !== undefined) return false;
+      if (mode === 'privileged') return true;
+      return mode === 'auto' && module === undefined && isAnsweredWithError;
+    });
+  }
+
+  /** What has not come within `timeoutMs`; undefined when nothing is missing. */
+  describeMissing(timeoutMs: number): StreamFailure | undefined {
+    const missing = this.#findMissing();
+    if (missing === undefined) return undefined;
+    const [domain, { hasLoopedBack }] = missing;
+    return hasLoopedBack ? unanswered(domain, timeoutMs) : probeLost(domain, timeoutMs);
+  }
+
+  /** The mode of each domain; a failure where one does not offer the mode that is wanted. */
+  chooseModes(): DomainModes | StreamFailure {
+    const modes = new Map<string, { form: WireForm; report: ModeReport }>();
+    const { mode } = this.#served;
+    for (const [domain, { probe }] of this.#proofs) {
+      const features = probe.features();
+      const component = this.#component;
+      const form = chooseForm(mode, features, { component, domain, resource: this.#resource });
+      if (form === undefined) {
+        const reason = `delivery.mode is ${mode}, which the XMPP server does not offer for ${domain}`;
+        return { kind: 'mode-unavailable', domain, reason };
+      }
+      modes.set(domain, { form, report: describeForm(form, features.returnsBounces) });
+    }
+    return modes;
+  }
+
+  /** Hears a privilege that is announced after the proof; the modes if they are others now. */
+  hearLate(stanza: Element): DomainModes | undefined {
+    const proof = stanza.is('message') ? this.#proofs.get(String(stanza.attrs.from)) : undefined;
+    if (proof === undefined || proof.probe.features().privilege !== undefined) return undefined;
+    proof.probe.handleStanza(stanza);
+    const { module, privilege } = proof.probe.features();
+    const isChosen = this.#served.mode === 'auto' && module === undefined;
+    if (privilege === undefined || !isChosen) return undefined;
+    const modes = this.chooseModes();
+    return 'kind' in modes ? undefined : modes;
+  }
+
+  #findMissing(): readonly [string, DomainProof] | undefined {
+    return [...this.#proofs].find(([, proof]) => !proof.isAnswered || !proof.hasLoopedBack);
+  }
+}
+
+function createDomainProof(domain: string, component: string): DomainProof {
+  return {
+    probe: createFeatureProbe(domain, component),
+    pingId: `ping-${randomBytes(12).toString('hex')}`,
+    loopId: `probe-${randomBytes(12).toString('hex')}`,
+    loopFrom: `gwprobe-${randomBytes(8).toString('hex')}@${domain}`,
+    isAnswered: false,
+    isAnsweredWithError: false,
+    hasLoopedBack: false,
+  };
+}
+
+function buildQuestions(domain: string, component: string, proof: DomainProof): string {
+  const { probe, pingId, loopId, loopFrom } = proof;
+  const loop = `<message id='${loopId}' from='${loopFrom}' to='${component}'><x xmlns='urn:xmpp-message-gateway:probe'/></message>`;
+  return probe.xml + buildBarrier('ping', pingId, component, domain) + loop;
+}
+
+function probeLost(domain: string, timeoutMs: number): StreamFailure {
+  return {
+    kind: 'probe-lost',
+    domain,
+    reason: `a probe from ${domain} to the component did not come back within ${timeoutMs} ms: another connection gets the component's stanzas, or the XMPP server is slow`,
+  };
+}
+
+function unanswered(domain: string, timeoutMs: number): StreamFailure {
+  return {
+    kind: 'unanswered',
+    domain,
+    reason: `the domain ${domain} did not answer a ping within ${timeoutMs} ms: the XMPP server does not host it or is slow, or another connection gets the component's stanzas`,
+  };
+}

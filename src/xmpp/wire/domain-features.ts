@@ -1,0 +1,92 @@
+import { randomBytes } from 'node:crypto';
+import type { Element } from 'ltx';
+import { type Mode, moduleNamespace, type WireForm } from '../../core/message/mode.ts';
+
+/** What a served domain offers to the component. */
+export interface DomainFeatures {
+  /** Of mod_message_gateway (prosody/modules/README.md). */
+  readonly module: { readonly speaksInRooms: boolean } | undefined;
+  /** The namespace under which outgoing messages are privileged (XEP-0356 §4.1). */
+  readonly privilege: string | undefined;
+  /** Whether a bounce for a bare JID there comes to the component. */
+  readonly returnsBounces: boolean;
+}
+
+/** Finds out what a domain offers. */
+export interface FeatureProbe {
+  /** Stanzas to write; whatever they bring has come before the answer to a ping written after them. */
+  readonly xml: string;
+  handleStanza(stanza: Element): void;
+  features(): DomainFeatures;
+}
+
+/** Asks for the module, reads announced privileges, and sends a message from nobody to nobody. */
+export function createFeatureProbe(domain: string, component: string): FeatureProbe {
+  const queryId = `module-${randomBytes(12).toString('hex')}`;
+  const bounceId = `bounce-${randomBytes(12).toString('hex')}`;
+  const nobody = `gwprobe-${randomBytes(8).toString('hex')}@${domain}`;
+  let features: DomainFeatures = {
+    module: undefined,
+    privilege: undefined,
+    returnsBounces: false,
+  };
+
+  const handleStanza = (stanza: Element): void => {
+    const { id, from, type } = stanza.attrs;
+    if (id === bounceId && from === nobody) {
+      features = { ...features, returnsBounces: type === 'error' };
+    }
+    if (from !== domain) return;
+    if (id === queryId && stanza.is('iq') && type === 'result') {
+      features = { ...features, module: readModule(stanza) };
+    } else if (stanza.is('message') && type !== 'error') {
+      features = { ...features, privilege: readPrivilege(stanza) ?? features.privilege };
+    }
+  };
+
+  return {
+    xml:
+      buildModuleQuery(queryId, component, domain) +
+      `<message id='${bounceId}' from='${nobody}' to='${nobody}'><x xmlns='urn:xmpp-message-gateway:probe'/></message>`,
+    handleStanza,
+    features: () => features,
+  };
+}
+
+/** The question whether the module is there. The arguments need no escaping. */
+export function buildModuleQuery(id: string, component: string, domain: string): string {
+  return `<iq type='get' id='${id}' from='${component}' to='${domain}'><gateway xmlns='${moduleNamespace}'/></iq>`;
+}
+
+/** What the module says of itself in answer to the question; undefined when it says nothing. */
+export function readModule(stanza: Element): DomainFeatures['module'] {
+  const answer = stanza.getChild('gateway', moduleNamespace);
+  if (answer?.attrs['version'] !== '1') return undefined;
+  return { speaksInRooms: answer.getChild('speak-in-rooms') !== undefined };
+}
+
+const privilegeNamespaces = ['urn:xmpp:privilege:2', 'urn:xmpp:privilege:1'];
+
+function readPrivilege(stanza: Element): string | undefined {
+  return privilegeNamespaces.find((namespace) =>
+    stanza
+      .getChild('privilege', namespace)
+      ?.getChildren('perm')
+      .some(({ attrs }) => attrs['access'] === 'message' && attrs['type'] === 'outgoing'),
+  );
+}
+
+/** The form for a domain's messages; undefined when the domain does not offer the wanted mode. */
+export function chooseForm(
+  wanted: Mode | 'auto',
+  { module, privilege }: DomainFeatures,
+  { component, domain, resource }: Readonly<Record<'component' | 'domain' | 'resource', string>>,
+): WireForm | undefined {
+  if (module !== undefined && (wanted === 'client' || wanted === 'auto')) {
+    return { mode: 'client', resource, speaksInRooms: module.speaksInRooms };
+  }
+  if (privilege !== undefined && (wanted === 'privileged' || wanted === 'auto')) {
+    return { mode: 'privileged', namespace: privilege, component, domain };
+  }
+  return wanted === 'plain' || wanted === 'auto' ? { mode: 'plain' } : undefined;
+}

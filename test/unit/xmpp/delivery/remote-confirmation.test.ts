@@ -1,0 +1,142 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { parse } from 'ltx';
+import { pino } from 'pino';
+import { expect, test } from 'vitest';
+import { parseJid } from '../../../../src/core/jid/jid.ts';
+import { parseJson } from '../../../../src/core/json.ts';
+import { readMessageFromJson } from '../../../../src/core/message/from-json.ts';
+import { parseMessageFromXml } from '../../../../src/core/message/from-xml.ts';
+import { serializeMessage } from '../../../../src/core/message/message.ts';
+import { decodeUtf8 } from '../../../../src/core/text.ts';
+import { createRemoteConfirmation } from '../../../../src/xmpp/delivery/remote-confirmation.ts';
+import type { ComponentConnection } from '../../../../src/xmpp/stream/connection.ts';
+import { context } from '../../core/message-context.ts';
+
+const { limits } = context;
+const text = 'x'.repeat(100_000);
+
+setFlagsFromString('--expose-gc');
+const collectGarbage: () => void = runInNewContext('gc');
+
+function heapUsed(): number {
+  collectGarbage();
+  return process.memoryUsage().heapUsed;
+}
+
+test.each([
+  [
+    'JSON',
+    (id: string) =>
+      readMessageFromJson(
+        parseJson(
+          decodeUtf8(
+            Buffer.from(
+              `{"to": "a-long-name@remote.example", "body": "${text}", "message_attributes": {"id": "${id}"}}`,
+            ),
+          ),
+        ),
+        { ...context, limits },
+      ),
+  ],
+  [
+    'XML',
+    (id: string) =>
+      parseMessageFromXml(
+        decodeUtf8(
+          Buffer.from(
+            `<message id='${id}' to='a-long-name@remote.example'><body>${text}</body></message>`,
+          ),
+        ),
+        { ...context, limits },
+      ),
+  ],
+])('of a message that came as %s its text is not kept', (_, read) => {
+  const remote = createRemoteConfirmation({ timeoutMs: 0, log: pino({ enabled: false }) });
+  const before = heapUsed();
+  for (let index = 0; index < 200; index += 1) {
+    remote.watch(serializeMessage(read(`an-id-of-the-caller-${index}`), limits));
+  }
+  // All texts together are 20 MB.
+  expect(heapUsed() - before).toBeLessThan(5_000_000);
+  // Until here it is watched.
+  remote.detach();
+});
+
+const stanzas = "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'";
+
+const sender = 'juliet@example.org/http-x';
+
+/** A remote confirmation whose pings are answered by hand. */
+function attach(timeoutMs: number) {
+  const remote = createRemoteConfirmation({ timeoutMs, log: pino({ enabled: false }) });
+  const pings: string[] = [];
+  const connection: ComponentConnection = {
+    write: (xml) => pings.push(/id='([^']+)'/.exec(xml)?.[1] ?? ''),
+    isBlocked: () => false,
+    close: async () => {},
+    destroy: () => {},
+  };
+  remote.attach(connection);
+  const watch = (id: string) =>
+    remote.watch({ id, from: parseJid(sender), to: parseJid('bob@remote.example') });
+  const answer = (xml: string): void =>
+    remote.handleStanza(
+      parse(`<iq id='${pings.shift()}' from='remote.example/gateway' to='${sender}' ${xml}</iq>`),
+    );
+  const bounce = (id: string): boolean =>
+    remote.takeBounce(
+      parse(
+        `<message type='error' id='${id}' from='bob@remote.example' to='${sender}'><error type='cancel'><service-unavailable ${stanzas}/></error></message>`,
+      ),
+    );
+  return { watch, answer, bounce };
+}
+
+test.each([
+  ['a result', "type='result'>", 'remote'],
+  [
+    'an error of our own server, which cannot reach it',
+    `type='error'><error type='cancel'><remote-server-not-found ${stanzas}/></error>`,
+    'server',
+  ],
+  [
+    'a refusal of the sender by the module of our own server',
+    `type='error'><error type='auth'><forbidden ${stanzas}/><sender-refused xmlns='urn:xmpp-message-gateway:0'/></error>`,
+    'server',
+  ],
+])('a ping answered with %s', async (_, xml, confirmed) => {
+  const { watch, answer } = attach(50);
+  const outcome = watch('1').confirm();
+  answer(xml);
+  expect(await outcome).toBe(confirmed);
+});
+
+const ejabberds = `type='error'><error type='cancel'><item-not-found ${stanzas}/></error>`;
+
+test('pings answered with errors of the remote server, whose bounces may come later', async () => {
+  const { watch, answer } = attach(30_000);
+  const outcome = watch('1').confirm();
+  answer(ejabberds);
+  answer(ejabberds);
+  expect(await outcome).toBe('server');
+});
+
+test('a bounce between the two pings', async () => {
+  const { watch, answer, bounce } = attach(30_000);
+  const outcome = watch('1').confirm();
+  answer(ejabberds);
+  bounce('1');
+  await expect(outcome).rejects.toMatchObject({ code: 'bounced' });
+});
+
+test.each([
+  ['many others', (index: number) => `other ${index}`, 20_000],
+  ['many with its id', () => '1', 100],
+])('a message that had to make room for %s is not said to be confirmed', async (_, idOf, count) => {
+  const { watch, answer } = attach(5000);
+  const outcome = watch('1').confirm();
+  for (let index = 0; index < count; index += 1) watch(idOf(index));
+  answer("type='result'>");
+  expect(await outcome).toBe('server');
+});

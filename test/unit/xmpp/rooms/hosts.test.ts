@@ -1,0 +1,79 @@
+import { parse } from 'ltx';
+import { expect, test } from 'vitest';
+import { createRoomHosts } from '../../../../src/xmpp/rooms/hosts.ts';
+import type { ComponentConnection } from '../../../../src/xmpp/stream/connection.ts';
+
+const yes = "<gateway xmlns='urn:xmpp-message-gateway:0' version='1'><speak-in-rooms/></gateway>";
+const no = "<gateway xmlns='urn:xmpp-message-gateway:0' version='1'/>";
+
+function create() {
+  const hosts = createRoomHosts({ component: 'gateway.example.org', barrierDomain: 'example.org' });
+  const written: string[] = [];
+  const connection: ComponentConnection = {
+    write: (xml) => void written.push(xml),
+    isBlocked: () => false,
+    close: async () => {},
+    destroy: () => {},
+  };
+  hosts.attach(connection);
+  const answer = (from: string, type: string, payload = '', id = lastId()): void =>
+    hosts.handleStanza(
+      parse(
+        `<iq type='${type}' id='${id}' from='${from}' to='gateway.example.org'>${payload}</iq>`,
+      ),
+    );
+  const lastId = (): string => /id='([^']+)'/.exec(written.at(-1) ?? '')?.[1] ?? '';
+  return { hosts, connection, written, answer };
+}
+
+test('a domain with the module says so before the ping behind the question is answered', async () => {
+  const { hosts, written, answer } = create();
+  const found = hosts.speakWithoutJoining('rooms.example.org');
+  expect(written).toHaveLength(1);
+  expect(written[0]).toMatch(
+    /^<iq [^>]*to='rooms\.example\.org'>.*<iq [^>]*to='example\.org\/gateway'>/,
+  );
+  answer('rooms.example.org', 'result', yes);
+  answer('example.org/gateway', 'result');
+  expect(await found).toBe(true);
+});
+
+test.each<[string, (answer: ReturnType<typeof create>['answer']) => void]>([
+  ['it refuses', (answer) => answer('rooms.example.org', 'error')],
+  ['its module lets nobody', (answer) => answer('rooms.example.org', 'result', no)],
+  ['the ping is answered first', (answer) => answer('example.org/gateway', 'result')],
+])('it does not where %s', async (_, act) => {
+  const { hosts, answer } = create();
+  const found = hosts.speakWithoutJoining('rooms.example.org');
+  answer('mallory.example', 'result', yes);
+  answer('rooms.example.org', 'result', yes, 'guessed');
+  act(answer);
+  answer('rooms.example.org', 'result', yes);
+  expect(await found).toBe(false);
+});
+
+test('a domain is asked once in the life of a stream', async () => {
+  const { hosts, connection, written, answer } = create();
+  const found = [1, 2].map(() => hosts.speakWithoutJoining('rooms.example.org'));
+  answer('rooms.example.org', 'result', yes);
+  expect(await Promise.all(found)).toEqual([true, true]);
+  expect(await hosts.speakWithoutJoining('rooms.example.org')).toBe(true);
+  expect(written).toHaveLength(1);
+  hosts.detach();
+  hosts.attach(connection);
+  void hosts.speakWithoutJoining('rooms.example.org');
+  expect(written).toHaveLength(2);
+  hosts.detach();
+});
+
+test('with the stream the question is lost, and nothing is remembered', async () => {
+  const { hosts, connection, written } = create();
+  const found = hosts.speakWithoutJoining('rooms.example.org');
+  hosts.detach();
+  expect(await found).toBe(false);
+  expect(await hosts.speakWithoutJoining('rooms.example.org')).toBe(false);
+  hosts.attach(connection);
+  void hosts.speakWithoutJoining('rooms.example.org');
+  expect(written).toHaveLength(2);
+  hosts.detach();
+});

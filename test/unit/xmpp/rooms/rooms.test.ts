@@ -1,0 +1,605 @@
+import { pino } from 'pino';
+import { afterEach, describe, expect, test } from 'vitest';
+import { createJid, type Jid, parseJid } from '../../../../src/core/jid/jid.ts';
+import type { Message } from '../../../../src/core/message/message.ts';
+import { Secret } from '../../../../src/core/secret.ts';
+import { Delivery } from '../../../../src/xmpp/delivery/delivery.ts';
+import { StanzaSizes } from '../../../../src/xmpp/delivery/stanza-sizes.ts';
+import { createRooms, type RoomsOptions } from '../../../../src/xmpp/rooms/rooms.ts';
+import { createComponentStream } from '../../../../src/xmpp/stream/supervisor.ts';
+import {
+  answerHonestly,
+  type ComponentPeer,
+  startComponentServer,
+} from '../../../support/component-server.ts';
+import { find, type Stanza } from '../../../support/stanza.ts';
+import { waitUntil } from '../../../support/wait.ts';
+import { context } from '../../core/message-context.ts';
+
+const lobby = 'lobby@rooms.example';
+const occupant = 'alice%example.org@gateway.example.org/gateway';
+const muc = 'http://jabber.org/protocol/muc';
+const info = 'http://jabber.org/protocol/disco#info';
+
+const cleanUps: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0).toReversed()) await cleanUp();
+});
+
+/** What a stanza is to a room; `nobody` asks for an occupant that is not there. */
+type Step = 'query' | 'nobody' | 'join' | 'leave' | 'message' | 'other';
+
+/** A room's answer to a step; undefined leaves it to `answerAsRoom`, a text is written. */
+type Answer = (step: Step, stanza: Stanza, peer: ComponentPeer) => string | undefined;
+
+const limits = { ...context.limits, stanzaBytes: 10_000 };
+
+/** Rooms on a scripted server; `taken` is all that it got, in order. */
+async function connect(answer: Answer = () => undefined, overrides: Partial<RoomsOptions> = {}) {
+  const taken: { readonly step: Step; readonly stanza: Stanza }[] = [];
+  let peer: ComponentPeer | undefined;
+  const server = await startComponentServer((stanza, kind, from) => {
+    peer = from;
+    if (['probe', 'ping', 'barrier', 'feature'].includes(kind)) {
+      answerHonestly(stanza, kind, from);
+      return;
+    }
+    const step = stepOf(stanza);
+    if (step !== 'nobody') taken.push({ step, stanza });
+    from.send(answer(step, stanza, from) ?? answerAsRoom(step, stanza));
+  });
+  const delivery = new Delivery({
+    componentDomain: 'gateway.example.org',
+    confirmTimeoutMs: 5000,
+    silenceTimeoutMs: 5000,
+    maxInFlight: 1000,
+    maxInFlightBytes: 1_000_000,
+    sizes: new StanzaSizes(262_144, pino({ level: 'silent' })),
+  });
+  const rooms = createRooms({
+    component: 'gateway.example.org',
+    limits,
+    confirmTimeoutMs: 5000,
+    idleMs: 60_000,
+    passwords: {},
+    maxInFlight: 1000,
+    maxInFlightBytes: 1_000_000,
+    deliver: (stanza) => delivery.deliver(stanza),
+    ...overrides,
+  });
+  const stream = createComponentStream({
+    address: {
+      host: '127.0.0.1',
+      port: server.port,
+      domain: 'gateway.example.org',
+      secret: new Secret('secret'),
+    },
+    served: { domains: ['example.org'], mode: 'auto' },
+    log: pino({ enabled: false }),
+    events: {
+      onReady: (connection, modes) => {
+        delivery.attach(connection, modes);
+        rooms.attach(connection);
+      },
+      onStanza: (stanza) => {
+        if (!delivery.handleStanza(stanza)) rooms.handleStanza(stanza);
+      },
+      answerRequest: rooms.answerRequest,
+      onDrain: () => delivery.handleDrain(),
+      onClose: (failure) => {
+        delivery.detach(failure);
+        rooms.detach(failure);
+      },
+    },
+  });
+  stream.start();
+  cleanUps.push(server.stop, stream.stop);
+  await waitUntil(() => stream.readiness().ready, { label: 'a ready stream' });
+  const say = (
+    id: string,
+    to = lobby,
+    from: Jid = createJid('alice', 'example.org'),
+    caller = 'user alice@example.org',
+  ) => rooms.deliver({ ...rooms.buildStanza(groupchat(id, to, from)), caller }, from.local ?? '');
+  const steps = (): string[] =>
+    taken.map(({ step, stanza: { root } }) =>
+      step === 'join' || step === 'leave'
+        ? `${step} ${root.attributes['to']?.split('/')[1]}`
+        : `${step === 'message' ? '' : `${step} `}${step === 'query' ? '' : root.attributes['id']}`.trim(),
+    );
+  const tell = (xml: string): void => peer?.send(xml);
+  return { server, rooms, stream, taken, steps, say, tell };
+}
+
+function groupchat(id: string, to: string, from: Jid): Message {
+  return {
+    id,
+    caller: `user ${from.toString()}`,
+    from,
+    to: parseJid(to),
+    type: 'groupchat',
+    attributes: [],
+    children: [],
+  };
+}
+
+function stepOf({ root }: Stanza): Step {
+  if (root.name === 'message') return 'message';
+  if (root.name === 'presence') {
+    return root.attributes['type'] === 'unavailable' ? 'leave' : 'join';
+  }
+  if (find(root, 'query', info) === undefined) return 'other';
+  return root.attributes['to']?.includes('/') === true ? 'nobody' : 'query';
+}
+
+function answerAsRoom(step: Step, { root }: Stanza): string {
+  const { id, from = '', to = '' } = root.attributes;
+  if (step === 'query') {
+    return `<iq type='result' id='${id}' from='${to}' to='${from}'><query xmlns='${info}'><feature var='${muc}'/></query></iq>`;
+  }
+  if (step === 'join') return ownPresence(to, from, '110');
+  if (step === 'message') return reflection(id ?? '', from, `${to}/alice`);
+  return '';
+}
+
+function ownPresence(from: string, to: string, ...codes: string[]): string {
+  const all = codes.map((code) => `<status code='${code}'/>`).join('');
+  return `<presence from='${from}' to='${to}'><x xmlns='${muc}#user'>${all}</x></presence>`;
+}
+
+function reflection(id: string, to = occupant, from = `${lobby}/alice`): string {
+  return `<message type='groupchat' id='${id}' from='${from}' to='${to}'/>`;
+}
+
+function refusal({ root }: Stanza, condition: string, type = 'cancel'): string {
+  const { id = '', from, to } = root.attributes;
+  return `<${root.name} type='error' id='${id}' from='${to}' to='${from}'><error type='${type}'><${condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></${root.name}>`;
+}
+
+const outcome = (promise: Promise<void>): Promise<string> =>
+  promise.then(
+    () => 'reflected',
+    (error: { code?: string; options?: { stanzaError?: { condition: string } } }) =>
+      error.options?.stanzaError?.condition ?? error.code ?? 'another error',
+  );
+
+describe('joining', () => {
+  test('asks first, wants no history, and happens once', async () => {
+    const { say, taken, steps } = await connect();
+    await say('1');
+    await say('2');
+    expect(steps()).toEqual(['query', 'join alice', '1', '2']);
+    expect(taken[1]?.stanza.xml).toBe(
+      `<presence from='${occupant}' to='${lobby}/alice'><x xmlns='${muc}'><history maxstanzas='0'/></x></presence>`,
+    );
+  });
+
+  test('brings the password of the room', async () => {
+    const { say, taken } = await connect(undefined, {
+      passwords: { [lobby]: new Secret("<'&>") },
+    });
+    await say('1');
+    expect(taken[1]?.stanza.xml).toContain("<password>&lt;'&amp;&gt;</password>");
+  });
+
+  test.each(['item-not-found', 'remote-server-not-found', 'forbidden'])(
+    'does not happen where the question gets %s',
+    async (condition) => {
+      const { say, steps } = await connect((step, stanza) =>
+        step === 'query' ? refusal(stanza, condition) : undefined,
+      );
+      expect(await Promise.all([outcome(say('1')), outcome(say('2'))])).toEqual([
+        condition,
+        condition,
+      ]);
+      expect(steps()).toEqual(['query']);
+    },
+  );
+
+  test.each([
+    ['not-acceptable', 'reflected'],
+    ['item-not-found', 'item-not-found'],
+  ])(
+    'goes by what the room says of nobody (%s) where the question is dropped',
+    async (condition, fate) => {
+      const { say } = await connect((step, stanza) => {
+        if (step === 'query') return '';
+        return step === 'nobody' ? refusal(stanza, condition) : undefined;
+      });
+      expect(await outcome(say('1'))).toBe(fate);
+    },
+  );
+
+  test('asks once more where the question was swallowed', async () => {
+    let questions = 0;
+    const { say, steps } = await connect((step) => {
+      if (step === 'query') questions += 1;
+      return step === 'query' && questions === 1 ? '' : undefined;
+    });
+    expect(await outcome(say('1'))).toBe('reflected');
+    expect(steps()).toEqual(['query', 'query', 'join alice', '1']);
+  });
+
+  test('goes by the first answer only', async () => {
+    const { say, steps } = await connect((step, stanza) =>
+      step === 'nobody' ? refusal(stanza, 'item-not-found') : undefined,
+    );
+    expect(await outcome(say('1'))).toBe('reflected');
+    expect(steps()).toEqual(['query', 'join alice', '1']);
+  });
+
+  test('does not happen at what is no room', async () => {
+    const { say, steps } = await connect((step, { root }) =>
+      step === 'query'
+        ? `<iq type='result' id='${root.attributes['id']}' from='${lobby}' to='${root.attributes['from']}'><query xmlns='${info}'><feature var='urn:x'/></query></iq>`
+        : undefined,
+    );
+    expect(await outcome(say('1'))).toBe('service-unavailable');
+    expect(steps()).toEqual(['query']);
+  });
+
+  test.each([
+    'registration-required',
+    'forbidden',
+    'not-authorized',
+    'item-not-found',
+    'service-unavailable',
+    'not-acceptable',
+  ])('refused with %s is told, and tried again with the next message', async (condition) => {
+    let isOpen = false;
+    const { say } = await connect((step, stanza) =>
+      step === 'join' && !isOpen ? refusal(stanza, condition, 'auth') : undefined,
+    );
+    expect(await outcome(say('1'))).toBe(condition);
+    isOpen = true;
+    expect(await outcome(say('2'))).toBe('reflected');
+  });
+
+  test('takes the third nick, and no fourth', async () => {
+    let free = 'alice-3';
+    const { say, steps } = await connect((step, stanza) => {
+      const to = stanza.root.attributes['to'] ?? '';
+      if (step === 'join' && !to.endsWith(`/${free}`)) return refusal(stanza, 'conflict');
+      return step === 'message'
+        ? reflection(stanza.root.attributes['id'] ?? '', occupant, `${lobby}/${free}`)
+        : undefined;
+    });
+    expect(await outcome(say('1'))).toBe('reflected');
+    expect(steps()).toEqual(['query', 'join alice', 'join alice-2', 'join alice-3', '1']);
+  });
+
+  test('is not taken for done by the presence of another who has the nick', async () => {
+    const { say, steps } = await connect((step, stanza) => {
+      const { id = '', to = '' } = stanza.root.attributes;
+      // To an occupant that an earlier process has left in the room.
+      if (step === 'join' && to.endsWith('/alice')) {
+        return ownPresence(to, occupant) + refusal(stanza, 'conflict');
+      }
+      return step === 'message' ? reflection(id, occupant, `${lobby}/alice-2`) : undefined;
+    });
+    expect(await outcome(say('1'))).toBe('reflected');
+    expect(steps()).toEqual(['query', 'join alice', 'join alice-2', '1']);
+  });
+
+  test('fails when all three nicks are taken', async () => {
+    const { say, steps } = await connect((step, stanza) =>
+      step === 'join' ? refusal(stanza, 'conflict') : undefined,
+    );
+    expect(await outcome(say('1'))).toBe('conflict');
+    expect(steps()).toEqual(['query', 'join alice', 'join alice-2', 'join alice-3']);
+  });
+
+  test('that has created a room after all is undone', async () => {
+    const { say, steps } = await connect((step, { root: { attributes } }) =>
+      step === 'join' ? ownPresence(attributes['to'] ?? '', occupant, '110', '201') : undefined,
+    );
+    expect(await outcome(say('1'))).toBe('item-not-found');
+    await say('2').catch(() => {});
+    expect(steps().slice(0, 3)).toEqual(['query', 'join alice', 'leave alice']);
+  });
+
+  test('is not taken for done by the echo of an earlier leave', async () => {
+    let joins = 0;
+    const { say, steps } = await connect(
+      (step, stanza) => {
+        if (step === 'join') joins += 1;
+        return step === 'join' && joins === 2
+          ? `<presence type='unavailable' from='${lobby}/alice' to='${occupant}'/>${refusal(stanza, 'forbidden')}`
+          : undefined;
+      },
+      { idleMs: 50 },
+    );
+    await say('1');
+    await waitUntil(() => steps().includes('leave alice'), { label: 'the leave' });
+    expect(await outcome(say('2'))).toBe('forbidden');
+  });
+
+  test('that takes too long is undone, and the message was not sent', async () => {
+    const { say, steps } = await connect((step) => (step === 'join' ? '' : undefined), {
+      confirmTimeoutMs: 100,
+    });
+    expect(await outcome(say('1'))).toBe('xmpp-unavailable');
+    await waitUntil(() => steps().length === 3, { label: 'the leave' });
+    expect(steps()).toEqual(['query', 'join alice', 'leave alice']);
+  });
+
+  test('is by an address that no other sender has', async () => {
+    const { rooms } = await connect();
+    const from = (local: string, domain: string): string =>
+      rooms.buildStanza(groupchat('1', lobby, createJid(local, domain))).from.toString();
+    expect(from('a%b', 'example.org')).toBe('a%b%example.org@gateway.example.org/gateway');
+    expect(from('alice', '[2001:db8::1]')).toBe(
+      'alice%[2001\\3adb8\\3a\\3a1]@gateway.example.org/gateway',
+    );
+    expect(() => from('a'.repeat(1020), 'example.org')).toThrow('cannot speak in rooms');
+  });
+});
+
+describe('a message', () => {
+  test('keeps its place among 100', async () => {
+    const { say, steps } = await connect();
+    const ids = Array.from({ length: 100 }, (_, index) => String(index));
+    await Promise.all(ids.map((id) => say(id)));
+    expect(steps()).toEqual(['query', 'join alice', ...ids]);
+  });
+
+  test('is confirmed by its own reflection only', async () => {
+    let release = (): void => {};
+    const { say } = await connect((step, stanza, peer) => {
+      if (step !== 'message' || stanza.root.attributes['id'] !== '1') return undefined;
+      release = () => peer.send(answerAsRoom(step, stanza));
+      return [
+        reflection('1', occupant, `${lobby}/mallory`),
+        reflection('2'),
+        reflection('1', occupant, 'other@rooms.example/alice'),
+        `<message type='chat' id='1' from='${lobby}/alice' to='${occupant}'/>`,
+        refusal(stanza, 'forbidden').replace("from='lobby@", "from='other@"),
+        // A room relays it from one occupant to another.
+        refusal(stanza, 'not-acceptable').replace(lobby, `${lobby}/mallory`),
+      ].join('');
+    });
+    let isSettled = false;
+    const said = say('1').finally(() => {
+      isSettled = true;
+    });
+    // It is written behind the first, so its reflection comes after all those forgeries.
+    await say('last');
+    expect(isSettled).toBe(false);
+    release();
+    await said;
+  });
+
+  test('is confirmed under the nick that the room gave since', async () => {
+    const { say, tell, steps } = await connect((step, { root }) =>
+      step === 'message' && root.attributes['id'] !== '1'
+        ? reflection(root.attributes['id'] ?? '', occupant, `${lobby}/alicia`)
+        : undefined,
+    );
+    await say('1');
+    tell(
+      `<presence type='unavailable' from='${lobby}/alice' to='${occupant}'><x xmlns='${muc}#user'><item nick='alicia'/><status code='303'/><status code='110'/></x></presence>` +
+        ownPresence(`${lobby}/alicia`, occupant, '110'),
+    );
+    expect(await outcome(say('2'))).toBe('reflected');
+    expect(steps()).toEqual(['query', 'join alice', '1', '2']);
+  });
+
+  test('that the room refuses does not keep the others', async () => {
+    const { say } = await connect((step, stanza) =>
+      step === 'message' && stanza.root.attributes['id'] === '2'
+        ? refusal(stanza, 'forbidden', 'auth')
+        : undefined,
+    );
+    expect(await Promise.all(['1', '2', '3'].map((id) => outcome(say(id))))).toEqual([
+      'reflected',
+      'forbidden',
+      'reflected',
+    ]);
+  });
+
+  test('that is not reflected in time is unknown', async () => {
+    const { say } = await connect((step) => (step === 'message' ? '' : undefined), {
+      confirmTimeoutMs: 100,
+    });
+    expect(await outcome(say('1'))).toBe('delivery-unknown');
+  });
+
+  test('is repeated once, in its place, when the room has forgotten the occupant', async () => {
+    let isKnown = true;
+    const { say, steps } = await connect((step, stanza) => {
+      if (step === 'join') isKnown = true;
+      return step === 'message' && !isKnown ? refusal(stanza, 'not-acceptable') : undefined;
+    });
+    await say('0');
+    isKnown = false;
+    const ids = ['1', '2', '3'];
+    const outcomes = await Promise.all(ids.map((id) => outcome(say(id))));
+    expect(outcomes).toEqual(['reflected', 'reflected', 'reflected']);
+    expect(steps()).toEqual(['query', 'join alice', '0', ...ids, 'query', 'join alice', ...ids]);
+  });
+
+  test('that comes while others are to be repeated is sent behind them', async () => {
+    let isKnown = false;
+    let bounceSecond = (): void => {};
+    const { say, steps } = await connect((step, stanza, peer) => {
+      const { id, to } = stanza.root.attributes;
+      if (step === 'join' && to?.startsWith('lobby')) isKnown = steps().length > 4;
+      if (step !== 'message' || isKnown) return undefined;
+      if (id === '2') bounceSecond = () => peer.send(refusal(stanza, 'not-acceptable'));
+      return id === '1' ? refusal(stanza, 'not-acceptable') : id === '2' ? '' : undefined;
+    });
+    const first = [say('1'), say('2')];
+    // Its reflection shows that the first refusal was read.
+    await say('x', 'other@rooms.example');
+    const third = say('3');
+    await say('y', 'other@rooms.example');
+    expect(steps().filter((step) => step === 'query')).toHaveLength(2);
+    bounceSecond();
+    await Promise.all([...first, third]);
+    expect(steps().filter((step) => /^\d$/.test(step))).toEqual(['1', '2', '1', '2', '3']);
+  });
+
+  test('that is refused so again is not repeated for ever', async () => {
+    const { say, steps } = await connect((step, stanza) =>
+      step === 'message' ? refusal(stanza, 'not-acceptable') : undefined,
+    );
+    expect(await outcome(say('1'))).toBe('not-acceptable');
+    expect(steps()).toEqual(['query', 'join alice', '1', 'query', 'join alice', '1']);
+  });
+
+  test('brings back an occupant that was kicked', async () => {
+    const { say, tell, steps } = await connect();
+    await say('1');
+    tell(
+      `<presence type='unavailable' from='${lobby}/alice' to='${occupant}'><x xmlns='${muc}#user'><status code='307'/></x></presence>`,
+    );
+    // Its reflection shows that the kick was read before.
+    await say('x', 'other@rooms.example');
+    await say('2');
+    expect(steps().slice(-3)).toEqual(['query', 'join alice', '2']);
+  });
+});
+
+describe('a lost stream', () => {
+  test('leaves unknown what was written, and refuses the rest', async () => {
+    let reset = (): void => {};
+    const { say } = await connect((step, { root }, peer) => {
+      if (step === 'join' && root.attributes['to']?.startsWith('closed@')) return '';
+      if (step !== 'message' || root.attributes['id'] !== '1') return undefined;
+      reset = () => peer.reset();
+      return '';
+    });
+    const waiting = outcome(say('2', 'closed@rooms.example'));
+    const written = outcome(say('1'));
+    // Behind the first one, so our server has processed that too: only its reflection is missing.
+    expect(await outcome(say('answered', 'other@rooms.example'))).toBe('reflected');
+    reset();
+    expect(await written).toBe('delivery-unknown');
+    expect(await waiting).toBe('xmpp-unavailable');
+    expect(await outcome(say('3'))).toBe('xmpp-unavailable');
+  });
+
+  test('does not cost the place in the room', async () => {
+    const { say, steps, server, stream } = await connect((step, { root }, peer) => {
+      if (step === 'message' && root.attributes['id'] === 'reset') peer.reset();
+      return undefined;
+    });
+    await say('1');
+    await outcome(say('reset'));
+    await waitUntil(() => server.handshakes === 2 && stream.readiness().ready, {
+      label: 'another stream',
+    });
+    await say('2');
+    expect(steps()).toEqual(['query', 'join alice', '1', 'reset', '2']);
+  });
+});
+
+describe('one room', () => {
+  test('that is silent does not hold up another, and has its share only', async () => {
+    const { say } = await connect(
+      (step, { root }) => (step === 'query' && root.attributes['to'] === lobby ? '' : undefined),
+      { maxInFlight: 8, confirmTimeoutMs: 300 },
+    );
+    const stuck = ['1', '2', '3'].map((id) => outcome(say(id)));
+    expect(await stuck[2]).toBe('overloaded');
+    for (const id of ['4', '5', '6']) {
+      expect(await outcome(say(id, 'other@rooms.example'))).toBe('reflected');
+    }
+    expect(await Promise.all(stuck)).toEqual([
+      'xmpp-unavailable',
+      'xmpp-unavailable',
+      'overloaded',
+    ]);
+  });
+
+  test('is left for another when there are too many', async () => {
+    const { say, steps } = await connect(undefined, { maxOccupants: 2 });
+    await say('1', 'a@rooms.example');
+    await say('2', 'b@rooms.example');
+    await say('3', 'a@rooms.example');
+    await say('4', 'c@rooms.example');
+    expect(steps().filter((step) => step.startsWith('leave'))).toHaveLength(1);
+    expect(await outcome(say('5', 'a@rooms.example'))).toBe('reflected');
+    expect(steps().filter((step) => step === 'query')).toHaveLength(3);
+  });
+
+  test('is not left while a message waits there', async () => {
+    const { say } = await connect(
+      (step, { root }) =>
+        step === 'join' && root.attributes['to']?.startsWith('a@') ? '' : undefined,
+      { maxOccupants: 1, confirmTimeoutMs: 200 },
+    );
+    const waiting = outcome(say('1', 'a@rooms.example'));
+    expect(await outcome(say('2', 'b@rooms.example'))).toBe('overloaded');
+    expect(await waiting).toBe('xmpp-unavailable');
+    expect(await outcome(say('3', 'b@rooms.example'))).toBe('reflected');
+  });
+
+  test('that is not let in gives way to one of a caller who has fewer of those', async () => {
+    const { say } = await connect(
+      (step, { root }) =>
+        step === 'join' && root.attributes['to']?.includes('@tarpit.example') ? '' : undefined,
+      { maxOccupants: 3, confirmTimeoutMs: 1000 },
+    );
+    const flood = ['1', '2', '3'].map((id) => outcome(say(id, `${id}@tarpit.example`)));
+    expect(await outcome(say('4', '4@tarpit.example'))).toBe('overloaded');
+    expect(await outcome(say('5', lobby, undefined, 'account alerts'))).toBe('reflected');
+    expect(await flood[2]).toBe('overloaded');
+    expect(await Promise.all(flood.slice(0, 2))).toEqual(['xmpp-unavailable', 'xmpp-unavailable']);
+  });
+
+  test('is left after a while', async () => {
+    const { say, steps } = await connect(undefined, { idleMs: 50 });
+    await say('1');
+    await waitUntil(() => steps().includes('leave alice'), { label: 'the leave' });
+    await say('2');
+    expect(steps().slice(0, 7)).toEqual([
+      'query',
+      'join alice',
+      '1',
+      'leave alice',
+      'query',
+      'join alice',
+      '2',
+    ]);
+  });
+
+  test('is left at the end', async () => {
+    const { say, steps, rooms } = await connect();
+    await say('1');
+    rooms.leave();
+    await waitUntil(() => steps().length === 4, { label: 'the leave' });
+    expect(steps()).toEqual(['query', 'join alice', '1', 'leave alice']);
+  });
+
+  test('in which an earlier process has left an occupant is left', async () => {
+    const { tell, say, steps, taken } = await connect();
+    await say('1', 'other@rooms.example');
+    tell(reflection('x', occupant, `${lobby}/bob`));
+    await waitUntil(() => steps().includes('leave bob'), { label: 'the leave' });
+    expect(taken.at(-1)?.stanza.root.attributes).toEqual({
+      type: 'unavailable',
+      from: occupant,
+      to: `${lobby}/bob`,
+    });
+  });
+});
+
+test.each([
+  ['a ping of the room', `${lobby}/bob`, 'urn:xmpp:ping', 'ping', 'result'],
+  ['a ping of another', 'mallory@rooms.example/x', 'urn:xmpp:ping', 'ping', 'error'],
+  ['another request', `${lobby}/bob`, 'jabber:iq:version', 'query', 'error'],
+])('%s', async (_, from, namespace, name, type) => {
+  const { say, tell, taken } = await connect();
+  await say('1');
+  tell(
+    `<iq type='get' id='asked' from='${from}' to='${occupant}'><${name} xmlns='${namespace}'/></iq>`,
+  );
+  await waitUntil(() => taken.at(-1)?.step === 'other', { label: 'the answer' });
+  expect(taken.at(-1)?.stanza.root.attributes).toEqual({
+    type,
+    id: 'asked',
+    from: occupant,
+    to: from,
+  });
+});
