@@ -4,12 +4,10 @@ import { bareOf } from '../../core/jid/jid.ts';
 import type { Stanza } from '../../core/message/message.ts';
 import type { ComponentConnection } from '../stream/connection.ts';
 import type { DomainModes } from '../stream/trust-proof.ts';
-import { readBounce } from '../wire/bounce.ts';
-import { overloaded, unavailable, unknown } from '../wire/outcome.ts';
+import { overloaded, readBounce, unavailable, unknown } from '../wire/outcome.ts';
 import { moduleGone, notHosted, type StreamFailure, unreachable } from '../wire/stream-failure.ts';
 import { createFairQueue } from './fair-queue.ts';
-import type { Entry } from './in-flight.ts';
-import { Lane, maxBarriers, type Passage } from './lane.ts';
+import { type Entry, Lane, maxBarriers, type Passage } from './lane.ts';
 import type { StanzaSizes } from './stanza-sizes.ts';
 
 /** Times in milliseconds; sizes are caps on what waits and is in flight together. */

@@ -1,5 +1,5 @@
 import type { Stanza } from '../../core/message/message.ts';
-import type { Entry } from './in-flight.ts';
+import type { Entry } from './lane.ts';
 
 /** Messages that wait to be written, of all callers in turns; those of one caller in their order. */
 export interface FairQueue {

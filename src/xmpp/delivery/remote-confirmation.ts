@@ -7,8 +7,8 @@ import type { Receipt, Stanza } from '../../core/message/message.ts';
 import { isSenderRefusal, readStanzaError } from '../../core/message/stanza-error.ts';
 import { escapeAttribute } from '../../core/xml/serialize.ts';
 import type { ComponentConnection } from '../stream/connection.ts';
-import { readBounce } from '../wire/bounce.ts';
 import { buildPing } from '../wire/iq.ts';
+import { readBounce } from '../wire/outcome.ts';
 
 /** What became of messages for other servers after our own server had processed them. */
 export interface RemoteConfirmation {

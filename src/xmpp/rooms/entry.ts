@@ -3,8 +3,7 @@ import type { Element } from 'ltx';
 import { GatewayError } from '../../core/errors.ts';
 import { bareOf } from '../../core/jid/jid.ts';
 import type { Secret } from '../../core/secret.ts';
-import { readBounce } from '../wire/bounce.ts';
-import { unavailable } from '../wire/outcome.ts';
+import { readBounce, unavailable } from '../wire/outcome.ts';
 import {
   buildJoin,
   buildLeave,

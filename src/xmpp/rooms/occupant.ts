@@ -2,8 +2,7 @@ import type { Element } from 'ltx';
 import { GatewayError } from '../../core/errors.ts';
 import { resourceOf } from '../../core/jid/jid.ts';
 import type { Stanza } from '../../core/message/message.ts';
-import { readBounce } from '../wire/bounce.ts';
-import { unavailable, unknown } from '../wire/outcome.ts';
+import { readBounce, unavailable, unknown } from '../wire/outcome.ts';
 import { enterRoom, type RoomEntry, type RoomSeat } from './entry.ts';
 import { buildLeave, readOwnPresence } from './stanzas.ts';
 

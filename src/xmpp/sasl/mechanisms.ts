@@ -1,4 +1,4 @@
-import { authenticationUnavailable } from '../wire/authentication-unavailable.ts';
+import { authenticationUnavailable } from '../wire/outcome.ts';
 import {
   type ChannelBinding,
   findChannelBinding,

@@ -2,7 +2,7 @@ import { createSecureContext } from 'node:tls';
 import { saslprep } from '@mongodb-js/saslprep';
 import type { Jid } from '../../core/jid/jid.ts';
 import type { PasswordCheck } from '../../core/message/ports.ts';
-import { authenticationUnavailable } from '../wire/authentication-unavailable.ts';
+import { authenticationUnavailable } from '../wire/outcome.ts';
 import {
   type ClientStream,
   type ClientStreamOptions,
@@ -11,7 +11,6 @@ import {
 } from './client-stream.ts';
 import { authenticate, type SaslCredentials } from './exchange.ts';
 import { chooseMechanisms, type Mechanism, mayStillAccept } from './mechanisms.ts';
-import { createDialSlots } from './slots.ts';
 
 /** Where and how passwords are checked. */
 export interface PasswordCheckOptions {
@@ -27,7 +26,7 @@ export interface PasswordCheckOptions {
 }
 
 /** Most checks that wait for a connection. */
-const maxWaiting = 1000;
+const maxWaitingChecks = 1000;
 
 /** Above it, in UTF-8, a PLAIN login comes near the 10,000 bytes that Prosody accepts before it. */
 const maxPasswordBytes = 4096;
@@ -35,7 +34,7 @@ const maxPasswordBytes = 4096;
 /** Creates the check of users' passwords by a login at the XMPP server, as a client without a resource. */
 export function createPasswordCheck(options: PasswordCheckOptions): PasswordCheck {
   const { host, port, security, ca, timeoutMs, maxConcurrent } = options;
-  const slots = createDialSlots(maxConcurrent, maxWaiting);
+  const slots = createDialSlots(maxConcurrent, maxWaitingChecks);
   // Made once: reading the certificates of all CAs takes longer than a login.
   const secureContext = createSecureContext({ ca, minVersion: 'TLSv1.2' });
   const streamOptions: ClientStreamOptions = { host, port, security, secureContext };
@@ -177,4 +176,60 @@ async function withDeadline<T>(
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** Runs tasks, at most so many at once; the others wait in the order in which they came. */
+export interface DialSlots {
+  /** Rejects without a run with the signal's reason, or `authentication-unavailable` when too many wait. */
+  run<T>(task: () => Promise<T>, signal: AbortSignal): Promise<T>;
+}
+
+/** Creates slots for `maxActive` tasks, for which at most `maxWaiting` more may wait. */
+export function createDialSlots(maxActive: number, maxWaiting: number): DialSlots {
+  const waiting = new Set<() => void>();
+  let active = 0;
+
+  const acquire = async (signal: AbortSignal): Promise<void> => {
+    if (active < maxActive) {
+      active += 1;
+      return;
+    }
+    if (waiting.size >= maxWaiting) {
+      throw authenticationUnavailable('Too many logins wait for the XMPP server.');
+    }
+    await new Promise<void>((resolve, reject) => {
+      const leave = (): void => {
+        waiting.delete(enter);
+        reject(signal.reason);
+      };
+      const enter = (): void => {
+        signal.removeEventListener('abort', leave);
+        resolve();
+      };
+      waiting.add(enter);
+      signal.addEventListener('abort', leave, { once: true });
+    });
+  };
+
+  const release = (): void => {
+    const [next] = waiting;
+    if (next === undefined) {
+      active -= 1;
+    } else {
+      // The slot passes on: nobody who comes in between can take it.
+      waiting.delete(next);
+      next();
+    }
+  };
+
+  return {
+    run: async (task, signal) => {
+      await acquire(signal);
+      try {
+        return await task();
+      } finally {
+        release();
+      }
+    },
+  };
 }

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { parseJid } from '../../../../src/core/jid/jid.ts';
 import { createFairQueue } from '../../../../src/xmpp/delivery/fair-queue.ts';
-import type { Entry } from '../../../../src/xmpp/delivery/in-flight.ts';
+import type { Entry } from '../../../../src/xmpp/delivery/lane.ts';
 
 function entry(id: string, caller: string, deadline = 1, bytes = 10): Entry {
   const address = parseJid('alice@example.org');

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { parseJid } from '../../../../src/core/jid/jid.ts';
 import type { Stanza } from '../../../../src/core/message/message.ts';
-import { createRoomQuota } from '../../../../src/xmpp/rooms/quota.ts';
+import { createRoomQuota } from '../../../../src/xmpp/rooms/rooms.ts';
 
 function stanza(room: string, bytes = 1, caller = room): Stanza {
   const from = parseJid('alice%example.org@gateway.example.org/gateway');

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { isLoopback } from '../../../../src/xmpp/sasl/client-socket.ts';
+import { isLoopback } from '../../../../src/xmpp/sasl/client-stream.ts';
 
 test.each([
   ['127.0.0.1', true],
