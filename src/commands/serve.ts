@@ -3,7 +3,7 @@ import { openGrants } from '../auth/grants.ts';
 import { type Config, ConfigError, loadConfig } from '../config.ts';
 import { changesThatNeedRestart } from '../config-changes.ts';
 import { describeError } from '../core/text.ts';
-import { createGateway, ListenError } from '../gateway.ts';
+import { createGateway, ListenError } from '../gateway/gateway.ts';
 import { datesFault } from './certificate.ts';
 import { wantsColour } from './colour.ts';
 import {

@@ -3,25 +3,25 @@ import Koa, { type Context, type Middleware } from 'koa';
 import type { Logger } from 'pino';
 import type { Readiness } from '../core/message/ports.ts';
 import { describeWithCause } from '../core/text.ts';
-import { type AclPorts, createAnswerAcl } from './acl.ts';
-import { RequestAborted } from './body.ts';
-import { createFindClientAddress } from './client-address.ts';
-import { answerDocs, answerOpenApi } from './docs.ts';
-import { createDocsFile, type Docs, type DocsFile } from './docs-files.ts';
-import { answerLivez, answerReadyz } from './health.ts';
-import { createPostMessage, type MessagePorts } from './messages.ts';
 import { buildOpenApi } from './openapi/document.ts';
-import { buildProblem } from './problem.ts';
-import { answerProblemPage } from './problem-pages.ts';
-import { sendRefusal } from './refusal.ts';
+import { RequestAborted } from './request/body.ts';
+import { createFindClientAddress } from './request/client-address.ts';
 import {
   createRequestRecord,
   logRequest,
   type RequestOutcome,
   type RequestRecord,
-} from './request-record.ts';
-import { notFound, parseOriginForm } from './target.ts';
-import { parseTraceId } from './trace-context.ts';
+} from './request/log.ts';
+import { parseTraceId } from './request/trace-context.ts';
+import { notFound, parseOriginForm } from './request/url.ts';
+import { buildProblem } from './response/problem.ts';
+import { sendRefusal } from './response/refuse.ts';
+import { type AclPorts, createAnswerAcl } from './routes/acl.ts';
+import { answerDocs, answerOpenApi } from './routes/docs.ts';
+import { createDocsFile, type Docs, type DocsFile } from './routes/docs-files.ts';
+import { answerLivez, answerReadyz } from './routes/health.ts';
+import { createPostMessage, type MessagePorts } from './routes/messages.ts';
+import { answerProblemPage } from './routes/problem-pages.ts';
 
 /** All that the HTTP side needs from the rest of the gateway. */
 export interface AppPorts extends MessagePorts, AclPorts {

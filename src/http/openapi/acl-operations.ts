@@ -1,5 +1,5 @@
 import { createJid } from '../../core/jid/jid.ts';
-import { buildAcl, parametersExpected } from '../acl.ts';
+import { buildAcl, parametersExpected } from '../routes/acl.ts';
 import { headersOf } from './headers.ts';
 import { parameter } from './parameters.ts';
 import { parserRefusals } from './parser-refusals.ts';

@@ -1,5 +1,5 @@
-import { docsFiles } from '../docs-files.ts';
-import { buildProblemPage } from '../problem-pages.ts';
+import { docsFiles } from '../routes/docs-files.ts';
+import { buildProblemPage } from '../routes/problem-pages.ts';
 import { headersOf } from './headers.ts';
 import type { ProblemExamples } from './problem-examples.ts';
 import {

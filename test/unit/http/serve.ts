@@ -1,6 +1,6 @@
 import http, { type RequestListener, type ServerOptions } from 'node:http';
 import { onTestFinished } from 'vitest';
-import type { ListenerEvents } from '../../../src/http/listener.ts';
+import type { ListenerEvents } from '../../../src/http/server/listener.ts';
 
 /** A bare server of Node on loopback, for the time of one test. */
 export async function serve(

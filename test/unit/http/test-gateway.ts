@@ -13,10 +13,10 @@ import {
   type Stanza,
   serializeMessage,
 } from '../../../src/core/message/message.ts';
-import { createAnswerStore } from '../../../src/http/answer-store.ts';
 import { type AppPorts, createApp } from '../../../src/http/app.ts';
-import { createBodyBudget } from '../../../src/http/body-budget.ts';
-import { createListener } from '../../../src/http/listener.ts';
+import { createAnswerStore } from '../../../src/http/idempotency/memory-store.ts';
+import { createBodyBudget } from '../../../src/http/request/body-budget.ts';
+import { createListener } from '../../../src/http/server/listener.ts';
 import { noEvents } from './serve.ts';
 
 /** A gateway on loopback whose policies are plain functions; the password of everybody is `pw`. */

@@ -1,0 +1,89 @@
+import { randomUUID } from 'node:crypto';
+import { z } from 'zod';
+import { GatewayError } from '../../core/errors.ts';
+import {
+  type AnswerStore,
+  digestKey,
+  digestPayload,
+  keptMs,
+  mismatch,
+  stillInProgress,
+} from './memory-store.ts';
+
+/** Where several processes keep answers: values that are claimed first and settled later. */
+export interface AnswerClaims {
+  /** Resolves with undefined when `claim` now stands at the key, else with what stood there. */
+  claim(key: string, claim: string, ttlMs: number): Promise<string | undefined>;
+  /** Puts the value in the place of the claim; undefined withdraws it. Never rejects. */
+  settle(key: string, claim: string, value: string | undefined, ttlMs: number): Promise<void>;
+}
+
+const stored = z.object({
+  payload: z.string(),
+  answer: z
+    .object({
+      status: z.number(),
+      code: z.string(),
+      contentType: z.string(),
+      body: z.string(),
+    })
+    .optional(),
+});
+
+type Stored = z.output<typeof stored>;
+
+interface Claim {
+  readonly payload: string;
+  readonly text: string;
+}
+
+/**
+ * Creates a store that other processes share. A request that is not finished within `inProgressMs`,
+ * because its process has died, may be tried again; `begin` rejects with GatewayError
+ * `store-unavailable` when the claims cannot be asked.
+ */
+export function createSharedAnswerStore(claims: AnswerClaims, inProgressMs: number): AnswerStore {
+  const inProgress = new Map<string, Claim>();
+
+  return {
+    begin: async (callerKey, payload) => {
+      const key = digestKey(callerKey);
+      const digest = digestPayload(callerKey, payload);
+      // The token tells this try from one of another process.
+      const text = JSON.stringify({ payload: digest, token: randomUUID() });
+      const found = await ask(() => claims.claim(storedAt(key), text, inProgressMs));
+      if (found === undefined) {
+        inProgress.set(key, { payload: digest, text });
+        return undefined;
+      }
+      if (found.payload !== digest) throw mismatch();
+      if (found.answer === undefined) throw stillInProgress();
+      return found.answer;
+    },
+    finish: async (callerKey, answer) => {
+      const key = digestKey(callerKey);
+      const claim = inProgress.get(key);
+      inProgress.delete(key);
+      if (claim === undefined) return;
+      const value = answer && JSON.stringify({ payload: claim.payload, answer });
+      await claims.settle(storedAt(key), claim.text, value, keptMs);
+    },
+  };
+}
+
+function storedAt(key: string): string {
+  return `xmpp-message-gateway:answer:${key}`;
+}
+
+async function ask(claim: () => Promise<string | undefined>): Promise<Stored | undefined> {
+  try {
+    const text = await claim();
+    return text === undefined ? undefined : stored.parse(JSON.parse(text));
+  } catch (error) {
+    throw new GatewayError(
+      'store-unavailable',
+      'Nothing was sent: the store of the Idempotency-Keys cannot be reached. Send the message again later, with the same key.',
+      { cause: error },
+    );
+  }
+}

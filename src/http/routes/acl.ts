@@ -1,0 +1,98 @@
+import type { Context } from 'koa';
+import type { ApiAccount, ApiAccounts } from '../../auth/api-accounts.ts';
+import { parseBasicCredentials } from '../../auth/basic-credentials.ts';
+import type { Permissions } from '../../auth/permissions.ts';
+import { GatewayError, invalidMessage } from '../../core/errors.ts';
+import { createJid, type Jid } from '../../core/jid/jid.ts';
+import { describeValue, isRecord, parseJson } from '../../core/json.ts';
+import { decodeUtf8, quote } from '../../core/text.ts';
+import { createReadBody } from '../request/body.ts';
+import type { BodyBudget } from '../request/body-budget.ts';
+import type { RequestRecord } from '../request/log.ts';
+import { parseMediaType } from '../request/media-type.ts';
+import { createFindDomain, parseUsername } from '../request/message-url.ts';
+import { decodeSegment, notFound, requireMethod } from '../request/url.ts';
+
+/** What the URL of a user's permissions needs from the rest of the gateway. */
+export interface AclPorts {
+  readonly domains: readonly string[];
+  readonly limits: { readonly bodyBytes: number };
+  readonly bodyBudget: BodyBudget;
+  readonly apiAccounts: ApiAccounts;
+  readonly permissions: Permissions;
+}
+
+/** What is said of any other query. */
+export const parametersExpected =
+  'Expected no query parameters; only format=json is accepted, and means nothing.';
+
+const label = 'Send messages using the HTTP API';
+
+/** Creates the handler of `/api/1.0/xmppdomains/<fqdn>/users/<username>/acl`. */
+export function createAnswerAcl(ports: AclPorts) {
+  const { apiAccounts, permissions } = ports;
+  const readBody = createReadBody(ports.limits.bodyBytes, ports.bodyBudget);
+  const findDomain = createFindDomain(ports.domains);
+  const readChange = async (ctx: Context, account: ApiAccount): Promise<boolean> => {
+    if (parseMediaType(ctx.req.headers) !== 'json') {
+      throw new GatewayError('unsupported-media-type', 'Expected application/json.');
+    }
+    return readAcl(decodeUtf8(await readBody(ctx, `account ${account.username}`)));
+  };
+  return async (
+    ctx: Context,
+    record: RequestRecord,
+    fqdn: string,
+    username: string,
+  ): Promise<void> => {
+    const localpart = parseUsername(username);
+    // `*@domain` is everybody there, not the user with that name.
+    if (localpart.includes('*')) throw notFound();
+    const domainText = decodeSegment(fqdn);
+    requireMethod(ctx.method, ['GET', 'PUT']);
+    const domain = findDomain(domainText);
+    const credentials = parseBasicCredentials(ctx.req.headers.authorization);
+    const account = await apiAccounts.authenticate(credentials, domain, record.address);
+    apiAccounts.authorizeManagement(account, domain, localpart);
+    const user = createJid(localpart, domain);
+    record.sender = user.toString();
+    const isGranted = ctx.method === 'PUT' ? await readChange(ctx, account) : undefined;
+    refuseParameters(ctx.querystring);
+    if (isGranted !== undefined) await permissions.set(user, isGranted);
+    ctx.set({ 'Content-Type': 'application/json', 'Cache-Control': 'no-store' });
+    ctx.body = JSON.stringify(buildAcl(user, permissions.has(user)));
+  };
+}
+
+/** Above all dry_run, which is not there for permissions. */
+function refuseParameters(query: string): void {
+  if (query === '' || query === 'format=json') return;
+  throw new GatewayError('invalid-message', parametersExpected);
+}
+
+/** What is answered about a user. */
+export function buildAcl(user: Jid, isGranted: boolean): object {
+  return {
+    username: user.local,
+    xmppDomain: user.domain,
+    jid: user.toString(),
+    acl: { xmppgateway: isGranted },
+    aclLabels: { xmppgateway: label },
+  };
+}
+
+/** The one permission in `{"acl": {"xmppgateway": true}}`; throws GatewayError `invalid-message`. */
+function readAcl(text: string): boolean {
+  const acl = readMember(parseJson(text), '', 'acl');
+  const value = readMember(acl, '/acl', 'xmppgateway');
+  if (typeof value === 'boolean') return value;
+  throw invalidMessage('/acl/xmppgateway', `Expected true or false, got ${describeValue(value)}.`);
+}
+
+function readMember(value: unknown, pointer: string, name: string): unknown {
+  const expected = `Expected an object with the field ${quote(name)} only`;
+  if (!isRecord(value)) throw invalidMessage(pointer, `${expected}, got ${describeValue(value)}.`);
+  const names = Object.keys(value);
+  if (names.length === 1 && names[0] === name) return value[name];
+  throw invalidMessage(pointer, `${expected}, got the fields ${names.map(quote).join(', ')}.`);
+}

@@ -1,0 +1,62 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { createAnswerStore } from '../../../../src/http/idempotency/memory-store.ts';
+
+const key = { caller: 'account alerts', key: '1' };
+const answer = { status: 200, code: 'ok', contentType: 'application/json', body: '{}' };
+const inProgress = expect.objectContaining({ code: 'idempotency-in-progress' });
+const mismatch = expect.objectContaining({ code: 'idempotency-mismatch' });
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  // lru-cache takes an entry made at the time 0 for one without end.
+  vi.advanceTimersByTime(1);
+});
+afterEach(() => vi.useRealTimers());
+
+describe('the answer to a key', () => {
+  test('is given again', async () => {
+    const store = createAnswerStore();
+    expect(await store.begin(key, ['a'])).toBeUndefined();
+    await store.finish(key, answer);
+    expect(await store.begin(key, ['a'])).toEqual(answer);
+  });
+
+  test('is for the same caller only', async () => {
+    const store = createAnswerStore();
+    await store.begin(key, ['a']);
+    await store.finish(key, answer);
+    expect(await store.begin({ ...key, caller: 'user bot@example.org' }, ['b'])).toBeUndefined();
+  });
+
+  test('is not there while the first request is in progress', async () => {
+    const store = createAnswerStore();
+    await store.begin(key, ['a']);
+    await expect(store.begin(key, ['a'])).rejects.toEqual(inProgress);
+  });
+
+  test('is for the same payload only, in progress or answered', async () => {
+    const store = createAnswerStore();
+    await store.begin(key, ['ab', 'c']);
+    await expect(store.begin(key, ['a', 'bc'])).rejects.toEqual(mismatch);
+    await store.finish(key, answer);
+    await expect(store.begin(key, ['ab', Buffer.from('d')])).rejects.toEqual(mismatch);
+    expect(await store.begin(key, ['ab', Buffer.from('c')])).toEqual(answer);
+  });
+
+  test('is forgotten when there was none to keep', async () => {
+    const store = createAnswerStore();
+    await store.begin(key, ['a']);
+    await store.finish(key, undefined);
+    expect(await store.begin(key, ['another'])).toBeUndefined();
+  });
+
+  test('is kept for 24 hours', async () => {
+    const store = createAnswerStore();
+    await store.begin(key, ['a']);
+    await store.finish(key, answer);
+    vi.advanceTimersByTime(24 * 3600 * 1000 - 1);
+    expect(await store.begin(key, ['a'])).toEqual(answer);
+    vi.advanceTimersByTime(2);
+    expect(await store.begin(key, ['a'])).toBeUndefined();
+  });
+});

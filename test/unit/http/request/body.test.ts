@@ -1,0 +1,155 @@
+import Koa from 'koa';
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { GatewayError } from '../../../../src/core/errors.ts';
+import { createReadBody, RequestAborted } from '../../../../src/http/request/body.ts';
+import { createBodyBudget } from '../../../../src/http/request/body-budget.ts';
+import { sendRefusal } from '../../../../src/http/response/refuse.ts';
+import { createListener } from '../../../../src/http/server/listener.ts';
+import { connectRaw, send } from '../http-client.ts';
+import { noEvents } from '../serve.ts';
+import { createSignal } from '../signal.ts';
+
+const limit = 1000;
+
+let port: number;
+let failed: Promise<unknown>;
+
+beforeEach(() => start(createReadBody(limit, createBodyBudget())));
+
+async function start(readBody: ReturnType<typeof createReadBody>): Promise<void> {
+  const app = new Koa();
+  const failure = createSignal<unknown>();
+  failed = failure.told;
+  app.use(async (ctx) => {
+    try {
+      const bytes = await readBody(ctx, 'x');
+      ctx.body = Buffer.from(bytes).toString('hex');
+    } catch (error) {
+      failure.tell(error);
+      ctx.respond = false;
+      sendRefusal(ctx.req, ctx.res, 400, {}, error instanceof GatewayError ? error.code : 'bug');
+    }
+  });
+  const listener = createListener(
+    app.callback(),
+    { host: '127.0.0.1', port: 0, tls: undefined },
+    noEvents,
+  );
+  port = await listener.start();
+  onTestFinished(() => listener.stop(0));
+}
+
+const head = 'POST / HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n';
+
+describe('createReadBody', () => {
+  it('refuses once what is over its limit and over the budget', async () => {
+    await start(createReadBody(100, createBodyBudget(1000)));
+    const raw = await connectRaw(port);
+    raw.write(`${head}Transfer-Encoding: chunked\r\n\r\n7d0\r\n${'x'.repeat(2000)}\r\n0\r\n\r\n`);
+    expect(await failed).toMatchObject({ code: 'too-large' });
+    raw.destroy();
+  });
+
+  it.each([
+    'application/json',
+    'Application/JSON;charset="UTF-8"',
+    'application/json;',
+    'application/json; profile="a;b"',
+    'application/xml',
+    'text/xml; charset=utf-8',
+    'application/xmpp+xml',
+  ])('gives the bytes of %s as they are', async (contentType) => {
+    const body = Buffer.from([0xef, 0xbb, 0xbf, 0xff, 0x00, 0xc0, 0x80]);
+    const headers = { 'Content-Type': contentType };
+    const { text } = await send(port, { method: 'POST', headers, body });
+    expect(text).toBe(body.toString('hex'));
+  });
+
+  it.each([
+    ['no body', `${head}\r\n`],
+    ['Content-Length: 0', `${head}Content-Length: 0\r\n\r\n`],
+    ['no chunks', `${head}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n`],
+  ])('gives nothing for %s', async (_, request) => {
+    const raw = await connectRaw(port);
+    raw.write(request);
+    expect(await raw.answer()).toMatchObject({ status: 200, text: '' });
+    raw.destroy();
+  });
+
+  it('joins chunks', async () => {
+    const raw = await connectRaw(port);
+    raw.write(`${head}Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n`);
+    raw.write('2\r\nbc\r\n0\r\n\r\n');
+    expect((await raw.answer()).text).toBe(Buffer.from('abc').toString('hex'));
+    raw.destroy();
+  });
+
+  it.each([
+    [limit, 200],
+    [limit + 1, 400],
+  ])('a body of %i bytes → %i', async (length, status) => {
+    const headers = { 'Content-Type': 'application/json' };
+    const body = 'x'.repeat(length);
+    const known = await send(port, { method: 'POST', headers, body });
+    expect(known.status).toBe(status);
+    const chunked = { ...headers, 'Transfer-Encoding': 'chunked' };
+    const unknown = await send(port, { method: 'POST', headers: chunked, body });
+    expect(unknown.status).toBe(status);
+    expect(unknown.text).toBe(status === 200 ? known.text : 'too-large');
+  });
+
+  it.each([limit + 1, 2 ** 31, 2 ** 32, 2 ** 32 + 1, '9'.repeat(15)])(
+    'refuses Content-Length %s before any of it arrives',
+    async (length) => {
+      const raw = await connectRaw(port);
+      raw.write(`${head}Content-Length: ${length}\r\n\r\n`);
+      expect((await raw.answer()).text).toBe('too-large');
+      raw.destroy();
+    },
+  );
+
+  it('goes on with the connection after a chunked body over the limit', async () => {
+    const raw = await connectRaw(port);
+    const chunk = `${(100_000).toString(16)}\r\n${'x'.repeat(100_000)}\r\n`;
+    raw.write(`${head}Transfer-Encoding: chunked\r\n\r\n${chunk}`);
+    expect((await raw.answer()).text).toBe('too-large');
+    raw.write(`${chunk}0\r\n\r\n${head}Content-Length: 1\r\n\r\na`);
+    expect(await raw.answer()).toMatchObject({ status: 200, text: '61' });
+    raw.destroy();
+  });
+
+  it('asks for the body of a client that waits for 100', async () => {
+    const raw = await connectRaw(port);
+    raw.write(`${head}Expect: 100-continue\r\nContent-Length: 1\r\n\r\n`);
+    expect((await raw.answer()).status).toBe(100);
+    raw.write('a');
+    expect(await raw.answer()).toMatchObject({ status: 200, text: '61' });
+    raw.destroy();
+  });
+
+  it('does not ask for a body over the limit', async () => {
+    const raw = await connectRaw(port);
+    raw.write(`${head}Expect: 100-continue\r\nContent-Length: ${limit + 1}\r\n\r\n`);
+    expect(await raw.answer()).toMatchObject({ status: 400, text: 'too-large' });
+    raw.destroy();
+  });
+
+  it.each(['Content-Length: 10\r\n\r\nabc', 'Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n'])(
+    'notices a client that goes away: %j',
+    async (rest) => {
+      const raw = await connectRaw(port);
+      raw.write(`${head}Expect: 100-continue\r\n${rest}`);
+      await raw.answer();
+      raw.destroy();
+      expect(await failed).toBeInstanceOf(RequestAborted);
+    },
+  );
+
+  it('gives up when the rest of the body is no HTTP', async () => {
+    const raw = await connectRaw(port);
+    raw.write(`${head}Transfer-Encoding: chunked\r\n\r\n1\r\na\r\nzz\r\n`);
+    expect(await raw.answer()).toMatchObject({ status: 400, headers: { connection: 'close' } });
+    expect(await failed).toBeInstanceOf(RequestAborted);
+    await raw.closed;
+  });
+});

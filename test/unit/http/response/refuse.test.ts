@@ -1,0 +1,130 @@
+import type { RequestListener } from 'node:http';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { sendRefusal } from '../../../../src/http/response/refuse.ts';
+import { connectRaw, send } from '../http-client.ts';
+import { serve } from '../serve.ts';
+
+const mebibyte = 1024 * 1024;
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+const refuse: RequestListener = (req, res) => {
+  res.setHeader('X-Success', 'nearly');
+  sendRefusal(req, res, 413, { 'Content-Type': 'text/plain' }, 'refused');
+};
+
+async function serveRefusals(onRequest: RequestListener = refuse): Promise<number> {
+  const { server, port } = await serve(onRequest);
+  server.on('checkContinue', onRequest);
+  return port;
+}
+
+describe('sendRefusal', () => {
+  it('clears headers that were set before', async () => {
+    const answer = await send(await serveRefusals(), { method: 'POST', body: 'x' });
+    expect(answer).toMatchObject({ status: 413, text: 'refused' });
+    expect(answer.headers).toMatchObject({ 'content-type': 'text/plain', 'content-length': '7' });
+    expect(answer.headers).not.toHaveProperty('x-success');
+  });
+
+  it('answers while the body is still being sent, and goes on with the connection', async () => {
+    const raw = await connectRaw(await serveRefusals());
+    raw.write(`POST / HTTP/1.1\r\nHost: h\r\nContent-Length: ${mebibyte}\r\n\r\n`);
+    expect(await raw.answer()).toMatchObject({ status: 413, text: 'refused' });
+    raw.write(Buffer.alloc(mebibyte));
+    raw.write('POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx');
+    expect(await raw.answer()).toMatchObject({ status: 413, text: 'refused' });
+    expect(raw.isClosed()).toBe(false);
+    raw.destroy();
+  });
+
+  it.each(['HTTP/1.0', 'HTTP/1.1\r\nConnection: close'])(
+    'does not reset a connection that closes: %s',
+    async (version) => {
+      const raw = await connectRaw(await serveRefusals());
+      const [line, ...headers] = version.split('\r\n');
+      raw.write(
+        [`POST / ${line}`, 'Host: h', `Content-Length: ${mebibyte}`, ...headers].join('\r\n'),
+      );
+      raw.write('\r\n\r\n');
+      expect(await raw.answer()).toMatchObject({ status: 413, text: 'refused' });
+      raw.write(Buffer.alloc(mebibyte));
+      expect(await raw.closed).toBe('');
+    },
+  );
+
+  it('cuts off a body without end', async () => {
+    const raw = await connectRaw(await serveRefusals());
+    raw.write('POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n');
+    expect(await raw.answer()).toMatchObject({ status: 413 });
+    for (let sent = 0; sent <= 16; sent += 1) {
+      raw.write(`100000\r\n${'x'.repeat(mebibyte)}\r\n`);
+    }
+    expect(await raw.closed).toBe('');
+  });
+
+  it('cuts off a body in tiny pieces, which cost more than their bytes', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const raw = await connectRaw(await serveRefusals());
+    raw.write('POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n');
+    expect(await raw.answer()).toMatchObject({ status: 413 });
+    raw.write('1\r\nx\r\n'.repeat(16 * 1024));
+    expect(await raw.closed).toBe('');
+  });
+
+  it('cuts off a body that takes too long', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const raw = await connectRaw(await serveRefusals());
+    raw.write('POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nx');
+    expect(await raw.answer()).toMatchObject({ status: 413 });
+    vi.advanceTimersByTime(9_999);
+    expect(raw.isClosed()).toBe(false);
+    vi.advanceTimersByTime(1);
+    expect(await raw.closed).toBe('');
+  });
+
+  it('leaves no timer behind', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const raw = await connectRaw(await serveRefusals());
+    raw.write('POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx');
+    await raw.answer();
+    raw.write('GET / HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n');
+    await raw.answer();
+    await raw.answer();
+    raw.destroy();
+    await vi.waitFor(() => expect(vi.getTimerCount()).toBe(0));
+  });
+
+  it('announces the end when the client waits for 100', async () => {
+    const raw = await connectRaw(await serveRefusals());
+    raw.write('POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n');
+    const answer = await raw.answer();
+    expect(answer).toMatchObject({ status: 413, headers: { connection: 'close' } });
+    raw.destroy();
+  });
+
+  it('goes on saying that the connection closes', async () => {
+    const port = await serveRefusals((req, res) => {
+      res.setHeader('Connection', 'close');
+      refuse(req, res);
+    });
+    expect((await send(port, {})).headers).toMatchObject({ connection: 'close' });
+  });
+
+  it('answers HEAD though its body is still being sent', async () => {
+    const raw = await connectRaw(await serveRefusals());
+    raw.write('HEAD / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\n');
+    expect(await raw.answer(true)).toMatchObject({ status: 413, text: '' });
+    raw.destroy();
+  });
+
+  it('answers HEAD without a body', async () => {
+    const raw = await connectRaw(await serveRefusals());
+    raw.write('HEAD / HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n');
+    expect(await raw.answer(true)).toMatchObject({ status: 413, text: '' });
+    expect(await raw.answer()).toMatchObject({ status: 413, text: 'refused' });
+    raw.destroy();
+  });
+});

@@ -1,0 +1,65 @@
+import { describe, expect, it } from 'vitest';
+import { findHeadRefusal } from '../../../../src/http/server/request-head.ts';
+
+/** The status for a request with these header lines. */
+function statusOf(lines: readonly string[], httpVersion = '1.1'): number | undefined {
+  const pairs = lines.map((line) => line.split(/: ?(.*)/s, 2) as [string, string]);
+  // Node keeps the first of several.
+  const headers = Object.fromEntries(
+    pairs.toReversed().map(([name, value]) => [name.toLowerCase(), value]),
+  );
+  return findHeadRefusal({ httpVersion, headers, rawHeaders: pairs.flat() })?.status;
+}
+
+describe('findHeadRefusal', () => {
+  it.each([
+    [['Host: gw.example']],
+    [['Host: gw.example:8080', 'Accept: a', 'Accept: b', 'X-Forwarded-For: 1', 'Via: 2']],
+    [['Host: 127.0.0.1:80', 'Authorization: Basic x', 'Content-Type: application/json']],
+    [['Host: [2001:db8::1]:80']],
+    [['Host: [::ffff:192.0.2.1]']],
+    [['Host: ']],
+    [['Host: gw.example:']],
+    [['Host: _service.gw-1.example.']],
+    [['Host: h', 'Transfer-Encoding: chunked']],
+    [['Host: h', 'Transfer-Encoding: Chunked']],
+    [['Host: h', ...Array<string>(99).fill('X: y')]],
+  ])('lets %j pass', (lines) => {
+    expect(statusOf(lines)).toBeUndefined();
+  });
+
+  it.each([
+    [400, ['Host: a', 'Host: b']],
+    [400, ['Host: a', 'host: a']],
+    [400, ['Host: a', 'Authorization: Basic x', 'AUTHORIZATION: Basic y']],
+    [400, ['Host: a', 'Content-Type: text/xml', 'Content-Type: application/json']],
+    [400, ['Accept: a']],
+    [400, ['Host: a b']],
+    [400, ['Host: a/b']],
+    [400, ['Host: user@a']],
+    [400, ['Host: a:b']],
+    [400, ['Host: a, b:80']],
+    [400, ['Host: a?b']],
+    [400, ['Host: a\\b']],
+    [400, ['Host: \u00e4']],
+    [400, ['Host: [::1']],
+    [400, ['Host: a', 'Transfer-Encoding: ']],
+    [501, ['Host: a', 'Transfer-Encoding: gzip, chunked']],
+    [501, ['Host: a', 'Transfer-Encoding: identity, chunked']],
+    [501, ['Host: a', 'Transfer-Encoding: chunked, chunked']],
+    [431, ['Host: a', ...Array<string>(100).fill('X: y')]],
+  ])('%i: %j', (status, lines) => {
+    expect(statusOf(lines)).toBe(status);
+  });
+
+  it('knows two versions of HTTP', () => {
+    expect(statusOf([], '1.0')).toBeUndefined();
+    expect(['0.9', '2.0', '1.2'].map((version) => statusOf(['Host: h'], version))).toEqual([
+      505, 505, 505,
+    ]);
+  });
+
+  it('does not take chunks from HTTP/1.0', () => {
+    expect(statusOf(['Transfer-Encoding: chunked'], '1.0')).toBe(400);
+  });
+});
