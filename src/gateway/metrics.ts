@@ -1,6 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { GatewayError } from '../core/errors.ts';
-import { dropReasons } from '../http/server/dropped-connections.ts';
+import { dropReasons } from '../http/server/connections.ts';
 import type { InFlight, Observer } from './observer.ts';
 
 /** What the gateway measures of itself, for Prometheus. */

@@ -1,7 +1,7 @@
 import type { LoginResult } from '../auth/login.ts';
 import type { Deliver } from '../core/message/message.ts';
 import type { PasswordCheck } from '../core/message/ports.ts';
-import type { OnDrop } from '../http/server/dropped-connections.ts';
+import type { OnDrop } from '../http/server/connections.ts';
 
 /** Who is told what the gateway does. */
 export interface Observer {

@@ -9,19 +9,24 @@ import { createFindClientAddress } from './request/client-address.ts';
 import {
   createRequestRecord,
   logRequest,
+  parseTraceId,
   type RequestOutcome,
   type RequestRecord,
 } from './request/log.ts';
-import { parseTraceId } from './request/trace-context.ts';
 import { notFound, parseOriginForm } from './request/url.ts';
 import { buildProblem } from './response/problem.ts';
 import { sendRefusal } from './response/refuse.ts';
 import { type AclPorts, createAnswerAcl } from './routes/acl.ts';
-import { answerDocs, answerOpenApi } from './routes/docs.ts';
-import { createDocsFile, type Docs, type DocsFile } from './routes/docs-files.ts';
+import {
+  answerDocs,
+  answerOpenApi,
+  answerProblemPage,
+  createDocsFile,
+  type Docs,
+  type DocsFile,
+} from './routes/docs.ts';
 import { answerLivez, answerReadyz } from './routes/health.ts';
 import { createPostMessage, type MessagePorts } from './routes/messages.ts';
-import { answerProblemPage } from './routes/problem-pages.ts';
 
 /** All that the HTTP side needs from the rest of the gateway. */
 export interface AppPorts extends MessagePorts, AclPorts {

@@ -1,5 +1,4 @@
-import { docsFiles } from '../routes/docs-files.ts';
-import { buildProblemPage } from '../routes/problem-pages.ts';
+import { buildProblemPage, docsFiles } from '../routes/docs.ts';
 import { headersOf } from './headers.ts';
 import type { ProblemExamples } from './problem-examples.ts';
 import {

@@ -1,4 +1,5 @@
 import { GatewayError } from '../../core/errors.ts';
+import { JidError, parseDomain, parseLocalpart } from '../../core/jid/jid.ts';
 
 /**
  * Reads the target of a request as path and query. Only an origin-form of plain characters passes, or
@@ -44,4 +45,68 @@ function withoutOwnHost(target: string, host: string | undefined): string {
   const [, authority = '', rest = ''] = match ?? [];
   if (authority.toLowerCase() !== host?.toLowerCase()) throw notFound();
   return rest;
+}
+
+/** The localpart that a path segment means; throws GatewayError `not-found`. */
+export function parseUsername(segment: string): string {
+  const username = orElse(() => parseLocalpart(decodeSegment(segment)), notFound);
+  // A proxy may take them for dot segments (RFC 3986 §5.2.4).
+  if (username === '.' || username === '..') throw notFound();
+  return username;
+}
+
+/** Finds the served domain that an <fqdn> means; throws GatewayError `unknown-domain`. */
+export function createFindDomain(domains: readonly string[]): (fqdn: string) => string {
+  const served = new Set(domains.map(parseDomain));
+  return (fqdn) => {
+    if (served.has(fqdn)) return fqdn;
+    const domain = orElse(() => parseDomain(fqdn), unknownDomain);
+    if (!served.has(domain)) throw unknownDomain();
+    return domain;
+  };
+}
+
+function unknownDomain(cause?: unknown): GatewayError {
+  const detail = 'Expected one of the domains that the gateway is configured for as <fqdn>.';
+  return new GatewayError('unknown-domain', detail, { cause });
+}
+
+function orElse<T>(parse: () => T, refusal: (cause: unknown) => GatewayError): T {
+  try {
+    return parse();
+  } catch (error) {
+    throw error instanceof JidError ? refusal(error) : error;
+  }
+}
+
+/** What the query of a message URL asks for. */
+export interface MessageParameters {
+  /** Show the stanza instead of sending it. */
+  readonly isDryRun: boolean;
+}
+
+/** Name and values of each query parameter. */
+const knownParameters: ReadonlyMap<string, ReadonlySet<string>> = new Map([
+  ['format', new Set(['json'])],
+  ['dry_run', new Set(['true', 'false'])],
+]);
+
+/** Reads the query: each parameter at most once, exactly as written; else `invalid-message`. */
+export function parseParameters(query: string): MessageParameters {
+  const found = new Map<string, string>();
+  for (const pair of query === '' ? [] : query.split('&')) {
+    const [name = '', value = '', ...rest] = pair.split('=');
+    const isRight = rest.length === 0 && knownParameters.get(name)?.has(value) === true;
+    if (!isRight || found.has(name)) throw unexpectedParameters();
+    found.set(name, value);
+  }
+  return { isDryRun: found.get('dry_run') === 'true' };
+}
+
+function unexpectedParameters(): GatewayError {
+  return new GatewayError(
+    'invalid-message',
+    'Expected no query parameters but dry_run=true or dry_run=false, and format=json, which means ' +
+      'nothing; each at most once.',
+  );
 }

@@ -6,12 +6,16 @@ import { GatewayError, invalidMessage } from '../../core/errors.ts';
 import { createJid, type Jid } from '../../core/jid/jid.ts';
 import { describeValue, isRecord, parseJson } from '../../core/json.ts';
 import { decodeUtf8, quote } from '../../core/text.ts';
-import { createReadBody } from '../request/body.ts';
-import type { BodyBudget } from '../request/body-budget.ts';
+import { type BodyBudget, createReadBody } from '../request/body.ts';
 import type { RequestRecord } from '../request/log.ts';
 import { parseMediaType } from '../request/media-type.ts';
-import { createFindDomain, parseUsername } from '../request/message-url.ts';
-import { decodeSegment, notFound, requireMethod } from '../request/url.ts';
+import {
+  createFindDomain,
+  decodeSegment,
+  notFound,
+  parseUsername,
+  requireMethod,
+} from '../request/url.ts';
 
 /** What the URL of a user's permissions needs from the rest of the gateway. */
 export interface AclPorts {

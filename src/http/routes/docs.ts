@@ -1,7 +1,10 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import type { Context } from 'koa';
+import { type ProblemCode, problems } from '../../core/errors.ts';
 import { notFound, requireMethod } from '../request/url.ts';
-import type { Docs, DocsFile } from './docs-files.ts';
 
 const headers = {
   // img-src: the style sheet of Swagger UI has its icons in data: URLs
@@ -55,4 +58,73 @@ function* sliceOf(bytes: Buffer): Generator<Buffer> {
   for (let start = 0; start < bytes.length; start += sliceBytes) {
     yield bytes.subarray(start, start + sliceBytes);
   }
+}
+
+/** What the page at /docs consists of, by name, with its media types. */
+export const docsFiles = {
+  'page.html': 'text/html; charset=utf-8',
+  'page.css': 'text/css; charset=utf-8',
+  'page.js': 'text/javascript; charset=utf-8',
+  'message-request.js': 'text/javascript; charset=utf-8',
+  'swagger-ui.css': 'text/css; charset=utf-8',
+  'swagger-ui-bundle.js': 'text/javascript; charset=utf-8',
+  'swagger-ui-bundle.js.LICENSE.txt': 'text/plain; charset=utf-8',
+  'LICENSE.txt': 'text/plain; charset=utf-8',
+  'NOTICE.txt': 'text/plain; charset=utf-8',
+} as const satisfies Record<string, string>;
+
+/** A file as it is served. */
+export interface DocsFile {
+  readonly contentType: string;
+  readonly bytes: Buffer;
+  /** RFC 9110 §8.8.3. */
+  readonly etag: string;
+}
+
+/** The files by name; `page.html` is the page itself. */
+export type Docs = ReadonlyMap<string, DocsFile>;
+
+/** What is served from memory, always from the same bytes. */
+export function createDocsFile(contentType: string, bytes: Buffer): DocsFile {
+  const etag = `"${createHash('sha256').update(bytes).digest('base64url')}"`;
+  return { contentType, bytes, etag };
+}
+
+/** Reads the files of the page from a directory; throws when one is missing. */
+export function readDocs(directory: string): Docs {
+  return new Map(
+    Object.entries(docsFiles).map(([name, contentType]) => {
+      return [name, createDocsFile(contentType, readFileSync(join(directory, name)))];
+    }),
+  );
+}
+
+const problemPages = new Map(
+  Object.entries(problems).map(([code, problem]) => [code, buildPage(code, problem)]),
+);
+
+/** Answers `/problems/<code>`: what the `type` of a problem means (RFC 9457 §3.1.1). */
+export function answerProblemPage(ctx: Context, code: string): void {
+  const page = problemPages.get(code);
+  if (page === undefined) throw notFound();
+  requireMethod(ctx.method, ['GET', 'HEAD']);
+  ctx.status = 200;
+  ctx.set('Content-Type', 'text/plain; charset=utf-8');
+  ctx.body = page;
+}
+
+/** The page of a problem. */
+export function buildProblemPage(code: ProblemCode): string {
+  return buildPage(code, problems[code]);
+}
+
+function buildPage(code: string, problem: (typeof problems)[ProblemCode]): string {
+  const status =
+    code === 'bounced' ? 'status by the condition of the stanza error' : problem.status;
+  return `${code} (${status})
+
+${problem.title}
+
+May the same request be sent again? ${problem.retry}
+`;
 }

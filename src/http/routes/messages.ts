@@ -15,14 +15,17 @@ import { decodeUtf8 } from '../../core/text.ts';
 import { answerOnce, type OnceAnswer } from '../idempotency/answer-once.ts';
 import { type CallerKey, deriveStanzaId, parseIdempotencyKey } from '../idempotency/key.ts';
 import type { Answer, AnswerStore } from '../idempotency/memory-store.ts';
-import { createReadBody } from '../request/body.ts';
-import type { BodyBudget } from '../request/body-budget.ts';
+import { type BodyBudget, createReadBody } from '../request/body.ts';
 import { findSender, type SenderPorts } from '../request/credentials.ts';
 import type { RequestRecord } from '../request/log.ts';
 import { type Notation, parseMediaType } from '../request/media-type.ts';
-import { parseParameters } from '../request/message-parameters.ts';
-import { createFindDomain, parseUsername } from '../request/message-url.ts';
-import { decodeSegment, requireMethod } from '../request/url.ts';
+import {
+  createFindDomain,
+  decodeSegment,
+  parseParameters,
+  parseUsername,
+  requireMethod,
+} from '../request/url.ts';
 
 /** What the two message URLs need from the rest of the gateway. */
 export interface MessagePorts extends SenderPorts {

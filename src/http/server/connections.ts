@@ -1,7 +1,7 @@
 import type { Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { OnDrop } from './dropped-connections.ts';
+import type { Logger } from 'pino';
 
 /** The open connections of a server, and the responses that are being made on them. */
 export interface Connections {
@@ -142,4 +142,34 @@ function isDispensable({ responses }: Connection): boolean {
 function announceClose(responses: ReadonlySet<ServerResponse>): void {
   const last = [...responses].at(-1);
   if (last && !last.headersSent) last.setHeader('Connection', 'close');
+}
+
+/** Why a connection was closed by the gateway, though its client had done nothing wrong. */
+export type DropReason = (typeof dropReasons)[number];
+
+/** All the reasons there are. */
+export const dropReasons = ['refused', 'displaced', 'held'] as const;
+
+/** Hears of each connection that is dropped. */
+export type OnDrop = (reason: DropReason) => void;
+
+const dropLogIntervalMs = 10_000;
+
+/** Creates what logs dropped connections: the first at once, then one line in `dropLogIntervalMs`. */
+export function createDropLog(log: Logger): OnDrop {
+  let counts: Partial<Record<DropReason, number>> = {};
+  let isQuiet = false;
+
+  function write(): void {
+    isQuiet = Object.keys(counts).length > 0;
+    if (!isQuiet) return;
+    log.warn(counts, 'connections dropped');
+    counts = {};
+    setTimeout(write, dropLogIntervalMs).unref();
+  }
+
+  return (reason) => {
+    counts[reason] = (counts[reason] ?? 0) + 1;
+    if (!isQuiet) write();
+  };
 }

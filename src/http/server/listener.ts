@@ -1,12 +1,11 @@
+import { readFileSync } from 'node:fs';
 import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import https from 'node:https';
 import type { Socket } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
 import type { Secret } from '../../core/secret.ts';
-import { refuseConnection, refuseMalformed, refuseRequest } from '../response/parser-refusal.ts';
-import { findConnectionLimit } from './connection-limit.ts';
-import { type Connections, createConnections } from './connections.ts';
-import type { OnDrop } from './dropped-connections.ts';
+import { refuseConnection, refuseMalformed, refuseRequest } from '../response/refuse.ts';
+import { type Connections, createConnections, type OnDrop } from './connections.ts';
 import { createIntake } from './intake.ts';
 import { findHeadRefusal, type HeadRefusal, maxHeaders } from './request-head.ts';
 
@@ -205,4 +204,32 @@ function listen(server: http.Server, { host, port }: ListenerOptions): Promise<n
       resolve(typeof address === 'object' && address !== null ? address.port : port);
     });
   });
+}
+
+/** Most connections, however many files the process may have open. */
+const mostConnections = 10_000;
+
+/** Files for the component stream, password checks, and what Node.js itself keeps open. */
+const reservedFiles = 256;
+
+/** How many connections the process may have open, so that files are left for all else. */
+export function findConnectionLimit(): number {
+  return parseConnectionLimit(readLimits());
+}
+
+/** The same from the text of `/proc/self/limits`; Node.js has raised the soft limit by itself. */
+export function parseConnectionLimit(limits: string): number {
+  const files = Number(
+    /^Max open files +(\d+)/m.exec(limits)?.[1] ?? mostConnections + reservedFiles,
+  );
+  return Math.min(mostConnections, Math.max(Math.floor(files / 2), files - reservedFiles));
+}
+
+function readLimits(): string {
+  try {
+    return readFileSync('/proc/self/limits', 'utf8');
+  } catch {
+    // Only Linux has the file.
+    return '';
+  }
 }

@@ -15,7 +15,7 @@ import {
 } from '../../../src/core/message/message.ts';
 import { type AppPorts, createApp } from '../../../src/http/app.ts';
 import { createAnswerStore } from '../../../src/http/idempotency/memory-store.ts';
-import { createBodyBudget } from '../../../src/http/request/body-budget.ts';
+import { createBodyBudget } from '../../../src/http/request/body.ts';
 import { createListener } from '../../../src/http/server/listener.ts';
 import { noEvents } from './serve.ts';
 

@@ -7,7 +7,7 @@ import { buildLimits } from '../../../../src/config.ts';
 import { problems } from '../../../../src/core/errors.ts';
 import { bounceStatuses } from '../../../../src/core/message/stanza-error.ts';
 import { buildOpenApi } from '../../../../src/http/openapi/document.ts';
-import { docsFiles } from '../../../../src/http/routes/docs-files.ts';
+import { docsFiles } from '../../../../src/http/routes/docs.ts';
 import { codesOf, examplesOf, openApiFile, readOperations } from '../../../support/openapi.ts';
 import { send } from '../http-client.ts';
 import { apiPath, goodHeaders, limits, startTestGateway, userPath } from '../test-gateway.ts';

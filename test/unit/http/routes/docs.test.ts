@@ -1,5 +1,9 @@
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { docsFiles } from '../../../../src/http/routes/docs-files.ts';
+import { problems } from '../../../../src/core/errors.ts';
+import { docsFiles, readDocs } from '../../../../src/http/routes/docs.ts';
+import { createDirectory, removeDirectory } from '../../../support/processes.ts';
 import { send } from '../http-client.ts';
 import { startTestGateway, type TestGateway } from '../test-gateway.ts';
 
@@ -71,3 +75,42 @@ it('is not there when it is switched off; openapi.json is', async () => {
   }
   expect((await send(port, { path: '/openapi.json' })).status).toBe(200);
 });
+
+it('reads every file, each with a tag of what is in it', () => {
+  const directory = createDirectory('docs');
+  for (const name of Object.keys(docsFiles)) writeFileSync(join(directory, name), `${name} ü`);
+  writeFileSync(join(directory, 'other.js'), '');
+  const found = readDocs(directory);
+  expect([...found.keys()]).toEqual(Object.keys(docsFiles));
+  expect(found.get('page.js')?.bytes.toString()).toBe('page.js ü');
+  const tags = [...found.values()].map(({ etag }) => etag);
+  expect(new Set(tags).size).toBe(tags.length);
+  for (const tag of tags) expect(tag).toMatch(/^"[\w-]{43}"$/);
+  rmSync(join(directory, 'NOTICE.txt'));
+  expect(() => readDocs(directory)).toThrow('NOTICE.txt');
+  removeDirectory(directory);
+});
+
+it.each(Object.entries(problems))('explains %s', async (code, { title, retry }) => {
+  const { port } = await startTestGateway();
+  const answer = await send(port, { path: `/problems/${code}` });
+  expect(answer).toMatchObject({
+    status: 200,
+    headers: { 'content-type': 'text/plain; charset=utf-8' },
+  });
+  for (const part of [code, title, retry]) expect(answer.text).toContain(part);
+  const head = await send(port, { path: `/problems/${code}`, method: 'HEAD' });
+  expect(head).toMatchObject({ status: 200, text: '' });
+  const other = await send(port, { path: `/problems/${code}`, method: 'POST' });
+  expect(other).toMatchObject({ status: 405, headers: { allow: 'GET, HEAD' } });
+});
+
+it.each(['', 'no-such-code', 'bounced/', 'Bounced', 'constructor', '__proto__', '%62ounced'])(
+  'knows no %j, with any method',
+  async (code) => {
+    const { port } = await startTestGateway();
+    for (const method of ['GET', 'POST']) {
+      expect((await send(port, { path: `/problems/${code}`, method })).status).toBe(404);
+    }
+  },
+);
