@@ -1,5 +1,5 @@
 import { parseBasicCredentials } from '../build/src/auth/basic-credentials.js';
-import { createThrottle } from '../build/src/auth/throttle.js';
+import { createThrottle } from '../build/src/auth/throttle/throttle.js';
 import { createUsers } from '../build/src/auth/users.js';
 import { basic, post } from '../build/support/http.js';
 import { readCpuMs } from './processes.mjs';

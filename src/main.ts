@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
 import { type Command, UsageError } from './commands/command.ts';
-import { ConfigError } from './config/faults.ts';
+import { ConfigError } from './config/errors.ts';
 
 /** Exit codes of sysexits.h. */
 const exitUsage = 64;

@@ -4,7 +4,7 @@ import { quote } from '../core/text.ts';
 import type { PresentedCredentials } from './basic-credentials.ts';
 import { createLogin, type LoginOptions, type Subject } from './login.ts';
 import { createUnmatchableHash, verifyPassword } from './password-hash.ts';
-import { createSenderTest } from './sender-pattern.ts';
+import { createSenderTest } from './patterns.ts';
 
 /** An account as it is configured. */
 export interface ApiAccountOptions {

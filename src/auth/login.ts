@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { GatewayError } from '../core/errors.ts';
 import type { Credentials, PresentedCredentials } from './basic-credentials.ts';
 import { createCredentialCache } from './credential-cache.ts';
-import type { Throttle } from './throttle.ts';
+import type { Throttle } from './throttle/throttle.ts';
 
 /** A failed login; `user` is the name that was tried, abbreviated, when the credentials held one. */
 export interface LoginFailure {

@@ -1,7 +1,7 @@
 import { GatewayError } from '../core/errors.ts';
 import { type Jid, JidError, parseDomain, parseJid } from '../core/jid/jid.ts';
 import { quote } from '../core/text.ts';
-import type { Grants } from './grants.ts';
+import type { Grants } from './permission-file.ts';
 
 const everybody = '*@';
 

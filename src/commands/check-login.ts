@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { GatewayError } from '../core/errors.ts';
 import { createJid } from '../core/jid/jid.ts';
 import type { PasswordCheck } from '../core/message/ports.ts';

@@ -1,4 +1,4 @@
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { askVersion } from '../xmpp/probes/recognition.ts';
 import { adviceFor, adviceForSilence } from '../xmpp/server/advice.ts';
 import { describeServer, type ServerIdentity, type ServerKind } from '../xmpp/server/identity.ts';

@@ -1,4 +1,4 @@
-import { type Config, ConfigError, loadConfig } from '../config.ts';
+import { type Config, ConfigError, loadConfig } from '../config/config.ts';
 import type { Secret } from '../core/secret.ts';
 import { describeError } from '../core/text.ts';
 import { tryStore } from '../store/store.ts';

@@ -1,5 +1,5 @@
-import { isLoopback } from '../config/rules.ts';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
+import { isLoopback } from '../config/cross-checks.ts';
 
 /** What everybody on the way to the HTTP listener could read; undefined where nobody can. */
 export function httpExposure({ host, tls }: Config['http']): string | undefined {

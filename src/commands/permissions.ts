@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream';
-import { type Grants, openGrants } from '../auth/grants.ts';
+import { type Grants, openGrants } from '../auth/permission-file.ts';
 import { parsePermission } from '../auth/permissions.ts';
-import { type Config, loadConfig } from '../config.ts';
+import { type Config, loadConfig } from '../config/config.ts';
 import { JidError } from '../core/jid/jid.ts';
 import { quote } from '../core/text.ts';
 import {

@@ -1,7 +1,7 @@
 import { type Logger, pino } from 'pino';
-import { openGrants } from '../auth/grants.ts';
-import { type Config, ConfigError, loadConfig } from '../config.ts';
-import { changesThatNeedRestart } from '../config-changes.ts';
+import { openGrants } from '../auth/permission-file.ts';
+import { type Config, ConfigError, loadConfig } from '../config/config.ts';
+import { changesThatNeedRestart } from '../config/reload.ts';
 import { describeError } from '../core/text.ts';
 import { createGateway, ListenError } from '../gateway/gateway.ts';
 import { datesFault } from './certificate.ts';

@@ -1,4 +1,4 @@
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { probeSize } from '../xmpp/probes/stanza-size.ts';
 import { sizeAdvice } from '../xmpp/server/advice.ts';
 import type { ServerIdentity } from '../xmpp/server/identity.ts';

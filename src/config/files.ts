@@ -2,8 +2,8 @@ import { isUtf8 } from 'node:buffer';
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { describeError, quote } from '../core/text.ts';
-import type { ConfigPath, FoundFault } from './faults.ts';
-import type { UsableParts } from './rules.ts';
+import type { UsableParts } from './cross-checks.ts';
+import type { ConfigPath, FoundFault } from './errors.ts';
 import { secret } from './schema.ts';
 import { findPairFault, parseCertificates } from './tls-pair.ts';
 

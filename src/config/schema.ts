@@ -1,8 +1,8 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { isPasswordHash } from '../auth/password-hash.ts';
+import { parseSenderPattern } from '../auth/patterns.ts';
 import { parsePermission } from '../auth/permissions.ts';
-import { parseSenderPattern } from '../auth/sender-pattern.ts';
 import { JidError, parseDomain, parseJid } from '../core/jid/jid.ts';
 import { modes } from '../core/message/mode.ts';
 import { isRedisUrl } from './redis-url.ts';

@@ -1,8 +1,8 @@
 import type { Logger } from 'pino';
 import type { Secret } from '../core/secret.ts';
-import { createRedisConnection } from './redis-connection.ts';
-import { createSharedClaims, type SharedClaims } from './shared-claims.ts';
-import { createSharedCounters, type SharedCounters } from './shared-counters.ts';
+import { createSharedClaims, type SharedClaims } from './claims.ts';
+import { createSharedCounters, type SharedCounters } from './counters.ts';
+import { createRedisConnection } from './redis.ts';
 
 /** What several processes of the gateway share. */
 export interface Store {

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { buildLimits } from '../../src/config/config.ts';
 import { configSchema } from '../../src/config/schema.ts';
-import { buildLimits } from '../../src/config.ts';
 import { GatewayError, problems } from '../../src/core/errors.ts';
 import { isSameAddress, parseJid } from '../../src/core/jid/jid.ts';
 import { parseJson } from '../../src/core/json.ts';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { type ConfigKey, configKeys, loadConfig } from '../../src/config.ts';
+import { type ConfigKey, configKeys, loadConfig } from '../../src/config/config.ts';
 import { problems } from '../../src/core/errors.ts';
 
 const project = fileURLToPath(new URL('../..', import.meta.url));

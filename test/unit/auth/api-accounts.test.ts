@@ -7,7 +7,7 @@ import {
   createApiAccounts,
 } from '../../../src/auth/api-accounts.ts';
 import type { LoginFailure } from '../../../src/auth/login.ts';
-import { createThrottle } from '../../../src/auth/throttle.ts';
+import { createThrottle } from '../../../src/auth/throttle/throttle.ts';
 import { GatewayError } from '../../../src/core/errors.ts';
 import { Secret } from '../../../src/core/secret.ts';
 

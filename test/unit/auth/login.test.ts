@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { createLogin, type Login } from '../../../src/auth/login.ts';
-import { createThrottle } from '../../../src/auth/throttle.ts';
+import { createThrottle } from '../../../src/auth/throttle/throttle.ts';
 
 function createTestLogin(refusalStepMs: number): Login {
   const throttle = createThrottle({ perAddress: 10, perUser: 10, windowMs: 1000 });

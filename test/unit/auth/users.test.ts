@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { LoginFailure } from '../../../src/auth/login.ts';
 import { createPermissions } from '../../../src/auth/permissions.ts';
-import { createThrottle } from '../../../src/auth/throttle.ts';
+import { createThrottle } from '../../../src/auth/throttle/throttle.ts';
 import { createUsers, type Users } from '../../../src/auth/users.ts';
 import { GatewayError } from '../../../src/core/errors.ts';
 import { parseJid } from '../../../src/core/jid/jid.ts';

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { verifyPassword } from '../../../src/auth/password-hash.ts';
 import type { Command } from '../../../src/commands/command.ts';
 import { init as initAt, initCommand } from '../../../src/commands/init.ts';
-import { loadConfig } from '../../../src/config.ts';
+import { loadConfig } from '../../../src/config/config.ts';
 import { run } from './run.ts';
 
 let folder: string;

@@ -1,5 +1,5 @@
+import { buildLimits } from '../../../src/config/config.ts';
 import { configSchema } from '../../../src/config/schema.ts';
-import { buildLimits } from '../../../src/config.ts';
 import { parseJid } from '../../../src/core/jid/jid.ts';
 import type { MessageContext } from '../../../src/core/message/rules.ts';
 

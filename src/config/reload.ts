@@ -1,5 +1,5 @@
+import { Secret } from '../core/secret.ts';
 import type { Config } from './config.ts';
-import { Secret } from './core/secret.ts';
 
 /** Where the YAML names a file whose text the configuration holds. */
 const fileKeys = new Map([

@@ -7,9 +7,9 @@ import {
   type FoundFault,
   findNearest,
   formatPath,
-} from './faults.ts';
+} from './errors.ts';
 import { configKeys } from './keys.ts';
-import type { ConfigSource } from './source.ts';
+import type { ConfigSource } from './yaml.ts';
 
 /** The faults that an issue of the schema stands for. */
 export function readIssue(issue: z.core.$ZodIssue): FoundFault[] {

@@ -11,7 +11,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { openGrants } from '../../../src/auth/grants.ts';
+import { openGrants } from '../../../src/auth/permission-file.ts';
 import { waitUntil } from '../../support/wait.ts';
 
 let folder: string;

@@ -1,4 +1,4 @@
-import type { RedisConnection } from './redis-connection.ts';
+import type { RedisConnection } from './redis.ts';
 
 /** What was counted in a window that has begun, and how long it still lasts. */
 export interface SharedCount {

@@ -1,17 +1,17 @@
 import { dirname, resolve } from 'node:path';
-import type { ApiAccountOptions } from './auth/api-accounts.ts';
-import { ConfigError, type ConfigFault } from './config/faults.ts';
-import { type ConfigFiles, readConfigFiles, readText, reasonOf } from './config/files.ts';
-import { locate, readIssue } from './config/issues.ts';
-import { findRuleFaults, findUsableParts } from './config/rules.ts';
-import { type ConfigValues, configSchema } from './config/schema.ts';
-import { parseConfigSource } from './config/source.ts';
-import type { MessageLimits } from './core/message/message.ts';
-import type { Mode } from './core/message/mode.ts';
-import { Secret } from './core/secret.ts';
+import type { ApiAccountOptions } from '../auth/api-accounts.ts';
+import type { MessageLimits } from '../core/message/message.ts';
+import type { Mode } from '../core/message/mode.ts';
+import { Secret } from '../core/secret.ts';
+import { findRuleFaults, findUsableParts } from './cross-checks.ts';
+import { ConfigError, type ConfigFault } from './errors.ts';
+import { type ConfigFiles, readConfigFiles, readText, reasonOf } from './files.ts';
+import { type ConfigValues, configSchema } from './schema.ts';
+import { parseConfigSource } from './yaml.ts';
+import { locate, readIssue } from './zod-issues.ts';
 
-export { ConfigError, type ConfigFault } from './config/faults.ts';
-export { type ConfigKey, configKeys } from './config/keys.ts';
+export { ConfigError, type ConfigFault } from './errors.ts';
+export { type ConfigKey, configKeys } from './keys.ts';
 
 /** The configuration, complete and valid; frozen to its depths. Domains and JIDs are normalised. */
 export interface Config {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import type { SharedFailures } from '../../../src/auth/shared-failures.ts';
-import { createThrottle } from '../../../src/auth/throttle.ts';
+import type { SharedFailures } from '../../../../src/auth/throttle/shared-failures.ts';
+import { createThrottle } from '../../../../src/auth/throttle/throttle.ts';
 
 beforeEach(() => {
   vi.useFakeTimers();

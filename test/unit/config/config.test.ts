@@ -2,8 +2,8 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Config, ConfigError, configKeys, loadConfig } from '../../src/config.ts';
-import { createCertificates } from '../support/certificates.ts';
+import { type Config, ConfigError, configKeys, loadConfig } from '../../../src/config/config.ts';
+import { createCertificates } from '../../support/certificates.ts';
 
 const hash = `$scrypt$ln=14,r=8,p=1$c2FsdHNhbHQ$${'A'.repeat(43)}`;
 const minimal = `

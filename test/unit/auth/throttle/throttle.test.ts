@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { createThrottle, type Throttle } from '../../../src/auth/throttle.ts';
-import { GatewayError } from '../../../src/core/errors.ts';
+import { createThrottle, type Throttle } from '../../../../src/auth/throttle/throttle.ts';
+import { GatewayError } from '../../../../src/core/errors.ts';
 
 beforeEach(() => {
   vi.useFakeTimers();

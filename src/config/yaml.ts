@@ -9,7 +9,7 @@ import {
   parseDocument,
   type YAMLError,
 } from 'yaml';
-import { type ConfigFault, type ConfigPath, formatPath } from './faults.ts';
+import { type ConfigFault, type ConfigPath, formatPath } from './errors.ts';
 
 /** What a YAML text holds, and where. */
 export interface ConfigSource {

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import { configSchema } from '../../src/config/schema.ts';
-import { buildLimits, type Config } from '../../src/config.ts';
-import { changesThatNeedRestart } from '../../src/config-changes.ts';
-import { Secret } from '../../src/core/secret.ts';
+import { buildLimits, type Config } from '../../../src/config/config.ts';
+import { changesThatNeedRestart } from '../../../src/config/reload.ts';
+import { configSchema } from '../../../src/config/schema.ts';
+import { Secret } from '../../../src/core/secret.ts';
 
 // As it is loaded each time: with values of its own.
 function config(overrides: Partial<Config> = {}): Config {

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import { GatewayError } from '../core/errors.ts';
+import { GatewayError } from '../../core/errors.ts';
 import { createReservedAttempts } from './reserved-attempts.ts';
 
 /** Most keys counted at once; those that failed longest ago give way. */

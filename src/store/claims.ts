@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import type { RedisConnection } from './redis-connection.ts';
+import type { RedisConnection } from './redis.ts';
 
 /** Values that are claimed first and settled later, by one process for all. */
 export interface SharedClaims {

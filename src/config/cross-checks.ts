@@ -1,6 +1,6 @@
 import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
-import type { FoundFault } from './faults.ts';
+import type { FoundFault } from './errors.ts';
 import { configSchema } from './schema.ts';
 
 const { component, domains, c2s, http, api_accounts, permissions, delivery, limits } =

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { createSenderTest, parseSenderPattern } from '../../../src/auth/sender-pattern.ts';
+import { createSenderTest, parseSenderPattern } from '../../../src/auth/patterns.ts';
 import { JidError } from '../../../src/core/jid/jid.ts';
 
 describe('parseSenderPattern', () => {

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
-import { GatewayError } from '../core/errors.ts';
+import { GatewayError } from '../../core/errors.ts';
 import { addressKey } from './address-key.ts';
 import { createFailureGate, type FailureGate } from './failure-gate.ts';
 import { createSharing, type SharedFailures } from './shared-failures.ts';
