@@ -4,21 +4,7 @@ import { dirname } from 'node:path';
 import { z } from 'zod';
 import { JidError } from '../core/jid/jid.ts';
 import { lockFile } from './lock-file.ts';
-import { parsePermission } from './permissions.ts';
-
-/** The xmppgateway permissions that were granted besides the configuration, in their state file. */
-export interface Grants {
-  /** Bare JIDs and `*@domain`, normalised, as last read. */
-  readonly current: ReadonlySet<string>;
-  /**
-   * Grants or revokes, on the disk when it resolves; true when that changed something. Rejects with
-   * an Error when the file cannot be read or written.
-   */
-  set(pattern: string, isGranted: boolean): Promise<boolean>;
-  /** Begins to notice what others write; `onError` is told of a file that cannot be read. */
-  watch(onError: (error: unknown) => void): void;
-  stop(): void;
-}
+import { type Grants, parsePermission } from './permissions.ts';
 
 /** How soon in milliseconds what another process wrote is noticed. */
 const pollMs = 500;

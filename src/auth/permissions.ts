@@ -1,7 +1,6 @@
 import { GatewayError } from '../core/errors.ts';
 import { type Jid, JidError, parseDomain, parseJid } from '../core/jid/jid.ts';
 import { quote } from '../core/text.ts';
-import type { Grants } from './permission-file.ts';
 
 const everybody = '*@';
 
@@ -23,6 +22,20 @@ export function parsePermission(text: string): {
     throw new JidError('expected a bare JID or *@domain');
   }
   return { pattern: jid.toString(), domain: jid.domain };
+}
+
+/** The xmppgateway permissions that were granted besides the configuration, in their state file. */
+export interface Grants {
+  /** Bare JIDs and `*@domain`, normalised, as last read. */
+  readonly current: ReadonlySet<string>;
+  /**
+   * Grants or revokes, on the disk when it resolves; true when that changed something. Rejects with
+   * an Error when the file cannot be read or written.
+   */
+  set(pattern: string, isGranted: boolean): Promise<boolean>;
+  /** Begins to notice what others write; `onError` is told of a file that cannot be read. */
+  watch(onError: (error: unknown) => void): void;
+  stop(): void;
 }
 
 /** Who has the xmppgateway permission: by the configuration, or granted besides. */

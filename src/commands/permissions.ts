@@ -1,6 +1,6 @@
 import type { Writable } from 'node:stream';
-import { type Grants, openGrants } from '../auth/permission-file.ts';
-import { parsePermission } from '../auth/permissions.ts';
+import { openGrants } from '../auth/permission-file.ts';
+import { type Grants, parsePermission } from '../auth/permissions.ts';
 import { type Config, loadConfig } from '../config/config.ts';
 import { JidError } from '../core/jid/jid.ts';
 import { quote } from '../core/text.ts';

@@ -11,7 +11,7 @@ import { parseConfigSource } from './yaml.ts';
 import { locate, readIssue } from './zod-issues.ts';
 
 export { ConfigError, type ConfigFault } from './errors.ts';
-export { type ConfigKey, configKeys } from './keys.ts';
+export { type ConfigKey, configKeys } from './schema.ts';
 
 /** The configuration, complete and valid; frozen to its depths. Domains and JIDs are normalised. */
 export interface Config {

@@ -1,11 +1,10 @@
-import { isIP } from 'node:net';
+import { isIP, isIPv6 } from 'node:net';
 import { z } from 'zod';
 import { isPasswordHash } from '../auth/password-hash.ts';
 import { parseSenderPattern } from '../auth/patterns.ts';
 import { parsePermission } from '../auth/permissions.ts';
 import { JidError, parseDomain, parseJid } from '../core/jid/jid.ts';
 import { modes } from '../core/message/mode.ts';
-import { isRedisUrl } from './redis-url.ts';
 
 // The message of each schema says what is expected; it completes "expected …, got …".
 
@@ -196,3 +195,63 @@ export const configSchema = mapping({
 
 /** The keys of the file with their values, defaults filled in. */
 export type ConfigValues = z.output<typeof configSchema>;
+
+/** A key that the configuration may hold. */
+export interface ConfigKey {
+  /** Such as `http.port` or `api_accounts[].username`. */
+  readonly path: string;
+  /** Must it stand in its mapping? */
+  readonly isRequired: boolean;
+  /** A value, or the name of the key that it is taken from; undefined where there is none. */
+  readonly default: unknown;
+}
+
+/** Every key that holds a value or a list, in the order of the schema. */
+export function configKeys(): readonly ConfigKey[] {
+  return keysOf(configSchema, { path: '', isRequired: true, default: undefined });
+}
+
+function keysOf(schema: z.core.$ZodType, key: ConfigKey): ConfigKey[] {
+  if (schema instanceof z.ZodObject) return membersOf(schema, key.path && `${key.path}.`);
+  if (schema instanceof z.ZodPrefault) return keysOf(schema.def.innerType, key);
+  if (schema instanceof z.ZodDefault) {
+    const { innerType, defaultValue } = schema.def;
+    return keysOf(innerType, { ...key, isRequired: false, default: defaultValue });
+  }
+  if (schema instanceof z.ZodOptional) {
+    const { innerType } = schema.def;
+    return keysOf(innerType, { ...key, isRequired: false, default: schema.meta()?.['default'] });
+  }
+  const element = schema instanceof z.ZodArray ? schema.element : undefined;
+  return element instanceof z.ZodObject ? [key, ...membersOf(element, `${key.path}[].`)] : [key];
+}
+
+function membersOf(schema: z.ZodObject, prefix: string): ConfigKey[] {
+  return Object.entries(schema.shape).flatMap(([name, member]) =>
+    keysOf(member, { path: prefix + name, isRequired: true, default: undefined }),
+  );
+}
+
+const redisUrl =
+  /^redis:\/\/(?:([^\s/@:]*:[^\s/@:]+)@)?(?:\[([^\]]+)\]|[\w.-]+)(?::(\d{1,5}))?(?:\/\d{0,4})?$/i;
+
+/**
+ * Is it `redis://[[user]:password@]host[:port][/database]`
+ * (https://www.iana.org/assignments/uri-schemes/prov/redis), without TLS?
+ */
+export function isRedisUrl(value: string): boolean {
+  const parts = redisUrl.exec(value);
+  if (parts === null) return false;
+  const [, userinfo = '', ipv6 = '::1', portText = '6379'] = parts;
+  const isRightPort = Number(portText) >= 1 && Number(portText) <= 65_535;
+  return isRightPort && isIPv6(ipv6) && URL.canParse(value) && isDecodable(userinfo);
+}
+
+function isDecodable(userinfo: string): boolean {
+  try {
+    decodeURIComponent(userinfo);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -8,7 +8,7 @@ import {
   findNearest,
   formatPath,
 } from './errors.ts';
-import { configKeys } from './keys.ts';
+import { configKeys } from './schema.ts';
 import type { ConfigSource } from './yaml.ts';
 
 /** The faults that an issue of the schema stands for. */

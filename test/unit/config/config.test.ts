@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Config, ConfigError, configKeys, loadConfig } from '../../../src/config/config.ts';
+import { isRedisUrl } from '../../../src/config/schema.ts';
 import { createCertificates } from '../../support/certificates.ts';
 
 const hash = `$scrypt$ln=14,r=8,p=1$c2FsdHNhbHQ$${'A'.repeat(43)}`;
@@ -452,4 +453,35 @@ test('configKeys names every key with its default', async () => {
   expect(find('api_accounts[].senders')?.default).toEqual(['*']);
   expect(find('http.tls.key_file')?.isRequired).toBe(true);
   expect(new Set(keys.map(({ path }) => path)).size).toBe(50);
+});
+
+test.each([
+  'redis://127.0.0.1:6379',
+  'redis://127.0.0.1:6379/',
+  'redis://127.0.0.1:6379/15',
+  'redis://localhost',
+  'redis://[::1]:6379/0',
+  'redis://:pass%40word@redis.example:6379',
+  'redis://gateway:password@redis.example:6379/1',
+])('%s', (url) => {
+  expect(isRedisUrl(url)).toBe(true);
+});
+
+test.each([
+  '',
+  'redis',
+  'redis://',
+  'rediss://127.0.0.1:6379',
+  'http://127.0.0.1:6379',
+  'redis://127.0.0.1:0',
+  'redis://127.0.0.1:65536',
+  'redis://127.0.0.1:6379/first',
+  'redis://127.0.0.1:6379?db=1',
+  'redis://127.0.0.1:6379/0 ',
+  'redis://[::g]:6379',
+  'redis://user@127.0.0.1:6379',
+  'redis://:%zz@127.0.0.1:6379',
+  'redis://:pass/word@127.0.0.1:6379',
+])('not %j', (url) => {
+  expect(isRedisUrl(url)).toBe(false);
 });

@@ -1,5 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { createThrottle, type Throttle } from '../../../../src/auth/throttle/throttle.ts';
+import {
+  addressKey,
+  createThrottle,
+  type Throttle,
+} from '../../../../src/auth/throttle/throttle.ts';
 import { GatewayError } from '../../../../src/core/errors.ts';
 
 beforeEach(() => {
@@ -211,4 +215,22 @@ describe('concurrent attempts', () => {
     expect(outcomes.slice(0, 5)).toEqual(Array(5).fill('right'));
     expect(outcomes.slice(-2)).toEqual(Array(2).fill('authentication-unavailable 1'));
   });
+});
+
+test.each([
+  ['192.0.2.1', '192.0.2.1'],
+  ['::ffff:192.0.2.1', '192.0.2.1'],
+  ['::FFFF:192.0.2.1', '192.0.2.1'],
+  ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
+  ['2001:0DB8:0001:0002::', '2001:db8:1:2::/64'],
+  ['2001:db8:1:2:ffff::1', '2001:db8:1:2::/64'],
+  ['2001:db8::1', '2001:db8:0:0::/64'],
+  ['2001:db8:1:2:3:4:192.0.2.1', '2001:db8:1:2::/64'],
+  ['::1', '0:0:0:0::/64'],
+  ['::', '0:0:0:0::/64'],
+  ['fe80::1%eth0', 'fe80:0:0:0::/64'],
+  ['64:ff9b::192.0.2.1', '64:ff9b:0:0::/64'],
+  ['', ''],
+])('%s counts as %s', (address, key) => {
+  expect(addressKey(address)).toBe(key);
 });

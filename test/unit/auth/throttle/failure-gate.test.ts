@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { createReservedAttempts } from '../../../../src/auth/throttle/reserved-attempts.ts';
+import { createReservedAttempts } from '../../../../src/auth/throttle/failure-gate.ts';
 
 beforeEach(() => {
   vi.useFakeTimers();
