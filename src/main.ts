@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
-import { type Command, UsageError } from './commands/command.ts';
+import { type Command, UsageError } from './cli/command.ts';
 import { ConfigError } from './config/errors.ts';
 
 /** Exit codes of sysexits.h. */
@@ -9,14 +9,14 @@ const exitConfig = 78;
 
 /** Loaded when they are called for: `send` must not wait for all that `serve` needs. */
 const commands = new Map<string, () => Promise<Command>>([
-  ['init', async () => (await import('./commands/init.ts')).initCommand],
-  ['check', async () => (await import('./commands/check.ts')).checkCommand],
-  ['serve', async () => (await import('./commands/serve.ts')).serveCommand],
-  ['send', async () => (await import('./commands/send.ts')).sendCommand],
-  ['hash-password', async () => (await import('./commands/hash-password.ts')).hashPasswordCommand],
-  ['permissions', async () => (await import('./commands/permissions.ts')).permissionsCommand],
-  ['grant', async () => (await import('./commands/permissions.ts')).grantCommand],
-  ['revoke', async () => (await import('./commands/permissions.ts')).revokeCommand],
+  ['init', async () => (await import('./cli/init.ts')).initCommand],
+  ['check', async () => (await import('./cli/check/check.ts')).checkCommand],
+  ['serve', async () => (await import('./cli/serve.ts')).serveCommand],
+  ['send', async () => (await import('./cli/send/send.ts')).sendCommand],
+  ['hash-password', async () => (await import('./cli/hash-password.ts')).hashPasswordCommand],
+  ['permissions', async () => (await import('./cli/permissions.ts')).permissionsCommand],
+  ['grant', async () => (await import('./cli/permissions.ts')).grantCommand],
+  ['revoke', async () => (await import('./cli/permissions.ts')).revokeCommand],
 ]);
 
 const program = 'xmpp-message-gateway';

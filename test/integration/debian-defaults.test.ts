@@ -5,7 +5,7 @@ import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { parse } from 'yaml';
-import { init } from '../../src/commands/init.ts';
+import { init } from '../../src/cli/init.ts';
 import { check } from '../support/check-command.ts';
 import { type DebianServer, startDebianServer } from '../support/debian-server.ts';
 import { type GatewayProcess, startGatewayProcess } from '../support/gateway.ts';

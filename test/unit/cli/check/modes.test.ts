@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { describeModes } from '../../../src/commands/modes-found.ts';
-import { describeForm, type WireForm } from '../../../src/core/message/mode.ts';
-import type { ServerIdentity } from '../../../src/xmpp/server/identity.ts';
+import { describeModes } from '../../../../src/cli/check/modes.ts';
+import { describeForm, type WireForm } from '../../../../src/core/message/mode.ts';
+import type { ServerIdentity } from '../../../../src/xmpp/server/identity.ts';
 
 const component = 'gateway.example.org';
 

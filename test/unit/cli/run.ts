@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import type { Command, Surroundings } from '../../../src/commands/command.ts';
+import type { Command, Surroundings } from '../../../src/cli/command.ts';
 
 /** Runs a command that is given no input, or this, with nothing in its environment. */
 export async function run(

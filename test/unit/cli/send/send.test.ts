@@ -7,8 +7,8 @@ import {
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { sendCommand } from '../../../src/commands/send.ts';
-import { run } from './run.ts';
+import { sendCommand } from '../../../../src/cli/send/send.ts';
+import { run } from '../run.ts';
 
 interface Seen {
   readonly headers: IncomingHttpHeaders;

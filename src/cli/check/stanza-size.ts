@@ -1,7 +1,7 @@
-import type { Config } from '../config/config.ts';
-import { probeSize } from '../xmpp/probes/stanza-size.ts';
-import { sizeAdvice } from '../xmpp/server/advice.ts';
-import type { ServerIdentity } from '../xmpp/server/identity.ts';
+import type { Config } from '../../config/config.ts';
+import { probeSize } from '../../xmpp/probes/stanza-size.ts';
+import { sizeAdvice } from '../../xmpp/server/advice.ts';
+import type { ServerIdentity } from '../../xmpp/server/identity.ts';
 import type { Finding } from './finding.ts';
 
 /** How closely the server's limit is looked for: it counts a little differently itself. */

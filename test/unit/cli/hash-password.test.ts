@@ -2,7 +2,7 @@ import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { describe, expect, test } from 'vitest';
 import { verifyPassword } from '../../../src/auth/password-hash.ts';
-import { runHashPassword } from '../../../src/commands/hash-password.ts';
+import { runHashPassword } from '../../../src/cli/hash-password.ts';
 
 async function run(input: string | Buffer, isTTY: boolean) {
   const stdin = Object.assign(new PassThrough(), { isTTY });

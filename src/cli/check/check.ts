@@ -1,18 +1,18 @@
-import { type Config, ConfigError, loadConfig } from '../config/config.ts';
-import type { Secret } from '../core/secret.ts';
-import { describeError } from '../core/text.ts';
-import { tryStore } from '../store/store.ts';
-import { recogniseServer } from '../xmpp/probes/recognition.ts';
-import { createPasswordCheck } from '../xmpp/sasl/password-check.ts';
-import { checkCertificate } from './certificate.ts';
-import { checkLogin } from './check-login.ts';
-import { checkStream } from './check-stream.ts';
-import { wantsColour } from './colour.ts';
-import { type Command, parseOptions, refuseOperands, requireOption } from './command.ts';
-import { httpExposure, metricsExposure } from './exposure.ts';
+import { type Config, ConfigError, loadConfig } from '../../config/config.ts';
+import type { Secret } from '../../core/secret.ts';
+import { describeError } from '../../core/text.ts';
+import { tryStore } from '../../store/store.ts';
+import { recogniseServer } from '../../xmpp/probes/recognition.ts';
+import { createPasswordCheck } from '../../xmpp/sasl/password-check.ts';
+import { checkCertificate } from '../certificate.ts';
+import { wantsColour } from '../colour.ts';
+import { type Command, parseOptions, refuseOperands, requireOption } from '../command.ts';
+import { httpExposure, metricsExposure } from '../exposure.ts';
+import { isTaken, listenAdvice, tryListening } from '../listen-address.ts';
 import type { Finding } from './finding.ts';
-import { findingsToJson, formatFindings } from './findings.ts';
-import { isTaken, listenAdvice, tryListening } from './listening.ts';
+import { checkLogin } from './login.ts';
+import { findingsToJson, formatFindings } from './report.ts';
+import { checkStream } from './stream.ts';
 
 /** Most password checks at once. */
 const maxPasswordChecks = 4;

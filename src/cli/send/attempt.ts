@@ -1,6 +1,6 @@
-import { type PostAnswer, PostFailure, post } from './send-post.ts';
-import type { SendRequest } from './send-request.ts';
-import { judgeAnswer, judgeFailure, type Verdict } from './send-verdict.ts';
+import { type PostAnswer, PostFailure, post } from './post.ts';
+import type { SendRequest } from './request.ts';
+import { judgeAnswer, judgeFailure, type Verdict } from './verdict.ts';
 
 /** One try: its verdict, and what to tell about it. */
 export interface Attempt extends Verdict {

@@ -6,8 +6,8 @@ import {
   judgeAnswer,
   judgeFailure,
   type Outcome,
-} from '../../../src/commands/send-verdict.ts';
-import { type ProblemCode, problems } from '../../../src/core/errors.ts';
+} from '../../../../src/cli/send/verdict.ts';
+import { type ProblemCode, problems } from '../../../../src/core/errors.ts';
 
 /** Of every code of the gateway: the outcome, and whether the message is sent again. */
 const expected: Record<ProblemCode, [Outcome, boolean]> = {
@@ -84,7 +84,7 @@ test.each<[Outcome[], Outcome]>([
 });
 
 test('the exit codes are those that are documented', () => {
-  const page = readFileSync(new URL('../../../docs/commands.md', import.meta.url), 'utf8');
+  const page = readFileSync(new URL('../../../../docs/commands.md', import.meta.url), 'utf8');
   const codes = new Set([64, ...Object.values(exitCodes)]);
   expect([...page.matchAll(/^\| (\d+) \|/gm)].map(([, code]) => Number(code))).toEqual(
     [...codes].toSorted((a, b) => a - b),

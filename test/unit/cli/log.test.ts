@@ -1,6 +1,6 @@
 import type { write } from 'node:fs';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { createLogStream } from '../../../src/commands/log-stream.ts';
+import { createLogStream } from '../../../src/cli/log.ts';
 
 type Callback = (error: NodeJS.ErrnoException | null, count: number) => void;
 

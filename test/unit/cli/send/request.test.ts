@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { buildSendRequest, type SendOptions } from '../../../src/commands/send-request.ts';
+import { buildSendRequest, type SendOptions } from '../../../../src/cli/send/request.ts';
 
 const options: SendOptions = {
   url: 'http://127.0.0.1:8080',

@@ -16,8 +16,8 @@ import {
 } from './command.ts';
 import { httpExposure, metricsExposure } from './exposure.ts';
 import { catchHangUps } from './hang-ups.ts';
-import { listenAdvice } from './listening.ts';
-import { createLogStream, type LogStream } from './log-stream.ts';
+import { listenAdvice } from './listen-address.ts';
+import { createLogStream, type LogStream } from './log.ts';
 import { createPrettyLog } from './pretty-log.ts';
 
 const standardOutput = 1;

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { verifyPassword } from '../../../src/auth/password-hash.ts';
-import type { Command } from '../../../src/commands/command.ts';
-import { init as initAt, initCommand } from '../../../src/commands/init.ts';
+import type { Command } from '../../../src/cli/command.ts';
+import { init as initAt, initCommand } from '../../../src/cli/init.ts';
 import { loadConfig } from '../../../src/config/config.ts';
 import { run } from './run.ts';
 

@@ -1,8 +1,8 @@
-import type { ModeReport } from '../core/message/mode.ts';
-import { adviceForMode } from '../xmpp/server/advice.ts';
-import { dropsBlocked } from '../xmpp/server/config-lines.ts';
-import { isSince, type ServerIdentity } from '../xmpp/server/identity.ts';
-import type { DomainModes } from '../xmpp/stream/trust-proof.ts';
+import type { ModeReport } from '../../core/message/mode.ts';
+import { adviceForMode } from '../../xmpp/server/advice.ts';
+import { dropsBlocked } from '../../xmpp/server/config-lines.ts';
+import { isSince, type ServerIdentity } from '../../xmpp/server/identity.ts';
+import type { DomainModes } from '../../xmpp/stream/trust-proof.ts';
 import type { Finding } from './finding.ts';
 
 /** Where modes were found. */

@@ -7,11 +7,11 @@ import {
   requireOption,
   type Surroundings,
   UsageError,
-} from './command.ts';
-import { openPrompt } from './prompt.ts';
-import { type Attempt, attemptPost } from './send-attempt.ts';
-import { buildSendRequest, type SendOptions, type SendRequest } from './send-request.ts';
-import { combineOutcomes, exitCodes, type Outcome } from './send-verdict.ts';
+} from '../command.ts';
+import { openPrompt } from '../prompt.ts';
+import { type Attempt, attemptPost } from './attempt.ts';
+import { buildSendRequest, type SendOptions, type SendRequest } from './request.ts';
+import { combineOutcomes, exitCodes, type Outcome } from './verdict.ts';
 
 const passwordVariable = 'XMPP_GATEWAY_PASSWORD';
 

@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
-import { createPrettyLog, formatLogLine } from '../../../src/commands/pretty-log.ts';
+import { createPrettyLog, formatLogLine } from '../../../src/cli/pretty-log.ts';
 
 const time = new Date(2026, 0, 2, 3, 4, 5, 6).getTime();
 const format = (fields: object, isColoured = false): string =>

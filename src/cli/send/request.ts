@@ -1,5 +1,5 @@
-import { type Jid, JidError, parseJid, parseLocalpart } from '../core/jid/jid.ts';
-import { UsageError } from './command.ts';
+import { type Jid, JidError, parseJid, parseLocalpart } from '../../core/jid/jid.ts';
+import { UsageError } from '../command.ts';
 
 /** What to send, and as whom. */
 export interface SendOptions {

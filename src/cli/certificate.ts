@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import type { Config } from '../config/config.ts';
-import type { Finding } from './finding.ts';
+import type { Finding } from './check/finding.ts';
 
 /** Why clients do not trust the certificate of the HTTP listener today; undefined where it is in date. */
 export function datesFault({ tls }: Config['http'], now = new Date()): string | undefined {

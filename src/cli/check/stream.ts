@@ -1,12 +1,16 @@
-import type { Config } from '../config/config.ts';
-import { askVersion } from '../xmpp/probes/recognition.ts';
-import { adviceFor, adviceForSilence } from '../xmpp/server/advice.ts';
-import { describeServer, type ServerIdentity, type ServerKind } from '../xmpp/server/identity.ts';
-import type { DomainModes } from '../xmpp/stream/trust-proof.ts';
-import { openTrustedStream } from '../xmpp/stream/trusted-stream.ts';
-import type { StreamFailure } from '../xmpp/wire/stream-failure.ts';
+import type { Config } from '../../config/config.ts';
+import { askVersion } from '../../xmpp/probes/recognition.ts';
+import { adviceFor, adviceForSilence } from '../../xmpp/server/advice.ts';
+import {
+  describeServer,
+  type ServerIdentity,
+  type ServerKind,
+} from '../../xmpp/server/identity.ts';
+import type { DomainModes } from '../../xmpp/stream/trust-proof.ts';
+import { openTrustedStream } from '../../xmpp/stream/trusted-stream.ts';
+import type { StreamFailure } from '../../xmpp/wire/stream-failure.ts';
 import type { Finding } from './finding.ts';
-import { describeModes } from './modes-found.ts';
+import { describeModes } from './modes.ts';
 import { checkStanzaSize } from './stanza-size.ts';
 
 /** Tries the component stream, while the server is being recognised by its greeting. */

@@ -1,8 +1,8 @@
 import { PassThrough } from 'node:stream';
 import { expect, test } from 'vitest';
-import { wantsColour } from '../../../src/commands/colour.ts';
-import type { Finding } from '../../../src/commands/finding.ts';
-import { findingsToJson, formatFindings } from '../../../src/commands/findings.ts';
+import type { Finding } from '../../../../src/cli/check/finding.ts';
+import { findingsToJson, formatFindings } from '../../../../src/cli/check/report.ts';
+import { wantsColour } from '../../../../src/cli/colour.ts';
 
 const findings: Finding[] = [
   { isGood: true, text: 'configuration: F' },

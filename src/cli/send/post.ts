@@ -1,6 +1,6 @@
 import { type ClientRequest, type IncomingMessage, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
-import { describeError } from '../core/text.ts';
+import { describeError } from '../../core/text.ts';
 
 /** What came back. */
 export interface PostAnswer {
