@@ -61,3 +61,8 @@ export function refuseOperands(operands: readonly string[]): void {
     throw new UsageError(`unexpected argument ${JSON.stringify(operands[0])}`);
   }
 }
+
+/** Whether to colour what goes to stdout: on a terminal, unless https://no-color.org says no. */
+export function wantsColour({ stdout, env }: Pick<Surroundings, 'stdout' | 'env'>): boolean {
+  return stdout.isTTY === true && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb';
+}

@@ -7,8 +7,13 @@ import { recogniseServer, type ServerPlaces } from '../xmpp/probes/recognition.t
 import { setupLines } from '../xmpp/server/config-lines.ts';
 import { describeServer, type ServerIdentity, type ServerKind } from '../xmpp/server/identity.ts';
 import { type Command, parseOptions, refuseOperands, type Surroundings } from './command.ts';
-import { findAnswers, type InitChoices, type InitFlags } from './init-answers.ts';
-import { buildConfigText, secretFile } from './init-config.ts';
+import {
+  buildConfigText,
+  findAnswers,
+  type InitChoices,
+  type InitFlags,
+  secretFile,
+} from './init-answers.ts';
 
 /** `init` */
 export const initCommand: Command = {

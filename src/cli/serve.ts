@@ -4,8 +4,6 @@ import { type Config, ConfigError, loadConfig } from '../config/config.ts';
 import { changesThatNeedRestart } from '../config/reload.ts';
 import { describeError } from '../core/text.ts';
 import { createGateway, ListenError } from '../gateway/gateway.ts';
-import { datesFault } from './certificate.ts';
-import { wantsColour } from './colour.ts';
 import {
   type Command,
   parseOptions,
@@ -13,12 +11,10 @@ import {
   requireOption,
   type Surroundings,
   UsageError,
+  wantsColour,
 } from './command.ts';
-import { httpExposure, metricsExposure } from './exposure.ts';
-import { catchHangUps } from './hang-ups.ts';
-import { listenAdvice } from './listen-address.ts';
-import { createLogStream, type LogStream } from './log.ts';
-import { createPrettyLog } from './pretty-log.ts';
+import { datesFault, httpExposure, listenAdvice, metricsExposure } from './listen-address.ts';
+import { createLogStream, createPrettyLog, type LogStream } from './log.ts';
 
 const standardOutput = 1;
 
@@ -174,4 +170,22 @@ function endBySignal(signal: NodeJS.Signals): void {
   process.kill(process.pid, signal);
   // The first process of a container is not ended by its own signals.
   setTimeout(() => process.exit(1), firstProcessMs);
+}
+
+/**
+ * Catches SIGHUP from now on; returns what sets the handler, which is called at once when a signal
+ * has come before, and never runs twice at a time.
+ */
+function catchHangUps(): (handle: () => Promise<void>) => void {
+  let handler: (() => Promise<void>) | undefined;
+  let handling = Promise.resolve();
+  let isEarly = false;
+  process.on('SIGHUP', () => {
+    if (handler === undefined) isEarly = true;
+    else handling = handling.then(handler);
+  });
+  return (handle) => {
+    handler = handle;
+    if (isEarly) handling = handling.then(handle);
+  };
 }

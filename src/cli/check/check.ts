@@ -1,17 +1,27 @@
+import { X509Certificate } from 'node:crypto';
 import { type Config, ConfigError, loadConfig } from '../../config/config.ts';
 import type { Secret } from '../../core/secret.ts';
 import { describeError } from '../../core/text.ts';
 import { tryStore } from '../../store/store.ts';
 import { recogniseServer } from '../../xmpp/probes/recognition.ts';
 import { createPasswordCheck } from '../../xmpp/sasl/password-check.ts';
-import { checkCertificate } from '../certificate.ts';
-import { wantsColour } from '../colour.ts';
-import { type Command, parseOptions, refuseOperands, requireOption } from '../command.ts';
-import { httpExposure, metricsExposure } from '../exposure.ts';
-import { isTaken, listenAdvice, tryListening } from '../listen-address.ts';
-import type { Finding } from './finding.ts';
+import {
+  type Command,
+  parseOptions,
+  refuseOperands,
+  requireOption,
+  wantsColour,
+} from '../command.ts';
+import {
+  datesFault,
+  httpExposure,
+  isTaken,
+  listenAdvice,
+  metricsExposure,
+  tryListening,
+} from '../listen-address.ts';
 import { checkLogin } from './login.ts';
-import { findingsToJson, formatFindings } from './report.ts';
+import { type Finding, findingsToJson, formatFindings } from './report.ts';
 import { checkStream } from './stream.ts';
 
 /** Most password checks at once. */
@@ -123,3 +133,15 @@ async function checkStore(url: Secret | undefined): Promise<Finding[]> {
 }
 
 const storeAdvice = `Is Redis (6 or newer) running there, and are user, password and database in "store" right?`;
+
+/** Until when the certificate is good, without TLS nothing; it has been proven to fit its key. */
+function checkCertificate(http: Config['http']): readonly Finding[] {
+  if (http.tls === undefined) return [];
+  const fault = datesFault(http);
+  const { validTo } = new X509Certificate(http.tls.cert);
+  if (fault === undefined) {
+    return [{ isGood: true, text: `http.tls: certificate and key fit, valid until ${validTo}` }];
+  }
+  const advice = 'Renew it, and send SIGHUP to the gateway if it runs.';
+  return [{ isGood: false, text: `http.tls: ${fault}`, advice }];
+}

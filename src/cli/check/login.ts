@@ -5,7 +5,7 @@ import { createJid } from '../../core/jid/jid.ts';
 import type { PasswordCheck } from '../../core/message/ports.ts';
 import { describeWithCause } from '../../core/text.ts';
 import type { ServerKind } from '../../xmpp/server/identity.ts';
-import type { Finding } from './finding.ts';
+import type { Finding } from './report.ts';
 
 /** Logs in as nobody: the server must answer with a definite no. */
 export async function checkLogin(

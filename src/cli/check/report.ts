@@ -1,5 +1,3 @@
-import type { Finding } from './finding.ts';
-
 /** Writes findings for people, one after the other. */
 export function formatFindings(findings: readonly Finding[], isColoured: boolean): string {
   return findings
@@ -30,4 +28,12 @@ const [green, boldRed, plain] = ['\u001b[32m', '\u001b[1;31m', '\u001b[0m'];
 function verdict(isGood: boolean, isColoured: boolean): string {
   const word = isGood ? 'ok    ' : 'FAILED';
   return isColoured ? `${isGood ? green : boldRed}${word}${plain}` : word;
+}
+
+/** What was tried and how it went. */
+export interface Finding {
+  readonly isGood: boolean;
+  readonly text: string;
+  /** How to mend what failed, or to have more of what is right. */
+  readonly advice?: string | undefined;
 }

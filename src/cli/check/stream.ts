@@ -1,17 +1,24 @@
 import type { Config } from '../../config/config.ts';
+import type { ModeReport } from '../../core/message/mode.ts';
 import { askVersion } from '../../xmpp/probes/recognition.ts';
-import { adviceFor, adviceForSilence } from '../../xmpp/server/advice.ts';
+import { probeSize } from '../../xmpp/probes/stanza-size.ts';
+import {
+  adviceFor,
+  adviceForMode,
+  adviceForSilence,
+  sizeAdvice,
+} from '../../xmpp/server/advice.ts';
+import { dropsBlocked } from '../../xmpp/server/config-lines.ts';
 import {
   describeServer,
+  isSince,
   type ServerIdentity,
   type ServerKind,
 } from '../../xmpp/server/identity.ts';
 import type { DomainModes } from '../../xmpp/stream/trust-proof.ts';
 import { openTrustedStream } from '../../xmpp/stream/trusted-stream.ts';
 import type { StreamFailure } from '../../xmpp/wire/stream-failure.ts';
-import type { Finding } from './finding.ts';
-import { describeModes } from './modes.ts';
-import { checkStanzaSize } from './stanza-size.ts';
+import type { Finding } from './report.ts';
 
 /** Tries the component stream, while the server is being recognised by its greeting. */
 export async function checkStream(
@@ -101,4 +108,105 @@ function tryStream({ component, domains, delivery }: Config): Promise<DomainMode
       },
     );
   });
+}
+
+/** Where modes were found. */
+export interface ModesSurroundings {
+  /** The component's domain. */
+  readonly component: string;
+  /** Whether the operator insists on the mode. */
+  readonly isChosen: boolean;
+  readonly server: ServerIdentity | undefined;
+}
+
+/** The mode of each domain, what follows from it and, unless it was chosen, how to have a better one. */
+export function describeModes(
+  modes: DomainModes,
+  { component, isChosen, server }: ModesSurroundings,
+): readonly Finding[] {
+  return [...modes].map(([domain, { report }]) => {
+    const { mode } = report;
+    const alike = [...modes].filter(([, other]) => other.report.mode === mode);
+    const names = alike.map(([name]) => name);
+    const chosen = isChosen ? ', as delivery.mode says' : '';
+    const consequences = [
+      describeCopies(report, server),
+      describeBounces(report),
+      ...describePeculiarities(report, server),
+    ];
+    return {
+      isGood: true,
+      text: `messages of ${domain}: mode ${mode}${chosen}; ${consequences.join('; ')}`,
+      advice: isChosen ? undefined : adviceForMode(mode, component, names, server),
+    };
+  });
+}
+
+/** Servers treat archive (XEP-0313) and other devices (XEP-0280) alike. */
+function describeCopies({ archive }: ModeReport, server: ServerIdentity | undefined): string {
+  const isCopied = archive ?? isSince(server?.version, '23.10');
+  if (isCopied === undefined) {
+    return "in the sender's archive and on other devices from ejabberd 23.10 on";
+  }
+  return isCopied
+    ? "in the sender's archive, if the server keeps one, and on other devices of the sender"
+    : "not in the sender's archive, nor on other devices of the sender";
+}
+
+function describeBounces({ bounces: { local, remote } }: ModeReport): string {
+  if (remote) return 'bounces come back, of this server and of others';
+  return local
+    ? 'bounces of this server come back, of others not'
+    : 'bounces do not come back: a message to nobody, or to somebody who blocks the sender, gets 200';
+}
+
+/** What the server does to messages, whatever the mode, that senders would not expect. */
+function describePeculiarities(
+  { bounces }: ModeReport,
+  server: ServerIdentity | undefined,
+): readonly string[] {
+  if (server?.kind === 'ejabberd') {
+    return ['ejabberd drops attributes of <message/> and <body/> that it does not know'];
+  }
+  return server?.kind === 'prosody' && bounces.local && dropsBlocked(server.version)
+    ? [
+        'of a recipient who blocks the sender only with bounce_blocked_messages = true on Prosody 13',
+      ]
+    : [];
+}
+
+/** How closely the server's limit is looked for: it counts a little differently itself. */
+const accuracy = 1024;
+
+/** Smaller limits than this no server may have (RFC 6120 §13.12). */
+const smallestLimit = 10_000;
+
+/** Whether the server takes stanzas of `limits.stanza_bytes`, and if not, how large they may be. */
+async function checkStanzaSize(
+  config: Config,
+  server: ServerIdentity | undefined,
+): Promise<readonly Finding[]> {
+  const { stanzaBytes } = config.limits;
+  const what = `stanzas of limits.stanza_bytes (${stanzaBytes})`;
+  const first = await probe(config, stanzaBytes);
+  if (first === 'taken') return [{ isGood: true, text: `${what}: taken by the XMPP server` }];
+  if (first.condition === undefined) return [{ isGood: false, text: `${what}: ${first.reason}` }];
+  const limit = await findLimit(config, stanzaBytes);
+  const text = `${what}: the XMPP server closes the stream (${first.reason}); it takes about ${limit} bytes`;
+  return [{ isGood: false, text, advice: sizeAdvice(stanzaBytes, server) }];
+}
+
+/** The largest size that is known to be taken, or the smallest that any server has to take. */
+async function findLimit(config: Config, refused: number): Promise<number> {
+  let [taken, tooLarge] = [Math.min(smallestLimit, refused), refused];
+  while (tooLarge - taken > accuracy) {
+    const middle = Math.floor((taken + tooLarge) / 2);
+    if ((await probe(config, middle)) === 'taken') taken = middle;
+    else tooLarge = middle;
+  }
+  return taken;
+}
+
+function probe({ component, domains, delivery }: Config, bytes: number) {
+  return probeSize(component, { domains, mode: delivery.mode }, bytes);
 }

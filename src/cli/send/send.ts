@@ -9,9 +9,8 @@ import {
   UsageError,
 } from '../command.ts';
 import { openPrompt } from '../prompt.ts';
-import { type Attempt, attemptPost } from './attempt.ts';
+import { type Attempt, attemptPost, combineOutcomes, exitCodes, type Outcome } from './outcome.ts';
 import { buildSendRequest, type SendOptions, type SendRequest } from './request.ts';
-import { combineOutcomes, exitCodes, type Outcome } from './verdict.ts';
 
 const passwordVariable = 'XMPP_GATEWAY_PASSWORD';
 

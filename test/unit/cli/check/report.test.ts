@@ -1,8 +1,7 @@
 import { PassThrough } from 'node:stream';
 import { expect, test } from 'vitest';
-import type { Finding } from '../../../../src/cli/check/finding.ts';
-import { findingsToJson, formatFindings } from '../../../../src/cli/check/report.ts';
-import { wantsColour } from '../../../../src/cli/colour.ts';
+import { type Finding, findingsToJson, formatFindings } from '../../../../src/cli/check/report.ts';
+import { wantsColour } from '../../../../src/cli/command.ts';
 
 const findings: Finding[] = [
   { isGood: true, text: 'configuration: F' },

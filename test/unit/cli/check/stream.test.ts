@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { describeModes } from '../../../../src/cli/check/modes.ts';
+import { describeModes } from '../../../../src/cli/check/stream.ts';
 import { describeForm, type WireForm } from '../../../../src/core/message/mode.ts';
 import type { ServerIdentity } from '../../../../src/xmpp/server/identity.ts';
 

@@ -6,7 +6,7 @@ import {
   judgeAnswer,
   judgeFailure,
   type Outcome,
-} from '../../../../src/cli/send/verdict.ts';
+} from '../../../../src/cli/send/outcome.ts';
 import { type ProblemCode, problems } from '../../../../src/core/errors.ts';
 
 /** Of every code of the gateway: the outcome, and whether the message is sent again. */
