@@ -1,6 +1,39 @@
+import { createHash, hash } from 'node:crypto';
+import { GatewayError } from '../../core/errors.ts';
 import { buildProblem } from '../response/problem.ts';
-import type { CallerKey } from './key.ts';
-import type { Answer, AnswerStore, Payload } from './memory-store.ts';
+
+/** An Idempotency-Key and whose it is: the same key of two callers is two keys. */
+export interface CallerKey {
+  readonly caller: string;
+  readonly key: string;
+}
+
+/** An answer as it is sent. */
+export interface Answer {
+  readonly status: number;
+  /** `ok` or a problem's, for the log. */
+  readonly code: string;
+  readonly contentType: string;
+  readonly body: string;
+}
+
+/** Remembers what callers were answered, by their Idempotency-Key. */
+export interface AnswerStore {
+  /**
+   * Resolves with the answer to an earlier request with this key; undefined when this is the first
+   * one, which has to be followed by `finish`. Rejects with GatewayError `idempotency-in-progress`
+   * while the first one is being answered, `idempotency-mismatch` when its payload was another.
+   */
+  begin(key: CallerKey, payload: Payload): Promise<Answer | undefined>;
+  /** Keeps the answer; without one, the request may be tried again. Never rejects. */
+  finish(key: CallerKey, answer: Answer | undefined): Promise<void>;
+}
+
+/** What tells one request from another with the same key. */
+export type Payload = readonly (string | Uint8Array)[];
+
+/** How long answers are kept. */
+export const keptMs = 24 * 60 * 60 * 1000;
 
 /** An answer, and whether it was given before. */
 export interface OnceAnswer extends Answer {
@@ -32,4 +65,56 @@ export async function answerOnce(
   } finally {
     await store.finish(key, kept);
   }
+}
+
+/**
+ * Reads the header (draft-ietf-httpapi-idempotency-key-header-07 §2.1): 1 to 255 visible characters,
+ * bare or as a string of RFC 9651 §3.3.3. Undefined without header; throws GatewayError
+ * `invalid-message`.
+ */
+export function parseIdempotencyKey(header: string | undefined): string | undefined {
+  if (header === undefined) return undefined;
+  const [, quoted] = /^"((?:[^"\\]|\\["\\])*)"$/.exec(header) ?? [];
+  const key = quoted === undefined ? header : quoted.replace(/\\(.)/g, '$1');
+  if (/^[!-~]{1,255}$/.test(key)) return key;
+  throw new GatewayError(
+    'invalid-message',
+    'Idempotency-Key: expected 1 to 255 visible ASCII characters, in double quotes or bare.',
+  );
+}
+
+/** The id of the stanza that a request with this key sends, however often it is sent. */
+export function deriveStanzaId({ caller, key }: CallerKey): string {
+  return hash('sha256', JSON.stringify([caller, key]), 'base64url');
+}
+
+/** Stands for a key where it is stored. */
+export function digestKey({ caller, key }: CallerKey): string {
+  return hash('sha256', JSON.stringify([caller, key]), 'base64');
+}
+
+/** Stands for a payload; without the key, nobody can try which text it was made of. */
+export function digestPayload({ caller, key }: CallerKey, payload: Payload): string {
+  const digest = createHash('sha256');
+  for (const part of [caller, key, ...payload]) {
+    // The length keeps the parts apart.
+    digest.update(`${Buffer.byteLength(part)}:`).update(part);
+  }
+  return digest.digest('base64');
+}
+
+/** The refusal of another payload. */
+export function mismatch(): GatewayError {
+  return new GatewayError(
+    'idempotency-mismatch',
+    'This Idempotency-Key was sent before with another payload. Send a new key for a new message.',
+  );
+}
+
+/** The refusal of a request whose answer is to come. */
+export function stillInProgress(): GatewayError {
+  return new GatewayError(
+    'idempotency-in-progress',
+    'A request with this Idempotency-Key is being answered. Send it again to get that answer.',
+  );
 }

@@ -8,7 +8,7 @@ import {
   keptMs,
   mismatch,
   stillInProgress,
-} from './memory-store.ts';
+} from './answer-once.ts';
 
 /** Where several processes keep answers: values that are claimed first and settled later. */
 export interface AnswerClaims {

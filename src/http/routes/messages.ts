@@ -12,9 +12,15 @@ import {
 } from '../../core/message/message.ts';
 import type { MessageContext } from '../../core/message/rules.ts';
 import { decodeUtf8 } from '../../core/text.ts';
-import { answerOnce, type OnceAnswer } from '../idempotency/answer-once.ts';
-import { type CallerKey, deriveStanzaId, parseIdempotencyKey } from '../idempotency/key.ts';
-import type { Answer, AnswerStore } from '../idempotency/memory-store.ts';
+import {
+  type Answer,
+  type AnswerStore,
+  answerOnce,
+  type CallerKey,
+  deriveStanzaId,
+  type OnceAnswer,
+  parseIdempotencyKey,
+} from '../idempotency/answer-once.ts';
 import { type BodyBudget, createReadBody } from '../request/body.ts';
 import { findSender, type SenderPorts } from '../request/credentials.ts';
 import type { RequestRecord } from '../request/log.ts';

@@ -1,5 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { deriveStanzaId, parseIdempotencyKey } from '../../../../src/http/idempotency/key.ts';
+import {
+  deriveStanzaId,
+  parseIdempotencyKey,
+} from '../../../../src/http/idempotency/answer-once.ts';
 
 describe('an Idempotency-Key', () => {
   test.each([
