@@ -3,19 +3,19 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import { gatewayConfig, startGatewayProcess } from '../build/support/gateway.js';
-import { request } from '../build/support/http.js';
-import { arrivedIds, startLoad, waitForMore } from '../build/support/load.js';
-import { freePort } from '../build/support/ports.js';
+import { request } from '../build/support/clients/http.js';
+import { openSession } from '../build/support/clients/session.js';
+import { gatewayConfig, startGatewayProcess } from '../build/support/gateway/gateway.js';
+import { arrivedIds, startLoad, waitForMore } from '../build/support/gateway/load.js';
+import { erlangLibraries } from '../build/support/servers/versions.js';
+import { freePort } from '../build/support/system/ports.js';
 import {
   createDirectory,
   removeDirectory,
   runToSuccess,
   startChild,
-} from '../build/support/processes.js';
-import { erlangLibraries } from '../build/support/server-versions.js';
-import { openSession } from '../build/support/session.js';
-import { waitUntil } from '../build/support/wait.js';
+} from '../build/support/system/processes.js';
+import { waitUntil } from '../build/support/system/wait.js';
 import { printTable } from './report.mjs';
 
 const clients = 8;

@@ -1,5 +1,5 @@
-import { apiAccount } from '../build/support/gateway.js';
-import { basic } from '../build/support/http.js';
+import { basic } from '../build/support/clients/http.js';
+import { apiAccount } from '../build/support/gateway/gateway.js';
 import { idTemplate } from './samples.mjs';
 import { bot } from './site.mjs';
 

@@ -1,7 +1,7 @@
 import { parseBasicCredentials } from '../build/src/auth/basic-credentials.js';
 import { createThrottle } from '../build/src/auth/throttle/throttle.js';
 import { createUsers } from '../build/src/auth/users.js';
-import { basic, post } from '../build/support/http.js';
+import { basic, post } from '../build/support/clients/http.js';
 import { readCpuMs } from './processes.mjs';
 import { startGateway } from './site.mjs';
 

@@ -1,12 +1,16 @@
 // npm run bench -- --scale: 1, 2 and 3 gateways behind HAProxy, on Prosody and on ejabberd.
 import { parseArgs } from 'node:util';
-import { startEjabberd } from '../build/support/ejabberd.js';
-import { apiAccount, gatewayConfig, startGatewayProcess } from '../build/support/gateway.js';
-import { startHaproxy } from '../build/support/haproxy.js';
-import { basic } from '../build/support/http.js';
-import { startProsody } from '../build/support/prosody.js';
-import { startRedis } from '../build/support/redis.js';
-import { waitUntil } from '../build/support/wait.js';
+import { basic } from '../build/support/clients/http.js';
+import {
+  apiAccount,
+  gatewayConfig,
+  startGatewayProcess,
+} from '../build/support/gateway/gateway.js';
+import { startEjabberd } from '../build/support/servers/ejabberd.js';
+import { startProsody } from '../build/support/servers/prosody.js';
+import { startHaproxy } from '../build/support/system/haproxy.js';
+import { startRedis } from '../build/support/system/redis.js';
+import { waitUntil } from '../build/support/system/wait.js';
 import { readCpuMs, readMachine, startPeer } from './processes.mjs';
 import { printTable } from './report.mjs';
 import { idTemplate, spread } from './samples.mjs';

@@ -6,8 +6,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { projectDirectory, runMain } from './install-missing.mjs';
 
-const sources = ['ejabberd/mod_message_gateway/src', 'test/support/ejabberd-modules'].flatMap(
-  (folder) => readdirSync(join(projectDirectory, folder)).map((name) => join(folder, name)),
+const sources = [
+  'ejabberd/mod_message_gateway/src',
+  'test/support/servers/ejabberd-modules',
+].flatMap((folder) =>
+  readdirSync(join(projectDirectory, folder)).map((name) => join(folder, name)),
 );
 
 const compile = `

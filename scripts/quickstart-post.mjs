@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { post } from '../build/support/http.js';
-import { find, text } from '../build/support/stanza.js';
+import { post } from '../build/support/clients/http.js';
+import { find, text } from '../build/support/clients/stanza.js';
 
 /** Longest that a timer can wait. */
 const forEverMs = 2 ** 31 - 1;

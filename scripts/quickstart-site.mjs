@@ -1,10 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { gatewayConfig, runCommand, startGatewayProcess } from '../build/support/gateway.js';
-import { request } from '../build/support/http.js';
-import { modeSetups } from '../build/support/mode-setups.js';
-import { openSessionOn } from '../build/support/session.js';
+import { request } from '../build/support/clients/http.js';
+import { openSessionOn } from '../build/support/clients/session.js';
+import {
+  gatewayConfig,
+  runCommand,
+  startGatewayProcess,
+} from '../build/support/gateway/gateway.js';
+import { modeSetups } from '../build/support/servers/mode-setups.js';
 
 function createPassword() {
   return randomBytes(9).toString('base64url');

@@ -182,7 +182,7 @@ function cacheDirectory() {
 /**
  * Unpacks the servers of a suite beside the installed ones, or finds them where it did so before.
  * @returns a directory whose `bin` has their programs, to stand first in PATH; `servers.json` says
- * what test/support/server-versions.ts wants to know about them.
+ * what test/support/servers/versions.ts wants to know about them.
  */
 export function obtainServers(suite, parent = cacheDirectory()) {
   const directory = join(parent, suite);

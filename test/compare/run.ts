@@ -1,6 +1,10 @@
-import { describeComparison } from '../support/comparison.ts';
-import { compareGateway, gatewayComparisons, notCompared } from '../support/gateway-comparisons.ts';
-import { serverVersion } from '../support/server-versions.ts';
+import { describeComparison } from '../support/checks/comparison.ts';
+import {
+  compareGateway,
+  gatewayComparisons,
+  notCompared,
+} from '../support/checks/gateway-comparisons.ts';
+import { serverVersion } from '../support/servers/versions.ts';
 
 for (const comparison of gatewayComparisons) {
   const { mode, kind } = comparison;

@@ -1,5 +1,5 @@
-import { request } from '../support/http.ts';
-import { waitUntil } from '../support/wait.ts';
+import { request } from '../support/clients/http.ts';
+import { waitUntil } from '../support/system/wait.ts';
 import type { Posts, Url } from './posts.ts';
 import type { Recipient } from './recipient.ts';
 import type { Stage } from './stage.ts';

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
-import { freePort } from '../support/ports.ts';
+import { freePort } from '../support/system/ports.ts';
 
 /** A server that does not speak XMPP, or breaks it. */
 export interface GarbageServer {

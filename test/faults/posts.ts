@@ -1,7 +1,7 @@
 import { Agent } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
-import { apiAccount } from '../support/gateway.ts';
-import { type HttpAnswer, post } from '../support/http.ts';
+import { type HttpAnswer, post } from '../support/clients/http.ts';
+import { apiAccount } from '../support/gateway/gateway.ts';
 
 /** Which of the gateway's two URLs: as alice by the API account, or as the bot by itself. */
 export type Url = 'api' | 'user';

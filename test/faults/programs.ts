@@ -1,11 +1,11 @@
 import { join } from 'node:path';
-import { startEjabberd } from '../support/ejabberd.ts';
-import { ejabberdWithModule } from '../support/ejabberd-module.ts';
-import { withModule } from '../support/mode-setups.ts';
-import { createDirectory, runToSuccess } from '../support/processes.ts';
-import { startProsody } from '../support/prosody.ts';
-import { ejabberdDirectory } from '../support/server-versions.ts';
-import type { ServerKind, ServerOptions, XmppServer } from '../support/xmpp-server.ts';
+import { startEjabberd } from '../support/servers/ejabberd.ts';
+import { ejabberdWithModule } from '../support/servers/ejabberd-module.ts';
+import { withModule } from '../support/servers/mode-setups.ts';
+import { startProsody } from '../support/servers/prosody.ts';
+import { ejabberdDirectory } from '../support/servers/versions.ts';
+import type { ServerKind, ServerOptions, XmppServer } from '../support/servers/xmpp-server.ts';
+import { createDirectory, runToSuccess } from '../support/system/processes.ts';
 
 /** A server as the scenarios meet it. */
 export interface Program {

@@ -1,5 +1,5 @@
-import { openSession, type Session } from '../support/session.ts';
-import { find, text } from '../support/stanza.ts';
+import { openSession, type Session } from '../support/clients/session.ts';
+import { find, text } from '../support/clients/stanza.ts';
 import type { Stage } from './stage.ts';
 import type { Arrival } from './verdict.ts';
 

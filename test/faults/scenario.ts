@@ -1,4 +1,4 @@
-import type { ServerKind } from '../support/xmpp-server.ts';
+import type { ServerKind } from '../support/servers/xmpp-server.ts';
 import { createDrill, type Drill } from './drill.ts';
 import { type ClientOptions, createPosts, type Posts } from './posts.ts';
 import { createRecipient, type Recipient } from './recipient.ts';

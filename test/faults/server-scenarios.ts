@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { openComponent } from '../support/component.ts';
-import { waitUntil } from '../support/wait.ts';
+import { openComponent } from '../support/clients/component.ts';
+import { waitUntil } from '../support/system/wait.ts';
 import type { Drill } from './drill.ts';
 import type { Scenario } from './scenario.ts';
 

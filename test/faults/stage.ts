@@ -1,6 +1,10 @@
-import { type FaultProxy, startProxy } from '../support/fault-proxy.ts';
-import { type GatewayProcess, gatewayConfig, startGatewayProcess } from '../support/gateway.ts';
-import type { ServerKind, ServerOptions, XmppServer } from '../support/xmpp-server.ts';
+import { type FaultProxy, startProxy } from '../support/doubles/fault-proxy.ts';
+import {
+  type GatewayProcess,
+  gatewayConfig,
+  startGatewayProcess,
+} from '../support/gateway/gateway.ts';
+import type { ServerKind, ServerOptions, XmppServer } from '../support/servers/xmpp-server.ts';
 import type { Program } from './programs.ts';
 
 /** A server, and the gateway behind a proxy to each of its ports: what the scenarios break. */

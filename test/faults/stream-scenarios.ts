@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { waitUntil } from '../support/wait.ts';
+import { waitUntil } from '../support/system/wait.ts';
 import type { Drill } from './drill.ts';
 import type { Scenario } from './scenario.ts';
 

@@ -1,7 +1,7 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { servers } from '../support/servers.ts';
+import { servers } from '../support/servers/servers.ts';
 import { readCorpus } from './corpus.ts';
 import { fuzz } from './fuzz.ts';
 import { createRequests } from './requests.ts';

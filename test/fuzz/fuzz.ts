@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createHttpConnection } from '../support/http-connection.ts';
-import type { Stanza } from '../support/stanza.ts';
+import { createHttpConnection } from '../support/clients/http-connection.ts';
+import type { Stanza } from '../support/clients/stanza.ts';
 import { readCorpus } from './corpus.ts';
 import { createRequests, type FuzzRequest } from './requests.ts';
 import { type Fault, hangMs, playRound, type Round } from './round.ts';

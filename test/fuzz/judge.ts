@@ -1,4 +1,4 @@
-import type { RawAnswer } from '../support/http-connection.ts';
+import type { RawAnswer } from '../support/clients/http-connection.ts';
 import type { FuzzRequest } from './requests.ts';
 
 /** A message that the gateway says it has sent. */

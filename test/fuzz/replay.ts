@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { createHttpConnection } from '../support/http-connection.ts';
+import { createHttpConnection } from '../support/clients/http-connection.ts';
 import { type FuzzServer, startFuzzSite } from './site.ts';
 
 /** Sends one request from a file and prints what came of it; true when nothing broke. */

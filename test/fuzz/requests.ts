@@ -1,5 +1,5 @@
-import { apiAccount } from '../support/gateway.ts';
-import { basic } from '../support/http.ts';
+import { basic } from '../support/clients/http.ts';
+import { apiAccount } from '../support/gateway/gateway.ts';
 import type { Corpus, Notation } from './corpus.ts';
 import { mutateBody } from './mutate.ts';
 import { createRandom, type Random } from './random.ts';

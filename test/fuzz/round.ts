@@ -1,4 +1,4 @@
-import { createHttpConnection } from '../support/http-connection.ts';
+import { createHttpConnection } from '../support/clients/http-connection.ts';
 import { type Accepted, judge } from './judge.ts';
 import type { FuzzRequest } from './requests.ts';
 

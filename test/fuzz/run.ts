@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
-import { servers } from '../support/servers.ts';
+import { servers } from '../support/servers/servers.ts';
 import { type FuzzReport, fuzz } from './fuzz.ts';
 import { replay } from './replay.ts';
 import { fuzzHead, fuzzRow } from './table.ts';

@@ -1,9 +1,13 @@
-import { ejabberdWithModule } from '../support/ejabberd-module.ts';
-import { type GatewayProcess, gatewayConfig, startGatewayProcess } from '../support/gateway.ts';
-import { withModule } from '../support/mode-setups.ts';
-import { openSessionOn, type Session } from '../support/session.ts';
-import { waitUntil } from '../support/wait.ts';
-import type { ServerKind, ServerOptions, XmppServer } from '../support/xmpp-server.ts';
+import { openSessionOn, type Session } from '../support/clients/session.ts';
+import {
+  type GatewayProcess,
+  gatewayConfig,
+  startGatewayProcess,
+} from '../support/gateway/gateway.ts';
+import { ejabberdWithModule } from '../support/servers/ejabberd-module.ts';
+import { withModule } from '../support/servers/mode-setups.ts';
+import type { ServerKind, ServerOptions, XmppServer } from '../support/servers/xmpp-server.ts';
+import { waitUntil } from '../support/system/wait.ts';
 import { bot, localparts } from './requests.ts';
 
 /** What is fuzzed: a server, a gateway, and Bob, to whom most messages go. */

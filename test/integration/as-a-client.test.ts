@@ -1,6 +1,10 @@
 import { expect, test } from 'vitest';
-import { summarizeComparison } from '../support/comparison.ts';
-import { compareGateway, gatewayComparisons, notCompared } from '../support/gateway-comparisons.ts';
+import { summarizeComparison } from '../support/checks/comparison.ts';
+import {
+  compareGateway,
+  gatewayComparisons,
+  notCompared,
+} from '../support/checks/gateway-comparisons.ts';
 
 // Each starts servers of its own.
 test.each(gatewayComparisons)(

@@ -1,15 +1,15 @@
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { startC2sServer } from '../support/c2s-server.ts';
+import { type HttpAnswer, post } from '../support/clients/http.ts';
+import { startC2sServer } from '../support/doubles/c2s-server.ts';
 import {
   apiAccount,
   type GatewayProcess,
   gatewayConfig,
   startGatewayProcess,
-} from '../support/gateway.ts';
-import { type HttpAnswer, post } from '../support/http.ts';
-import { servers } from '../support/servers.ts';
-import { waitUntil } from '../support/wait.ts';
-import type { XmppServer } from '../support/xmpp-server.ts';
+} from '../support/gateway/gateway.ts';
+import { servers } from '../support/servers/servers.ts';
+import type { XmppServer } from '../support/servers/xmpp-server.ts';
+import { waitUntil } from '../support/system/wait.ts';
 
 const body = '{"to": "bob@example.org", "body": "hello"}';
 

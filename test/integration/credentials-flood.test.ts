@@ -1,16 +1,16 @@
 import { Agent } from 'node:http';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { type FaultProxy, startProxy } from '../support/fault-proxy.ts';
+import { type HttpAnswer, post } from '../support/clients/http.ts';
+import { type FaultProxy, startProxy } from '../support/doubles/fault-proxy.ts';
 import {
   apiAccount,
   type GatewayProcess,
   gatewayConfig,
   startGatewayProcess,
-} from '../support/gateway.ts';
-import { type HttpAnswer, post } from '../support/http.ts';
-import { servers } from '../support/servers.ts';
-import { waitUntil } from '../support/wait.ts';
-import type { XmppServer } from '../support/xmpp-server.ts';
+} from '../support/gateway/gateway.ts';
+import { servers } from '../support/servers/servers.ts';
+import type { XmppServer } from '../support/servers/xmpp-server.ts';
+import { waitUntil } from '../support/system/wait.ts';
 
 const messages = '/api/1.0/xmppdomains/example.org/gateway/messages';
 const body = '{"to": "bob@example.org", "body": "hello"}';

@@ -6,13 +6,17 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { parse } from 'yaml';
 import { init } from '../../src/cli/init.ts';
-import { check } from '../support/check-command.ts';
-import { type DebianServer, startDebianServer } from '../support/debian-server.ts';
-import { type GatewayProcess, startGatewayProcess } from '../support/gateway.ts';
-import { post } from '../support/http.ts';
-import { type PrintedLines, readAdvice, readPrintedLines } from '../support/printed-lines.ts';
-import { createDirectory, removeDirectory } from '../support/processes.ts';
-import { openSessionOn } from '../support/session.ts';
+import { post } from '../support/clients/http.ts';
+import { openSessionOn } from '../support/clients/session.ts';
+import { check } from '../support/gateway/check-command.ts';
+import { type GatewayProcess, startGatewayProcess } from '../support/gateway/gateway.ts';
+import { type DebianServer, startDebianServer } from '../support/servers/debian-server.ts';
+import {
+  type PrintedLines,
+  readAdvice,
+  readPrintedLines,
+} from '../support/system/printed-lines.ts';
+import { createDirectory, removeDirectory } from '../support/system/processes.ts';
 
 const project = fileURLToPath(new URL('../..', import.meta.url));
 

@@ -3,14 +3,23 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
-import { type GatewayProcess, gatewayConfig, startGatewayProcess } from '../support/gateway.ts';
-import { post, request } from '../support/http.ts';
-import { freePort } from '../support/ports.ts';
-import { createDirectory, removeDirectory, runChild, runToSuccess } from '../support/processes.ts';
-import { type RedisServer, startRedis } from '../support/redis.ts';
-import { servers } from '../support/servers.ts';
-import { waitUntil } from '../support/wait.ts';
-import type { XmppServer } from '../support/xmpp-server.ts';
+import { post, request } from '../support/clients/http.ts';
+import {
+  type GatewayProcess,
+  gatewayConfig,
+  startGatewayProcess,
+} from '../support/gateway/gateway.ts';
+import { servers } from '../support/servers/servers.ts';
+import type { XmppServer } from '../support/servers/xmpp-server.ts';
+import { freePort } from '../support/system/ports.ts';
+import {
+  createDirectory,
+  removeDirectory,
+  runChild,
+  runToSuccess,
+} from '../support/system/processes.ts';
+import { type RedisServer, startRedis } from '../support/system/redis.ts';
+import { waitUntil } from '../support/system/wait.ts';
 
 const deploy = (name: string): string =>
   fileURLToPath(new URL(`../../deploy/${name}`, import.meta.url));

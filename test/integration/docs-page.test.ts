@@ -1,11 +1,16 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { keepScreenshot, type ObservedPage, openPage, startBrowser } from '../support/browser.ts';
-import { type GatewaySite, startGatewaySite } from '../support/gateway-site.ts';
-import { request } from '../support/http.ts';
-import { runChild } from '../support/processes.ts';
-import { startProsody } from '../support/prosody.ts';
-import { find, text } from '../support/stanza.ts';
+import { request } from '../support/clients/http.ts';
+import { find, text } from '../support/clients/stanza.ts';
+import { type GatewaySite, startGatewaySite } from '../support/gateway/site.ts';
+import { startProsody } from '../support/servers/prosody.ts';
+import {
+  keepScreenshot,
+  type ObservedPage,
+  openPage,
+  startBrowser,
+} from '../support/system/browser.ts';
+import { runChild } from '../support/system/processes.ts';
 
 let site: GatewaySite;
 let browser: Browser;

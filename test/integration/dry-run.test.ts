@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { apiAccount } from '../support/gateway.ts';
-import { type GatewaySite, startGatewaySite } from '../support/gateway-site.ts';
-import { type HttpAnswer, post } from '../support/http.ts';
-import { servers } from '../support/servers.ts';
-import { comparable, parseStanza } from '../support/stanza.ts';
+import { type HttpAnswer, post } from '../support/clients/http.ts';
+import { comparable, parseStanza } from '../support/clients/stanza.ts';
+import { apiAccount } from '../support/gateway/gateway.ts';
+import { type GatewaySite, startGatewaySite } from '../support/gateway/site.ts';
+import { servers } from '../support/servers/servers.ts';
 
 const message = {
   to: 'bob@example.org',

@@ -1,17 +1,17 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { openComponent } from '../support/component.ts';
-import { type EjabberdCluster, startCluster } from '../support/ejabberd-cluster.ts';
-import { ejabberdWithModule } from '../support/ejabberd-module.ts';
-import { evaluateOn } from '../support/erlang.ts';
-import { message } from '../support/gateway-module.ts';
-import { muc } from '../support/message-kinds.ts';
+import { message } from '../support/checks/gateway-module.ts';
+import { muc } from '../support/checks/message-kinds.ts';
 import {
   checkOrder,
   openOrderScene,
   refusedByRooms,
   refusedByUsers,
-} from '../support/module-order.ts';
-import type { XmppServer } from '../support/xmpp-server.ts';
+} from '../support/checks/module-order.ts';
+import { openComponent } from '../support/clients/component.ts';
+import { type EjabberdCluster, startCluster } from '../support/servers/ejabberd-cluster.ts';
+import { ejabberdWithModule } from '../support/servers/ejabberd-module.ts';
+import { evaluateOn } from '../support/servers/erlang.ts';
+import type { XmppServer } from '../support/servers/xmpp-server.ts';
 
 let cluster: EjabberdCluster;
 beforeAll(async () => {

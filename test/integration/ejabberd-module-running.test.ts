@@ -1,9 +1,6 @@
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { openComponent } from '../support/component.ts';
-import { callApi, startEjabberd } from '../support/ejabberd.ts';
-import { gatewayModule } from '../support/ejabberd-module.ts';
 import {
   ask,
   connectClient,
@@ -12,11 +9,14 @@ import {
   message,
   question,
   readError,
-} from '../support/gateway-module.ts';
-import { sendMeanwhile } from '../support/module-load.ts';
-import { freePort } from '../support/ports.ts';
-import { waitUntil } from '../support/wait.ts';
-import type { XmppServer } from '../support/xmpp-server.ts';
+} from '../support/checks/gateway-module.ts';
+import { sendMeanwhile } from '../support/checks/module-load.ts';
+import { openComponent } from '../support/clients/component.ts';
+import { callApi, startEjabberd } from '../support/servers/ejabberd.ts';
+import { gatewayModule } from '../support/servers/ejabberd-module.ts';
+import type { XmppServer } from '../support/servers/xmpp-server.ts';
+import { freePort } from '../support/system/ports.ts';
+import { waitUntil } from '../support/system/wait.ts';
 
 const gateway = 'gateway.example.org';
 const from = 'alice@example.org/http-1';

@@ -1,13 +1,4 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { callApi, startEjabberd } from '../support/ejabberd.ts';
-import {
-  ejabberdWithModule,
-  faulty,
-  startEjabberdWithModule,
-  transport,
-  without,
-} from '../support/ejabberd-module.ts';
-import { startProxy } from '../support/fault-proxy.ts';
 import {
   ask,
   connectClient,
@@ -17,16 +8,25 @@ import {
   message,
   ping,
   question,
-} from '../support/gateway-module.ts';
-import { limited, muc } from '../support/message-kinds.ts';
+} from '../support/checks/gateway-module.ts';
+import { limited, muc } from '../support/checks/message-kinds.ts';
 import {
   checkOrder,
   type OrderScene,
   openOrderScene,
   refusedByRooms,
   refusedByUsers,
-} from '../support/module-order.ts';
-import type { XmppServer } from '../support/xmpp-server.ts';
+} from '../support/checks/module-order.ts';
+import { startProxy } from '../support/doubles/fault-proxy.ts';
+import { callApi, startEjabberd } from '../support/servers/ejabberd.ts';
+import {
+  ejabberdWithModule,
+  faulty,
+  startEjabberdWithModule,
+  transport,
+  without,
+} from '../support/servers/ejabberd-module.ts';
+import type { XmppServer } from '../support/servers/xmpp-server.ts';
 
 // What it does on Prosody too is in gateway-module.test.ts.
 let server: XmppServer;

@@ -4,9 +4,9 @@ import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
-import { runCommand } from '../support/gateway.ts';
-import { freePort } from '../support/ports.ts';
-import { createDirectory, removeDirectory } from '../support/processes.ts';
+import { runCommand } from '../support/gateway/gateway.ts';
+import { freePort } from '../support/system/ports.ts';
+import { createDirectory, removeDirectory } from '../support/system/processes.ts';
 
 describe('what cannot be run ends with a code and a sentence', () => {
   let directory: string;

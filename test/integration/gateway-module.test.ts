@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { compareWithClient, openComponentWay } from '../support/as-a-client.ts';
-import { describeComparison } from '../support/comparison.ts';
-import { startEjabberdWithModule } from '../support/ejabberd-module.ts';
+import { compareWithClient, openComponentWay } from '../support/checks/as-a-client.ts';
+import { describeComparison } from '../support/checks/comparison.ts';
 import {
   ask,
   connectClient,
@@ -12,11 +11,12 @@ import {
   ping,
   question,
   readError,
-} from '../support/gateway-module.ts';
-import { createStage, kinds, limited, muc, silent } from '../support/message-kinds.ts';
-import { startProsodyWithModule } from '../support/prosody-module.ts';
-import { find, type Stanza } from '../support/stanza.ts';
-import type { XmppServer } from '../support/xmpp-server.ts';
+} from '../support/checks/gateway-module.ts';
+import { createStage, kinds, limited, muc, silent } from '../support/checks/message-kinds.ts';
+import { find, type Stanza } from '../support/clients/stanza.ts';
+import { startEjabberdWithModule } from '../support/servers/ejabberd-module.ts';
+import { startProsodyWithModule } from '../support/servers/prosody-module.ts';
+import type { XmppServer } from '../support/servers/xmpp-server.ts';
 
 const gateway = 'gateway.example.org';
 const from = 'alice@example.org/http-1';

@@ -1,17 +1,17 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { type HttpAnswer, post, request } from '../support/clients/http.ts';
+import { openSessionOn, type Session } from '../support/clients/session.ts';
 import {
   apiAccount,
   type GatewayProcess,
   gatewayConfig,
   startGatewayProcess,
-} from '../support/gateway.ts';
-import { type HttpAnswer, post, request } from '../support/http.ts';
-import { withModule } from '../support/mode-setups.ts';
-import { startProsody } from '../support/prosody.ts';
-import { runInProsodyShell } from '../support/prosody-shell.ts';
-import { openSessionOn, type Session } from '../support/session.ts';
-import { waitUntil } from '../support/wait.ts';
-import type { XmppServer } from '../support/xmpp-server.ts';
+} from '../support/gateway/gateway.ts';
+import { withModule } from '../support/servers/mode-setups.ts';
+import { startProsody } from '../support/servers/prosody.ts';
+import { runInProsodyShell } from '../support/servers/prosody-shell.ts';
+import type { XmppServer } from '../support/servers/xmpp-server.ts';
+import { waitUntil } from '../support/system/wait.ts';
 
 const [taken, kept] = ['example.org', 'kept.example'];
 

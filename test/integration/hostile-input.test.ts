@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type GatewaySite, startGatewaySite } from '../support/gateway-site.ts';
-import { type HttpAnswer, post } from '../support/http.ts';
-import { servers } from '../support/servers.ts';
-import { comparable, find, parseStanza, text } from '../support/stanza.ts';
+import { type HttpAnswer, post } from '../support/clients/http.ts';
+import { comparable, find, parseStanza, text } from '../support/clients/stanza.ts';
+import { type GatewaySite, startGatewaySite } from '../support/gateway/site.ts';
+import { servers } from '../support/servers/servers.ts';
 
 const to = 'to="bob@example.org"';
 const message = (inside: string, attributes = ''): string =>

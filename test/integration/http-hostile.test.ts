@@ -1,16 +1,16 @@
 import { readdirSync } from 'node:fs';
 import { Agent } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { basic, type HttpAnswer, post, request } from '../support/clients/http.ts';
 import {
   apiAccount,
   type GatewayProcess,
   gatewayConfig,
   startGatewayProcess,
-} from '../support/gateway.ts';
-import { type GatewaySite, startGatewaySite } from '../support/gateway-site.ts';
-import { basic, type HttpAnswer, post, request } from '../support/http.ts';
-import { startProsody } from '../support/prosody.ts';
-import { waitUntil } from '../support/wait.ts';
+} from '../support/gateway/gateway.ts';
+import { type GatewaySite, startGatewaySite } from '../support/gateway/site.ts';
+import { startProsody } from '../support/servers/prosody.ts';
+import { waitUntil } from '../support/system/wait.ts';
 import { connectRaw, type RawConnection } from '../unit/http/http-client.ts';
 
 // The XMPP server has no part in this: one will do, and it must notice nothing.

@@ -1,14 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type GatewaySite, startGatewaySite } from '../support/gateway-site.ts';
-import { type HttpAnswer, post } from '../support/http.ts';
-import { createDirectory, removeDirectory, startChild } from '../support/processes.ts';
-import { readBlocks } from '../support/recipe.ts';
-import { servers } from '../support/servers.ts';
-import { openSessionOn } from '../support/session.ts';
-import { find, text } from '../support/stanza.ts';
-import { waitUntil } from '../support/wait.ts';
+import { type HttpAnswer, post } from '../support/clients/http.ts';
+import { openSessionOn } from '../support/clients/session.ts';
+import { find, text } from '../support/clients/stanza.ts';
+import { readBlocks } from '../support/gateway/recipe.ts';
+import { type GatewaySite, startGatewaySite } from '../support/gateway/site.ts';
+import { servers } from '../support/servers/servers.ts';
+import { createDirectory, removeDirectory, startChild } from '../support/system/processes.ts';
+import { waitUntil } from '../support/system/wait.ts';
 
 describe.each(servers)('Idempotency-Key on $kind', ({ kind, start }) => {
   let site: GatewaySite;

@@ -3,14 +3,14 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { parse } from 'yaml';
 import { loadConfig } from '../../src/config/config.ts';
-import { check } from '../support/check-command.ts';
-import { runCommand, startGatewayProcess } from '../support/gateway.ts';
-import { freePort } from '../support/ports.ts';
-import { createDirectory, removeDirectory } from '../support/processes.ts';
-import { servers } from '../support/servers.ts';
-import { openSessionOn } from '../support/session.ts';
-import { openTerminal } from '../support/terminal.ts';
-import type { ServerKind, ServerOptions } from '../support/xmpp-server.ts';
+import { openSessionOn } from '../support/clients/session.ts';
+import { check } from '../support/gateway/check-command.ts';
+import { runCommand, startGatewayProcess } from '../support/gateway/gateway.ts';
+import { servers } from '../support/servers/servers.ts';
+import type { ServerKind, ServerOptions } from '../support/servers/xmpp-server.ts';
+import { freePort } from '../support/system/ports.ts';
+import { createDirectory, removeDirectory } from '../support/system/processes.ts';
+import { openTerminal } from '../support/system/terminal.ts';
 
 let folder: string;
 beforeEach(() => {

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { constantFrom, integer, oneof, sample, string } from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { JidError, parseDomain, parseLocalpart } from '../../src/core/jid/jid.ts';
-import { createDirectory, removeDirectory, runToSuccess } from '../support/processes.ts';
-import { prosodyCode } from '../support/server-versions.ts';
+import { prosodyCode } from '../support/servers/versions.ts';
+import { createDirectory, removeDirectory, runToSuccess } from '../support/system/processes.ts';
 
 /** What a server makes of each text; undefined where it refuses. */
 type Preparation = readonly (string | undefined)[];

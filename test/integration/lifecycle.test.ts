@@ -2,25 +2,25 @@ import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { openComponent } from '../support/component.ts';
+import { openComponent } from '../support/clients/component.ts';
+import { type HttpAnswer, post, request } from '../support/clients/http.ts';
+import { openSessionOn } from '../support/clients/session.ts';
+import { find } from '../support/clients/stanza.ts';
 import {
   apiAccount,
   apiPasswordHash,
   type GatewayProcess,
   gatewayConfig,
   startGatewayProcess,
-} from '../support/gateway.ts';
-import { type HttpAnswer, post, request } from '../support/http.ts';
-import { arrivedIds, idsWith, startLoad, waitForMore } from '../support/load.ts';
-import { withModule } from '../support/mode-setups.ts';
-import { freePort } from '../support/ports.ts';
-import { createDirectory, removeDirectory, runToSuccess } from '../support/processes.ts';
-import { startProsody } from '../support/prosody.ts';
-import { servers } from '../support/servers.ts';
-import { openSessionOn } from '../support/session.ts';
-import { find } from '../support/stanza.ts';
-import { waitUntil } from '../support/wait.ts';
-import type { XmppServer } from '../support/xmpp-server.ts';
+} from '../support/gateway/gateway.ts';
+import { arrivedIds, idsWith, startLoad, waitForMore } from '../support/gateway/load.ts';
+import { withModule } from '../support/servers/mode-setups.ts';
+import { startProsody } from '../support/servers/prosody.ts';
+import { servers } from '../support/servers/servers.ts';
+import type { XmppServer } from '../support/servers/xmpp-server.ts';
+import { freePort } from '../support/system/ports.ts';
+import { createDirectory, removeDirectory, runToSuccess } from '../support/system/processes.ts';
+import { waitUntil } from '../support/system/wait.ts';
 
 const messages = '/api/1.0/xmppdomains/example.org/gateway/messages';
 

@@ -1,18 +1,18 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type HttpAnswer, post, request } from '../support/clients/http.ts';
+import { openSessionOn, type Session } from '../support/clients/session.ts';
 import {
   apiAccount,
   type GatewayProcess,
   gatewayConfig,
   startGatewayProcess,
-} from '../support/gateway.ts';
-import { type LoadBalancer, startHaproxy } from '../support/haproxy.ts';
-import { type HttpAnswer, post, request } from '../support/http.ts';
-import { arrivedIds, startLoad, waitForMore } from '../support/load.ts';
-import { freePorts } from '../support/ports.ts';
-import { servers } from '../support/servers.ts';
-import { openSessionOn, type Session } from '../support/session.ts';
-import { waitUntil } from '../support/wait.ts';
-import type { XmppServer } from '../support/xmpp-server.ts';
+} from '../support/gateway/gateway.ts';
+import { arrivedIds, startLoad, waitForMore } from '../support/gateway/load.ts';
+import { servers } from '../support/servers/servers.ts';
+import type { XmppServer } from '../support/servers/xmpp-server.ts';
+import { type LoadBalancer, startHaproxy } from '../support/system/haproxy.ts';
+import { freePorts } from '../support/system/ports.ts';
+import { waitUntil } from '../support/system/wait.ts';
 
 const components = ['one', 'two'].map((name) => ({
   domain: `${name}.gateway.example.org`,

@@ -1,16 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { basic, type HttpAnswer, post, type RequestOptions } from '../support/clients/http.ts';
 import {
   apiAccount,
   type GatewayProcess,
   gatewayConfig,
   startGatewayProcess,
-} from '../support/gateway.ts';
-import { basic, type HttpAnswer, post, type RequestOptions } from '../support/http.ts';
-import { freePort } from '../support/ports.ts';
-import { servers } from '../support/servers.ts';
-import { waitUntil } from '../support/wait.ts';
-import type { XmppServer } from '../support/xmpp-server.ts';
+} from '../support/gateway/gateway.ts';
+import { servers } from '../support/servers/servers.ts';
+import type { XmppServer } from '../support/servers/xmpp-server.ts';
+import { freePort } from '../support/system/ports.ts';
+import { waitUntil } from '../support/system/wait.ts';
 
 const alerts = [apiAccount.username, apiAccount.password] as const;
 const bot = ['bot', 'bot-secret'] as const;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type GatewaySite, startGatewaySite } from '../support/gateway-site.ts';
-import { servers } from '../support/servers.ts';
-import { comparable, parseStanza } from '../support/stanza.ts';
+import { comparable, parseStanza } from '../support/clients/stanza.ts';
+import { type GatewaySite, startGatewaySite } from '../support/gateway/site.ts';
+import { servers } from '../support/servers/servers.ts';
 
 describe.each(servers)('messages on $kind', ({ kind, start }) => {
   let site: GatewaySite;

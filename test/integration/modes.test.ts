@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type GatewaySite, startGatewaySite } from '../support/gateway-site.ts';
-import { request } from '../support/http.ts';
-import { modeSetups } from '../support/mode-setups.ts';
-import { runInProsodyShell } from '../support/prosody-shell.ts';
-import { enterRoom } from '../support/room.ts';
-import { announcesServedSenders, servesPrivilegedSenders } from '../support/server-differences.ts';
-import { openSessionOn, type Session } from '../support/session.ts';
-import { find } from '../support/stanza.ts';
-import type { XmppServer } from '../support/xmpp-server.ts';
+import { request } from '../support/clients/http.ts';
+import { enterRoom } from '../support/clients/room.ts';
+import { openSessionOn, type Session } from '../support/clients/session.ts';
+import { find } from '../support/clients/stanza.ts';
+import { type GatewaySite, startGatewaySite } from '../support/gateway/site.ts';
+import { announcesServedSenders, servesPrivilegedSenders } from '../support/servers/differences.ts';
+import { modeSetups } from '../support/servers/mode-setups.ts';
+import { runInProsodyShell } from '../support/servers/prosody-shell.ts';
+import type { XmppServer } from '../support/servers/xmpp-server.ts';
 
 const served = announcesServedSenders('ejabberd') ? true : null;
 

@@ -1,15 +1,15 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { callApi, startEjabberd } from '../support/ejabberd.ts';
-import { ejabberdWithModule } from '../support/ejabberd-module.ts';
-import { type GatewaySite, startGatewaySite } from '../support/gateway-site.ts';
-import { request } from '../support/http.ts';
-import { withModule } from '../support/mode-setups.ts';
-import { startProsody } from '../support/prosody.ts';
-import { runInProsodyShell } from '../support/prosody-shell.ts';
-import { waitUntil } from '../support/wait.ts';
-import type { XmppServer } from '../support/xmpp-server.ts';
+import { request } from '../support/clients/http.ts';
+import { type GatewaySite, startGatewaySite } from '../support/gateway/site.ts';
+import { callApi, startEjabberd } from '../support/servers/ejabberd.ts';
+import { ejabberdWithModule } from '../support/servers/ejabberd-module.ts';
+import { withModule } from '../support/servers/mode-setups.ts';
+import { startProsody } from '../support/servers/prosody.ts';
+import { runInProsodyShell } from '../support/servers/prosody-shell.ts';
+import type { XmppServer } from '../support/servers/xmpp-server.ts';
+import { waitUntil } from '../support/system/wait.ts';
 
 const setups = [
   {

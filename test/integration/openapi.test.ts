@@ -1,15 +1,15 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { expectAsDescribed, mask } from '../support/described-answer.ts';
-import { apiAccount, hashApiPassword } from '../support/gateway.ts';
-import { type GatewaySite, startGatewaySite } from '../support/gateway-site.ts';
-import { type HttpAnswer, type RequestOptions, request } from '../support/http.ts';
-import { withModule } from '../support/mode-setups.ts';
-import { type DescribedOperation, examplesOf, readOperations } from '../support/openapi.ts';
-import { startProsody } from '../support/prosody.ts';
-import { type RedisServer, startRedis } from '../support/redis.ts';
-import { waitUntil } from '../support/wait.ts';
+import { type HttpAnswer, type RequestOptions, request } from '../support/clients/http.ts';
+import { expectAsDescribed, mask } from '../support/gateway/described-answer.ts';
+import { apiAccount, hashApiPassword } from '../support/gateway/gateway.ts';
+import { type DescribedOperation, examplesOf, readOperations } from '../support/gateway/openapi.ts';
+import { type GatewaySite, startGatewaySite } from '../support/gateway/site.ts';
+import { withModule } from '../support/servers/mode-setups.ts';
+import { startProsody } from '../support/servers/prosody.ts';
+import { type RedisServer, startRedis } from '../support/system/redis.ts';
+import { waitUntil } from '../support/system/wait.ts';
 
 const operations = readOperations();
 const messageUrls = operations.filter(({ method }) => method === 'POST');

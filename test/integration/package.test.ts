@@ -3,9 +3,10 @@ import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { stringify } from 'yaml';
-import { gatewayConfig } from '../support/gateway.ts';
-import { request } from '../support/http.ts';
-import { freePort } from '../support/ports.ts';
+import { request } from '../support/clients/http.ts';
+import { gatewayConfig } from '../support/gateway/gateway.ts';
+import { startProsody } from '../support/servers/prosody.ts';
+import { freePort } from '../support/system/ports.ts';
 import {
   type Command,
   createDirectory,
@@ -13,9 +14,8 @@ import {
   runChild,
   runToSuccess,
   startChild,
-} from '../support/processes.ts';
-import { startProsody } from '../support/prosody.ts';
-import { waitUntil } from '../support/wait.ts';
+} from '../support/system/processes.ts';
+import { waitUntil } from '../support/system/wait.ts';
 
 const project = fileURLToPath(new URL('../..', import.meta.url));
 const packageName = 'xmpp-message-gateway';

@@ -11,12 +11,12 @@ import {
   type PasswordCheckOptions,
 } from '../../src/xmpp/sasl/password-check.ts';
 import { findChild } from '../../src/xmpp/sasl/stream-reader.ts';
-import { createCertificates } from '../support/certificates.ts';
-import { startEjabberd } from '../support/ejabberd.ts';
-import { createDirectory, removeDirectory } from '../support/processes.ts';
-import { servers } from '../support/servers.ts';
-import { openSessionOn } from '../support/session.ts';
-import type { XmppServer } from '../support/xmpp-server.ts';
+import { openSessionOn } from '../support/clients/session.ts';
+import { startEjabberd } from '../support/servers/ejabberd.ts';
+import { servers } from '../support/servers/servers.ts';
+import type { XmppServer } from '../support/servers/xmpp-server.ts';
+import { createCertificates } from '../support/system/certificates.ts';
+import { createDirectory, removeDirectory } from '../support/system/processes.ts';
 
 function createCheck(server: XmppServer, options: Partial<PasswordCheckOptions> = {}) {
   return createPasswordCheck({

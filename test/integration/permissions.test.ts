@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
+import { type HttpAnswer, post, request } from '../support/clients/http.ts';
 import {
   apiAccount,
   apiPasswordHash,
@@ -9,12 +10,11 @@ import {
   gatewayConfig,
   runCommand,
   startGatewayProcess,
-} from '../support/gateway.ts';
-import { type HttpAnswer, post, request } from '../support/http.ts';
-import { createDirectory, removeDirectory } from '../support/processes.ts';
-import { servers } from '../support/servers.ts';
-import { waitUntil } from '../support/wait.ts';
-import type { XmppServer } from '../support/xmpp-server.ts';
+} from '../support/gateway/gateway.ts';
+import { servers } from '../support/servers/servers.ts';
+import type { XmppServer } from '../support/servers/xmpp-server.ts';
+import { createDirectory, removeDirectory } from '../support/system/processes.ts';
+import { waitUntil } from '../support/system/wait.ts';
 
 const admin: readonly [string, string] = ['admin', apiAccount.password];
 

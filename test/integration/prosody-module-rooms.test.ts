@@ -6,12 +6,12 @@ import {
   fateOf,
   message,
   question,
-} from '../support/gateway-module.ts';
-import { limited, muc } from '../support/message-kinds.ts';
-import { lockingMuc, startProsodyWithModule } from '../support/prosody-module.ts';
-import type { Session } from '../support/session.ts';
-import { find, text } from '../support/stanza.ts';
-import type { XmppServer } from '../support/xmpp-server.ts';
+} from '../support/checks/gateway-module.ts';
+import { limited, muc } from '../support/checks/message-kinds.ts';
+import type { Session } from '../support/clients/session.ts';
+import { find, text } from '../support/clients/stanza.ts';
+import { lockingMuc, startProsodyWithModule } from '../support/servers/prosody-module.ts';
+import type { XmppServer } from '../support/servers/xmpp-server.ts';
 
 let server: XmppServer;
 beforeAll(async () => {

@@ -9,11 +9,11 @@ import {
   message,
   question,
   readError,
-} from '../support/gateway-module.ts';
-import { limited } from '../support/message-kinds.ts';
-import { startProsodyWithModule } from '../support/prosody-module.ts';
-import { runInProsodyShell } from '../support/prosody-shell.ts';
-import type { XmppServer } from '../support/xmpp-server.ts';
+} from '../support/checks/gateway-module.ts';
+import { limited } from '../support/checks/message-kinds.ts';
+import { startProsodyWithModule } from '../support/servers/prosody-module.ts';
+import { runInProsodyShell } from '../support/servers/prosody-shell.ts';
+import type { XmppServer } from '../support/servers/xmpp-server.ts';
 
 let server: XmppServer;
 beforeAll(async () => {

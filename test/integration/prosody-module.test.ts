@@ -8,11 +8,11 @@ import {
   message,
   ping,
   question,
-} from '../support/gateway-module.ts';
-import { limited, muc } from '../support/message-kinds.ts';
-import { startProsodyWithModule } from '../support/prosody-module.ts';
-import { find } from '../support/stanza.ts';
-import type { XmppServer } from '../support/xmpp-server.ts';
+} from '../support/checks/gateway-module.ts';
+import { limited, muc } from '../support/checks/message-kinds.ts';
+import { find } from '../support/clients/stanza.ts';
+import { startProsodyWithModule } from '../support/servers/prosody-module.ts';
+import type { XmppServer } from '../support/servers/xmpp-server.ts';
 
 // What it does on ejabberd too is in gateway-module.test.ts.
 let server: XmppServer;

@@ -1,22 +1,22 @@
 import { writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { apiAccount } from '../support/gateway.ts';
-import { type GatewaySite, startGatewaySite } from '../support/gateway-site.ts';
-import { post, request } from '../support/http.ts';
-import { freePort } from '../support/ports.ts';
+import { post, request } from '../support/clients/http.ts';
+import { find, type Stanza, text } from '../support/clients/stanza.ts';
+import { apiAccount } from '../support/gateway/gateway.ts';
+import { installGateway, readBlocks, writeProgram } from '../support/gateway/recipe.ts';
+import { type GatewaySite, startGatewaySite } from '../support/gateway/site.ts';
+import { startProsody } from '../support/servers/prosody.ts';
+import { servers } from '../support/servers/servers.ts';
+import { freePort } from '../support/system/ports.ts';
 import {
   createDirectory,
   removeDirectory,
   runChild,
   runToSuccess,
   startChild,
-} from '../support/processes.ts';
-import { startProsody } from '../support/prosody.ts';
-import { installGateway, readBlocks, writeProgram } from '../support/recipe.ts';
-import { servers } from '../support/servers.ts';
-import { find, type Stanza, text } from '../support/stanza.ts';
-import { waitUntil } from '../support/wait.ts';
+} from '../support/system/processes.ts';
+import { waitUntil } from '../support/system/wait.ts';
 
 describe.each(servers)('recipes with $kind', ({ kind, start }) => {
   let site: GatewaySite;

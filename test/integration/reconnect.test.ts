@@ -1,16 +1,16 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { post, request } from '../support/clients/http.ts';
+import { openSessionOn } from '../support/clients/session.ts';
 import {
   apiAccount,
   type GatewayProcess,
   gatewayConfig,
   startGatewayProcess,
-} from '../support/gateway.ts';
-import { post, request } from '../support/http.ts';
-import { arrivedIds, idsWith, type Load, startLoad, waitForMore } from '../support/load.ts';
-import { servers } from '../support/servers.ts';
-import { openSessionOn } from '../support/session.ts';
-import { waitUntil } from '../support/wait.ts';
-import type { XmppServer } from '../support/xmpp-server.ts';
+} from '../support/gateway/gateway.ts';
+import { arrivedIds, idsWith, type Load, startLoad, waitForMore } from '../support/gateway/load.ts';
+import { servers } from '../support/servers/servers.ts';
+import type { XmppServer } from '../support/servers/xmpp-server.ts';
+import { waitUntil } from '../support/system/wait.ts';
 
 const clients = 4;
 const readyWithinMs = 60_000;

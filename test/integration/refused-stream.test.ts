@@ -1,16 +1,16 @@
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { check } from '../support/check-command.ts';
-import { type Component, openComponent } from '../support/component.ts';
+import { type Component, openComponent } from '../support/clients/component.ts';
+import { post, request } from '../support/clients/http.ts';
+import { check } from '../support/gateway/check-command.ts';
 import {
   apiAccount,
   type GatewayProcess,
   gatewayConfig,
   startGatewayProcess,
-} from '../support/gateway.ts';
-import { post, request } from '../support/http.ts';
-import { servers } from '../support/servers.ts';
-import { waitUntil } from '../support/wait.ts';
-import type { XmppServer } from '../support/xmpp-server.ts';
+} from '../support/gateway/gateway.ts';
+import { servers } from '../support/servers/servers.ts';
+import type { XmppServer } from '../support/servers/xmpp-server.ts';
+import { waitUntil } from '../support/system/wait.ts';
 
 // XEP-0114 §3 digests bytes: those of UTF-8.
 const component = { domain: 'gateway.example.org', secret: 'sécret <€> "&\' 𝄞' };

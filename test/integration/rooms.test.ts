@@ -1,21 +1,21 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Federation, startFederation, unreachable } from '../support/federation.ts';
+import { basic, type HttpAnswer, post, rawRequest } from '../support/clients/http.ts';
+import { bodyOf, enterRoom, type Room, roomExists } from '../support/clients/room.ts';
+import { openSessionOn, type Session } from '../support/clients/session.ts';
 import {
   apiAccount,
   type GatewayProcess,
   gatewayConfig,
   startGatewayProcess,
-} from '../support/gateway.ts';
-import { type GatewaySite, startGatewaySite } from '../support/gateway-site.ts';
-import { basic, type HttpAnswer, post, rawRequest } from '../support/http.ts';
-import { withModule } from '../support/mode-setups.ts';
-import { startProsody } from '../support/prosody.ts';
-import { bodyOf, enterRoom, type Room, roomExists } from '../support/room.ts';
-import { keepsOccupants } from '../support/server-differences.ts';
-import { servers } from '../support/servers.ts';
-import { openSessionOn, type Session } from '../support/session.ts';
-import { waitUntil } from '../support/wait.ts';
-import type { ServerOptions, XmppServer } from '../support/xmpp-server.ts';
+} from '../support/gateway/gateway.ts';
+import { type GatewaySite, startGatewaySite } from '../support/gateway/site.ts';
+import { keepsOccupants } from '../support/servers/differences.ts';
+import { type Federation, startFederation, unreachable } from '../support/servers/federation.ts';
+import { withModule } from '../support/servers/mode-setups.ts';
+import { startProsody } from '../support/servers/prosody.ts';
+import { servers } from '../support/servers/servers.ts';
+import type { ServerOptions, XmppServer } from '../support/servers/xmpp-server.ts';
+import { waitUntil } from '../support/system/wait.ts';
 
 const service = 'conference.example.org';
 const other = { domain: 'other.example.org', secret: 'secret' };

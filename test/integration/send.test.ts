@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { apiAccount, runCommand } from '../support/gateway.ts';
-import { type GatewaySite, startGatewaySite } from '../support/gateway-site.ts';
-import { freePort } from '../support/ports.ts';
-import { startProsody } from '../support/prosody.ts';
-import { servers } from '../support/servers.ts';
-import { find, type Stanza, text } from '../support/stanza.ts';
-import { openTerminal } from '../support/terminal.ts';
-import { waitUntil } from '../support/wait.ts';
+import { find, type Stanza, text } from '../support/clients/stanza.ts';
+import { apiAccount, runCommand } from '../support/gateway/gateway.ts';
+import { type GatewaySite, startGatewaySite } from '../support/gateway/site.ts';
+import { startProsody } from '../support/servers/prosody.ts';
+import { servers } from '../support/servers/servers.ts';
+import { freePort } from '../support/system/ports.ts';
+import { openTerminal } from '../support/system/terminal.ts';
+import { waitUntil } from '../support/system/wait.ts';
 
 const asApi = { XMPP_GATEWAY_PASSWORD: apiAccount.password };
 const asBot = { XMPP_GATEWAY_PASSWORD: 'bot-secret' };

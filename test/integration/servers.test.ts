@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openComponent } from '../support/component.ts';
-import { servers } from '../support/servers.ts';
-import { openSessionOn } from '../support/session.ts';
-import { comparable, parseStanza } from '../support/stanza.ts';
-import { waitUntil } from '../support/wait.ts';
-import type { XmppServer } from '../support/xmpp-server.ts';
+import { openComponent } from '../support/clients/component.ts';
+import { openSessionOn } from '../support/clients/session.ts';
+import { comparable, parseStanza } from '../support/clients/stanza.ts';
+import { servers } from '../support/servers/servers.ts';
+import type { XmppServer } from '../support/servers/xmpp-server.ts';
+import { waitUntil } from '../support/system/wait.ts';
 
 function isAlive(pid: number): boolean {
   try {

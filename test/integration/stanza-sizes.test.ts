@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { check } from '../support/check-command.ts';
-import { startEjabberd } from '../support/ejabberd.ts';
-import { gatewayConfig } from '../support/gateway.ts';
-import { type GatewaySite, startGatewaySite } from '../support/gateway-site.ts';
-import { startProsody } from '../support/prosody.ts';
-import { waitUntil } from '../support/wait.ts';
+import { check } from '../support/gateway/check-command.ts';
+import { gatewayConfig } from '../support/gateway/gateway.ts';
+import { type GatewaySite, startGatewaySite } from '../support/gateway/site.ts';
+import { startEjabberd } from '../support/servers/ejabberd.ts';
+import { startProsody } from '../support/servers/prosody.ts';
+import { waitUntil } from '../support/system/wait.ts';
 
 const limit = 65_536;
 const setups = [

@@ -1,17 +1,17 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type HttpAnswer, post, request } from '../support/clients/http.ts';
+import { openSessionOn, type Session } from '../support/clients/session.ts';
+import { find, text } from '../support/clients/stanza.ts';
 import {
   apiAccount,
   type GatewayProcess,
   gatewayConfig,
   startGatewayProcess,
-} from '../support/gateway.ts';
-import { type HttpAnswer, post, request } from '../support/http.ts';
-import { type RedisServer, startRedis } from '../support/redis.ts';
-import { servers } from '../support/servers.ts';
-import { openSessionOn, type Session } from '../support/session.ts';
-import { find, text } from '../support/stanza.ts';
-import { waitUntil } from '../support/wait.ts';
-import type { XmppServer } from '../support/xmpp-server.ts';
+} from '../support/gateway/gateway.ts';
+import { servers } from '../support/servers/servers.ts';
+import type { XmppServer } from '../support/servers/xmpp-server.ts';
+import { type RedisServer, startRedis } from '../support/system/redis.ts';
+import { waitUntil } from '../support/system/wait.ts';
 
 const components = ['one', 'two'].map((name) => ({
   domain: `${name}.gateway.example.org`,

@@ -1,17 +1,17 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { type FaultProxy, startProxy } from '../support/fault-proxy.ts';
+import { type HttpAnswer, post, request } from '../support/clients/http.ts';
+import { openSessionOn, type Session } from '../support/clients/session.ts';
+import { type FaultProxy, startProxy } from '../support/doubles/fault-proxy.ts';
 import {
   apiAccount,
   type GatewayProcess,
   gatewayConfig,
   startGatewayProcess,
-} from '../support/gateway.ts';
-import { type HttpAnswer, post, request } from '../support/http.ts';
-import { arrivedIds } from '../support/load.ts';
-import { servers } from '../support/servers.ts';
-import { openSessionOn, type Session } from '../support/session.ts';
-import { waitUntil } from '../support/wait.ts';
-import type { XmppServer } from '../support/xmpp-server.ts';
+} from '../support/gateway/gateway.ts';
+import { arrivedIds } from '../support/gateway/load.ts';
+import { servers } from '../support/servers/servers.ts';
+import type { XmppServer } from '../support/servers/xmpp-server.ts';
+import { waitUntil } from '../support/system/wait.ts';
 
 const readyWithinMs = 60_000;
 

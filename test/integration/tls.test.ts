@@ -6,22 +6,26 @@ import { connect as connectTcp } from 'node:net';
 import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { type C2sServerOptions, startC2sServer } from '../support/c2s-server.ts';
-import { type Certificates, createCertificates, signCertificate } from '../support/certificates.ts';
-import { type FaultProxy, startProxy } from '../support/fault-proxy.ts';
+import { type HttpAnswer, post, request } from '../support/clients/http.ts';
+import { type C2sServerOptions, startC2sServer } from '../support/doubles/c2s-server.ts';
+import { type FaultProxy, startProxy } from '../support/doubles/fault-proxy.ts';
 import {
   apiAccount,
   type GatewayProcess,
   gatewayConfig,
   runCommand,
   startGatewayProcess,
-} from '../support/gateway.ts';
-import { type HttpAnswer, post, request } from '../support/http.ts';
-import { freePort } from '../support/ports.ts';
-import { createDirectory, removeDirectory } from '../support/processes.ts';
-import { startProsody } from '../support/prosody.ts';
-import { waitUntil } from '../support/wait.ts';
-import type { XmppServer } from '../support/xmpp-server.ts';
+} from '../support/gateway/gateway.ts';
+import { startProsody } from '../support/servers/prosody.ts';
+import type { XmppServer } from '../support/servers/xmpp-server.ts';
+import {
+  type Certificates,
+  createCertificates,
+  signCertificate,
+} from '../support/system/certificates.ts';
+import { freePort } from '../support/system/ports.ts';
+import { createDirectory, removeDirectory } from '../support/system/processes.ts';
+import { waitUntil } from '../support/system/wait.ts';
 
 // The XMPP server has no part in this; its c2s is a scripted one where its certificate matters.
 let server: XmppServer;

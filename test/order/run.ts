@@ -1,19 +1,19 @@
 // Whether all that the server refuses reaches the component before the answer to a later question,
 // and what becomes of messages while the module is restarted: on ejabberd, alone and as a cluster.
 import { parseArgs } from 'node:util';
-import { callApi, startEjabberd } from '../support/ejabberd.ts';
-import { startCluster } from '../support/ejabberd-cluster.ts';
-import { ejabberdWithModule } from '../support/ejabberd-module.ts';
-import { muc } from '../support/message-kinds.ts';
-import { sendMeanwhile } from '../support/module-load.ts';
+import { muc } from '../support/checks/message-kinds.ts';
+import { sendMeanwhile } from '../support/checks/module-load.ts';
 import {
   checkOrder,
   openOrderScene,
   refusedByRooms,
   refusedByUsers,
-} from '../support/module-order.ts';
-import { waitUntil } from '../support/wait.ts';
-import type { XmppServer } from '../support/xmpp-server.ts';
+} from '../support/checks/module-order.ts';
+import { callApi, startEjabberd } from '../support/servers/ejabberd.ts';
+import { startCluster } from '../support/servers/ejabberd-cluster.ts';
+import { ejabberdWithModule } from '../support/servers/ejabberd-module.ts';
+import type { XmppServer } from '../support/servers/xmpp-server.ts';
+import { waitUntil } from '../support/system/wait.ts';
 
 const { values } = parseArgs({
   options: {

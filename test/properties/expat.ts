@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { prosodyCode } from '../support/server-versions.ts';
+import { prosodyCode } from '../support/servers/versions.ts';
 
 /** What libexpat makes of an element: prefixes do not count. */
 export interface Element {

@@ -3,12 +3,16 @@ import http from 'node:http';
 import https from 'node:https';
 import { fileURLToPath } from 'node:url';
 import { readRss } from '../soak/diagnostics.ts';
-import { createCertificates } from '../support/certificates.ts';
-import { answerHonestly, startComponentServer } from '../support/component-server.ts';
-import { type GatewayProcess, hashApiPassword, startGatewayProcess } from '../support/gateway.ts';
-import { freePort } from '../support/ports.ts';
-import { createDirectory, removeDirectory } from '../support/processes.ts';
-import { waitUntil } from '../support/wait.ts';
+import { answerHonestly, startComponentServer } from '../support/doubles/component-server.ts';
+import {
+  type GatewayProcess,
+  hashApiPassword,
+  startGatewayProcess,
+} from '../support/gateway/gateway.ts';
+import { createCertificates } from '../support/system/certificates.ts';
+import { freePort } from '../support/system/ports.ts';
+import { createDirectory, removeDirectory } from '../support/system/processes.ts';
+import { waitUntil } from '../support/system/wait.ts';
 import type { AttackerData, Sightings } from './attacker.ts';
 import { type Attack, credentials } from './attacks.ts';
 

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import type { GatewayProcess } from '../support/gateway.ts';
-import { waitUntil } from '../support/wait.ts';
+import type { GatewayProcess } from '../support/gateway/gateway.ts';
+import { waitUntil } from '../support/system/wait.ts';
 
 /** What a process holds. */
 export interface Holdings {

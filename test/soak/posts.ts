@@ -1,5 +1,5 @@
-import { apiAccount } from '../support/gateway.ts';
-import { basic } from '../support/http.ts';
+import { basic } from '../support/clients/http.ts';
+import { apiAccount } from '../support/gateway/gateway.ts';
 
 /** One request, and the status it must get on each server. */
 export interface Post {

@@ -1,4 +1,4 @@
-import { servers } from '../support/servers.ts';
+import { servers } from '../support/servers/servers.ts';
 import { type SoakReport, soak } from './soak.ts';
 
 const options = { warmUp: 20_000, requests: 200_000, concurrency: 64 };

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { servers } from '../support/servers.ts';
+import { servers } from '../support/servers/servers.ts';
 import { soak } from './soak.ts';
 
 // Too short to say anything about memory: that is what `npm run soak` is for.

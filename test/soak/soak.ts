@@ -1,8 +1,12 @@
-import { type GatewayProcess, gatewayConfig, startGatewayProcess } from '../support/gateway.ts';
-import { createHttpConnection } from '../support/http-connection.ts';
-import type { servers } from '../support/servers.ts';
-import { openSessionOn, type Session } from '../support/session.ts';
-import type { Stanza } from '../support/stanza.ts';
+import { createHttpConnection } from '../support/clients/http-connection.ts';
+import { openSessionOn, type Session } from '../support/clients/session.ts';
+import type { Stanza } from '../support/clients/stanza.ts';
+import {
+  type GatewayProcess,
+  gatewayConfig,
+  startGatewayProcess,
+} from '../support/gateway/gateway.ts';
+import type { servers } from '../support/servers/servers.ts';
 import { diagnosticArgs, type Holdings, readHoldings, readRss } from './diagnostics.ts';
 import { bot, buildPost } from './posts.ts';
 

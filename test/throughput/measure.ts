@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { openAs } from '../support/as-a-client.ts';
-import { openComponent } from '../support/component.ts';
-import type { XmppServer } from '../support/xmpp-server.ts';
+import { openAs } from '../support/checks/as-a-client.ts';
+import { openComponent } from '../support/clients/component.ts';
+import type { XmppServer } from '../support/servers/xmpp-server.ts';
 
 /** What sends: stanzas, then a ping whose answer comes when all have been processed. */
 export interface Sender {

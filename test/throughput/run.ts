@@ -1,9 +1,9 @@
-import { openAs } from '../support/as-a-client.ts';
-import { startEjabberd } from '../support/ejabberd.ts';
-import { ejabberdWithModule } from '../support/ejabberd-module.ts';
-import { withModule } from '../support/mode-setups.ts';
-import { startProsody } from '../support/prosody.ts';
-import type { ServerOptions, XmppServer } from '../support/xmpp-server.ts';
+import { openAs } from '../support/checks/as-a-client.ts';
+import { startEjabberd } from '../support/servers/ejabberd.ts';
+import { ejabberdWithModule } from '../support/servers/ejabberd-module.ts';
+import { withModule } from '../support/servers/mode-setups.ts';
+import { startProsody } from '../support/servers/prosody.ts';
+import type { ServerOptions, XmppServer } from '../support/servers/xmpp-server.ts';
 import {
   type Cost,
   measure,

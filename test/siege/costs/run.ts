@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import type { ServerKind } from '../../support/xmpp-server.ts';
+import type { ServerKind } from '../../support/servers/xmpp-server.ts';
 import { search, type Trial, tryShape } from './search.ts';
 import { describeShape, type Shape } from './shape.ts';
 import { openStage, type Recipient, type Stage } from './stage.ts';

@@ -1,16 +1,16 @@
-import { openAs } from '../../support/as-a-client.ts';
-import { startEjabberd } from '../../support/ejabberd.ts';
-import { ejabberdWithModule } from '../../support/ejabberd-module.ts';
+import { openAs } from '../../support/checks/as-a-client.ts';
+import { post } from '../../support/clients/http.ts';
 import {
   apiAccount,
   type GatewayProcess,
   gatewayConfig,
   startGatewayProcess,
-} from '../../support/gateway.ts';
-import { post } from '../../support/http.ts';
-import { withModule } from '../../support/mode-setups.ts';
-import { startProsody } from '../../support/prosody.ts';
-import type { ServerKind, XmppServer } from '../../support/xmpp-server.ts';
+} from '../../support/gateway/gateway.ts';
+import { startEjabberd } from '../../support/servers/ejabberd.ts';
+import { ejabberdWithModule } from '../../support/servers/ejabberd-module.ts';
+import { withModule } from '../../support/servers/mode-setups.ts';
+import { startProsody } from '../../support/servers/prosody.ts';
+import type { ServerKind, XmppServer } from '../../support/servers/xmpp-server.ts';
 import {
   forgetPeak,
   readCpuMs,

@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { openGrants } from '../../../src/auth/permission-file.ts';
-import { waitUntil } from '../../support/wait.ts';
+import { waitUntil } from '../../support/system/wait.ts';
 
 let folder: string;
 let file: string;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Config, ConfigError, configKeys, loadConfig } from '../../../src/config/config.ts';
 import { isRedisUrl } from '../../../src/config/schema.ts';
-import { createCertificates } from '../../support/certificates.ts';
+import { createCertificates } from '../../support/system/certificates.ts';
 
 const hash = `$scrypt$ln=14,r=8,p=1$c2FsdHNhbHQ$${'A'.repeat(43)}`;
 const minimal = `

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { findPairFault, parseCertificates } from '../../../src/config/tls-pair.ts';
-import { createDirectory, removeDirectory, runToSuccess } from '../../support/processes.ts';
+import { createDirectory, removeDirectory, runToSuccess } from '../../support/system/processes.ts';
 
 interface Pair {
   readonly cert: string;

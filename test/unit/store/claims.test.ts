@@ -3,8 +3,8 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Secret } from '../../../src/core/secret.ts';
 import { createStore, type Store } from '../../../src/store/store.ts';
-import { type RedisServer, startRedis } from '../../support/redis.ts';
-import { waitUntil } from '../../support/wait.ts';
+import { type RedisServer, startRedis } from '../../support/system/redis.ts';
+import { waitUntil } from '../../support/system/wait.ts';
 
 const minuteMs = 60_000;
 

@@ -2,8 +2,8 @@ import { createServer, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { Secret } from '../../../src/core/secret.ts';
 import { createRedisConnection, type RedisConnection } from '../../../src/store/redis.ts';
-import { type RedisServer, startRedis } from '../../support/redis.ts';
-import { waitUntil } from '../../support/wait.ts';
+import { type RedisServer, startRedis } from '../../support/system/redis.ts';
+import { waitUntil } from '../../support/system/wait.ts';
 
 let redis: RedisServer;
 

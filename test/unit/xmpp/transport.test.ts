@@ -5,13 +5,13 @@ import type { Message } from '../../../src/core/message/message.ts';
 import { Secret } from '../../../src/core/secret.ts';
 import type { Served } from '../../../src/xmpp/stream/trust-proof.ts';
 import { createSending } from '../../../src/xmpp/transport.ts';
+import { find, type Stanza } from '../../support/clients/stanza.ts';
 import {
   answerHonestly,
   type ComponentPeer,
   startComponentServer,
-} from '../../support/component-server.ts';
-import { find, type Stanza } from '../../support/stanza.ts';
-import { waitUntil } from '../../support/wait.ts';
+} from '../../support/doubles/component-server.ts';
+import { waitUntil } from '../../support/system/wait.ts';
 import { context } from '../core/message-context.ts';
 
 type Script = Parameters<typeof startComponentServer>[0];

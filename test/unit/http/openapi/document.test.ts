@@ -8,7 +8,12 @@ import { problems } from '../../../../src/core/errors.ts';
 import { bounceStatuses } from '../../../../src/core/message/stanza-error.ts';
 import { buildOpenApi } from '../../../../src/http/openapi/document.ts';
 import { docsFiles } from '../../../../src/http/routes/docs.ts';
-import { codesOf, examplesOf, openApiFile, readOperations } from '../../../support/openapi.ts';
+import {
+  codesOf,
+  examplesOf,
+  openApiFile,
+  readOperations,
+} from '../../../support/gateway/openapi.ts';
 import { send } from '../http-client.ts';
 import { apiPath, goodHeaders, limits, startTestGateway, userPath } from '../test-gateway.ts';
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { problems } from '../../../../src/core/errors.ts';
 import { docsFiles, readDocs } from '../../../../src/http/routes/docs.ts';
-import { createDirectory, removeDirectory } from '../../../support/processes.ts';
+import { createDirectory, removeDirectory } from '../../../support/system/processes.ts';
 import { send } from '../http-client.ts';
 import { startTestGateway, type TestGateway } from '../test-gateway.ts';
 

@@ -10,13 +10,13 @@ import { StanzaSizes } from '../../../../src/xmpp/delivery/stanza-sizes.ts';
 import type { ComponentConnection } from '../../../../src/xmpp/stream/connection.ts';
 import { createComponentStream } from '../../../../src/xmpp/stream/supervisor.ts';
 import type { DomainModes } from '../../../../src/xmpp/stream/trust-proof.ts';
+import type { Stanza } from '../../../support/clients/stanza.ts';
 import {
   answerHonestly,
   type ComponentPeer,
   startComponentServer,
-} from '../../../support/component-server.ts';
-import type { Stanza } from '../../../support/stanza.ts';
-import { waitUntil } from '../../../support/wait.ts';
+} from '../../../support/doubles/component-server.ts';
+import { waitUntil } from '../../../support/system/wait.ts';
 
 type Script = Parameters<typeof startComponentServer>[0];
 

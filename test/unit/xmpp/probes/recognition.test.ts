@@ -6,8 +6,8 @@ import {
   recogniseGreeting,
   recogniseServer,
 } from '../../../../src/xmpp/probes/recognition.ts';
-import { answerHonestly, startComponentServer } from '../../../support/component-server.ts';
-import { freePort } from '../../../support/ports.ts';
+import { answerHonestly, startComponentServer } from '../../../support/doubles/component-server.ts';
+import { freePort } from '../../../support/system/ports.ts';
 
 const header = (id: string): string =>
   `<?xml version='1.0'?><stream:stream from='a' id='${id}' version='1.0'>`;

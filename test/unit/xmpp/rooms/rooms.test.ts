@@ -7,13 +7,13 @@ import { Delivery } from '../../../../src/xmpp/delivery/delivery.ts';
 import { StanzaSizes } from '../../../../src/xmpp/delivery/stanza-sizes.ts';
 import { createRooms, type RoomsOptions } from '../../../../src/xmpp/rooms/rooms.ts';
 import { createComponentStream } from '../../../../src/xmpp/stream/supervisor.ts';
+import { find, type Stanza } from '../../../support/clients/stanza.ts';
 import {
   answerHonestly,
   type ComponentPeer,
   startComponentServer,
-} from '../../../support/component-server.ts';
-import { find, type Stanza } from '../../../support/stanza.ts';
-import { waitUntil } from '../../../support/wait.ts';
+} from '../../../support/doubles/component-server.ts';
+import { waitUntil } from '../../../support/system/wait.ts';
 import { context } from '../../core/message-context.ts';
 
 const lobby = 'lobby@rooms.example';

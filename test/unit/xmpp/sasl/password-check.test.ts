@@ -14,10 +14,10 @@ import {
   type C2sServerOptions,
   type Step,
   startC2sServer,
-} from '../../../support/c2s-server.ts';
-import { type Certificates, createCertificates } from '../../../support/certificates.ts';
-import { runToSuccess } from '../../../support/processes.ts';
-import { waitUntil } from '../../../support/wait.ts';
+} from '../../../support/doubles/c2s-server.ts';
+import { type Certificates, createCertificates } from '../../../support/system/certificates.ts';
+import { runToSuccess } from '../../../support/system/processes.ts';
+import { waitUntil } from '../../../support/system/wait.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'sasl-test-'));
 const servers: C2sServer[] = [];

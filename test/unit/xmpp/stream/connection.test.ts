@@ -8,7 +8,7 @@ import {
   answerHonestly,
   type ComponentServer,
   startComponentServer,
-} from '../../../support/component-server.ts';
+} from '../../../support/doubles/component-server.ts';
 
 const message = `<message from='alice@example.org' to='bob@example.org'/>`;
 

@@ -4,14 +4,14 @@ import { pino } from 'pino';
 import { afterEach, expect, test } from 'vitest';
 import { Secret } from '../../../../src/core/secret.ts';
 import { createComponentStream } from '../../../../src/xmpp/stream/supervisor.ts';
+import type { Stanza } from '../../../support/clients/stanza.ts';
 import {
   answerHonestly,
   type ComponentPeer,
   type StanzaKind,
   startComponentServer,
-} from '../../../support/component-server.ts';
-import type { Stanza } from '../../../support/stanza.ts';
-import { waitUntil } from '../../../support/wait.ts';
+} from '../../../support/doubles/component-server.ts';
+import { waitUntil } from '../../../support/system/wait.ts';
 
 type Script = Parameters<typeof startComponentServer>[0];
 

@@ -1,0 +1,88 @@
+import { type HttpAnswer, post } from '../clients/http.ts';
+import { parseStanza, type Stanza, xmlLang } from '../clients/stanza.ts';
+import { apiAccount, type GatewayProcess } from '../gateway/gateway.ts';
+import type { Kind, Way } from './as-a-client.ts';
+
+/** Posts a body as alice@example.org, by the API account. */
+export function postAsAlice(
+  { url }: GatewayProcess,
+  body: string,
+  type = 'application/json',
+): Promise<HttpAnswer> {
+  return post(`${url}/api/1.0/xmppdomains/example.org/gateway/messages/alice`, {
+    auth: [apiAccount.username, apiAccount.password],
+    type,
+    body,
+  });
+}
+
+/** The address that stands on what the gateway sends for alice: of a message that is dropped. */
+export async function readSender(gateway: GatewayProcess): Promise<string> {
+  const attributes = { type: 'headline', id: 'dropped' };
+  const body = JSON.stringify({ to: 'carol@example.org', message_attributes: attributes });
+  const answer = await postAsAlice(gateway, body);
+  const { from } = answer.json();
+  if (typeof from !== 'string') throw new Error(`expected a sender, got ${answer.body}`);
+  return from;
+}
+
+/** The gateway: every other message as JSON, as far as JSON can say it, else as XML. */
+export function createHttpWay(gateway: GatewayProcess): Way {
+  const received: Stanza[] = [];
+  let count = 0;
+  return {
+    received,
+    send: async (message) => {
+      count += 1;
+      const json = count % 2 === 0 ? writeJson(message) : undefined;
+      const answer = await (json === undefined
+        ? postAsAlice(gateway, message, 'application/xml')
+        : postAsAlice(gateway, json));
+      if (answer.status !== 200) received.push(readBounce(message, answer));
+    },
+    close: async () => {},
+  };
+}
+
+/** Undefined for a message without type: in JSON that means chat. */
+function writeJson(message: string): string | undefined {
+  const [, start = '', content = ''] = /^(<message [^>]*)>(.*)<\/message>$/s.exec(message) ?? [];
+  const { to, type, [xmlLang]: lang, ...others } = parseStanza(`${start}/>`).attributes;
+  if (type === undefined) return undefined;
+  const [, body, extra = ''] = /^(?:<body>([^<&]*)<\/body>)?(.*)$/s.exec(content) ?? [];
+  const attributes = { ...others, type, ...(lang === undefined ? {} : { 'xml:lang': lang }) };
+  return JSON.stringify({ to, message_attributes: attributes, body, extra_elements: extra });
+}
+
+/** The error stanza that a problem tells of; throws when the problem is another one. */
+function readBounce(message: string, answer: HttpAnswer): Stanza {
+  const { code, condition, error_type: type, text: words } = answer.json();
+  if (code !== 'bounced') throw new Error(`expected a bounce of ${message}, got ${answer.body}`);
+  const { id } = parseStanza(message).attributes;
+  const xml = `<message type='error' id='${id}'><error type='${String(type)}'><${String(condition)} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>`;
+  const root = parseStanza(xml);
+  const [error] = root.children;
+  if (typeof error === 'object' && typeof words === 'string') {
+    error.children.push({
+      name: 'text',
+      namespace: error.namespace,
+      attributes: {},
+      children: [words],
+    });
+  }
+  return { xml, root };
+}
+
+/** Kinds that the gateway does not refuse as it should, with its answers. */
+export async function findUnrefused(
+  gateway: GatewayProcess,
+  kinds: readonly Kind[],
+): Promise<string[]> {
+  const found: string[] = [];
+  for (const { name, to, attributes = `type='chat'`, payload = '' } of kinds) {
+    const message = `<message to='${to}' ${attributes}>${payload}</message>`;
+    const { status, body } = await postAsAlice(gateway, message, 'application/xml');
+    if (status !== 422) found.push(`${name}: ${body}`);
+  }
+  return found;
+}

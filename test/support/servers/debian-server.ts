@@ -1,0 +1,153 @@
+import { copyFileSync, cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { freePorts } from '../system/ports.ts';
+import { insertLines, type PrintedLines } from '../system/printed-lines.ts';
+import { callApi, ejabberdProgram } from './ejabberd.ts';
+import { prosodyAccounts, prosodyProgram } from './prosody.ts';
+import { readPackaged } from './versions.ts';
+import {
+  type ServerKind,
+  type ServerProgram,
+  type Site,
+  startServer,
+  type XmppServer,
+} from './xmpp-server.ts';
+
+/** A server with the configuration that Debian ships; only its ports and directories are its own. */
+export interface DebianServer {
+  readonly server: XmppServer;
+  /** In place of /etc/prosody or /etc/ejabberd. */
+  readonly directory: string;
+  /** Starts it again with these lines in Debian's configuration, and no others. */
+  restartWith(lines: readonly PrintedLines[]): Promise<void>;
+  /** Puts mod_message_gateway where the server finds it, as its operator would, unless it is there. */
+  installModule(): Promise<void>;
+}
+
+/** Starts Debian's server, with its domain `localhost` and without a component. */
+export async function startDebianServer(kind: ServerKind): Promise<DebianServer> {
+  const program = kind === 'prosody' ? debianProsody : debianEjabberd(await freePorts(5));
+  const server = await startServer(program, {
+    domains: ['localhost'],
+    components: [{ domain: 'gateway.localhost', secret: 'not known to it' }],
+  });
+  const directory = dirname(server.caFile);
+  const file = join(directory, configFiles[kind]);
+  const shipped = readFileSync(file, 'utf8');
+  let installed: Promise<void> | undefined;
+  return {
+    server,
+    directory,
+    restartWith: async (lines) => {
+      const text = lines.reduce((before, some) => insertLines(kind, before, some), shipped);
+      const own = text.replaceAll(prosodyModules, join(directory, 'modules'));
+      writeFileSync(file, own, { mode: 0o600 });
+      await server.restart();
+    },
+    installModule: () => {
+      installed ??= installModule[kind](server, directory);
+      return installed;
+    },
+  };
+}
+
+const prosodyModules = '/usr/local/lib/prosody/modules';
+const moduleName = 'mod_message_gateway';
+const project = (path: string): string =>
+  fileURLToPath(new URL(`../../../${path}`, import.meta.url));
+
+const installModule = {
+  prosody: async (_server: XmppServer, directory: string): Promise<void> => {
+    mkdirSync(join(directory, 'modules'), { recursive: true });
+    copyFileSync(
+      project(`prosody/modules/${moduleName}.lua`),
+      join(directory, 'modules', `${moduleName}.lua`),
+    );
+  },
+  ejabberd: async (server: XmppServer, directory: string): Promise<void> => {
+    // HOME of the process is the directory, as /var/lib/ejabberd is that of Debian's service.
+    const sources = join(directory, '.ejabberd-modules/sources', moduleName);
+    cpSync(project(`ejabberd/${moduleName}`), sources, { recursive: true });
+    await callApi(server, 'module_install', { module: moduleName });
+  },
+};
+
+const configFiles = { prosody: 'prosody.cfg.lua', ejabberd: 'ejabberd.yml' };
+
+/** Replaces all that matches; throws when nothing does, for then Debian's file is another one. */
+function edit(text: string, pattern: RegExp, replacement: string | ((found: string) => string)) {
+  if (!pattern.test(text)) throw new Error(`expected ${String(pattern)} in Debian's configuration`);
+  return text.replaceAll(pattern, (found) =>
+    typeof replacement === 'string' ? replacement : replacement(found),
+  );
+}
+
+const debianProsody: ServerProgram = {
+  ...prosodyProgram,
+  configure: (site) => {
+    const at = (name: string): string => join(site.directory, name);
+    for (const name of ['certs', 'conf.d']) mkdirSync(at(name));
+    for (const name of ['crt', 'key']) {
+      copyFileSync(at(`server.${name}`), at(`certs/localhost.${name}`));
+    }
+    writeFileSync(at(configFiles.prosody), prosodyConfiguration(site), { mode: 0o600 });
+    return {
+      file: 'prosody',
+      args: ['-F', '--config', at(configFiles.prosody)],
+      cwd: site.directory,
+    };
+  },
+  isReady: (_site, log) => log.includes("Activated service 'c2s' on [127.0.0.1]"),
+  accounts: (site) => prosodyAccounts(site, join(site.directory, configFiles.prosody)),
+};
+
+function prosodyConfiguration({ directory, c2sPort }: Site): string {
+  let text = readPackaged('/etc/prosody/prosody.cfg.lua');
+  text = edit(text, /\/run\/prosody\b/g, directory);
+  text = edit(text, /\/var\/log\/prosody\b/g, directory);
+  return `data_path = ${JSON.stringify(join(directory, 'data'))}
+run_as_root = true -- or it becomes the user prosody, who cannot read the directory
+interfaces = { "127.0.0.1" }
+c2s_ports = { ${c2sPort} }
+c2s_direct_tls_ports = { }
+s2s_ports = { }
+http_ports = { }
+https_ports = { }
+${text}`;
+}
+
+/** ejabberd with the ports of its further listeners. */
+function debianEjabberd(ports: readonly number[]): ServerProgram {
+  return {
+    ...ejabberdProgram,
+    configure: (site) => {
+      const command = ejabberdProgram.configure(site);
+      const file = join(site.directory, configFiles.ejabberd);
+      writeFileSync(file, ejabberdConfiguration(site, ports), { mode: 0o600 });
+      return command;
+    },
+  };
+}
+
+const testPermission = `  tests:
+    who:
+      ip: 127.0.0.1/8
+    what: "*"
+`;
+
+function ejabberdConfiguration(site: Site, ports: readonly number[]): string {
+  const others = [...ports];
+  let text = readPackaged('/usr/share/ejabberd/ejabberd.yml.example');
+  text = edit(text, /"\/etc\/ejabberd\/ejabberd\.pem"/g, JSON.stringify(site.certificates.pemFile));
+  // The administration of the tests comes over HTTP.
+  text = edit(text, /port: 5443\n.*\n.*\n {4}tls: true\n/g, (found) =>
+    found.replace('    tls: true\n', ''),
+  );
+  text = edit(text, /^api_permissions:\n/gm, (found) => found + testPermission);
+  text = edit(text, /ip: "::"/g, 'ip: "127.0.0.1"');
+  return edit(text, /(?<=^ {4}port: )\d+/gm, (port) => {
+    const given = { '5222': site.c2sPort, '5443': site.adminPort }[port];
+    return String(given ?? others.shift());
+  });
+}

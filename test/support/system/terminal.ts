@@ -1,0 +1,50 @@
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { waitUntil } from './wait.ts';
+
+const mainFile = fileURLToPath(new URL('../../../dist/main.js', import.meta.url));
+
+/** A command of the gateway on a pseudo-terminal, as somebody sees it who sits there. */
+export interface Terminal {
+  /** All that it showed, echo included. */
+  readonly screen: () => string;
+  /** Waits until this is shown (behind what was waited for before), then types. */
+  readonly answer: (shown: string, typed: string) => Promise<void>;
+  /** Resolves with the exit code. */
+  readonly ended: Promise<number | null>;
+}
+
+function quote(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+/** Runs a command of the gateway on a pseudo-terminal, with `script` of bsdutils. */
+export function openTerminal(
+  args: readonly string[],
+  options: { readonly cwd?: string; readonly env?: NodeJS.ProcessEnv } = {},
+): Terminal {
+  const command = [process.execPath, mainFile, ...args].map(quote).join(' ');
+  const script = ['script', '--quiet', '--flush', '--return', '--command', command, '/dev/null'];
+  const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', ...script], {
+    cwd: options.cwd,
+    env: { ...process.env, TERM: 'xterm', NO_COLOR: '', ...options.env },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  let screen = '';
+  let seen = 0;
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    screen += text;
+  });
+  child.stdin.on('error', () => undefined);
+  return {
+    screen: () => screen,
+    answer: async (shown, typed) => {
+      await waitUntil(() => screen.includes(shown, seen), { label: `"${shown}" in "${screen}"` });
+      seen = screen.indexOf(shown, seen) + shown.length;
+      child.stdin.write(typed);
+    },
+    ended: new Promise((resolve) => {
+      child.once('close', resolve);
+    }),
+  };
+}
