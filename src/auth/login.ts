@@ -31,7 +31,7 @@ export interface LoginOptions {
 export type LoginResult = 'cached' | 'checked' | 'refused' | 'throttled' | 'unavailable';
 
 /** Who wants to log in, and where. */
-export interface Attempt {
+export interface LoginAttempt {
   readonly presented: PresentedCredentials;
   /** The domain to log in for. */
   readonly realm: string;
@@ -60,7 +60,7 @@ export interface Login {
    * right. Rejects with GatewayError `unauthenticated`, `too-many-requests`, or as its check does.
    */
   authenticate<T extends Subject>(
-    attempt: Attempt,
+    attempt: LoginAttempt,
     find: (username: string) => T | undefined,
   ): Promise<T>;
 }
@@ -72,11 +72,11 @@ export function createLogin(options: LoginOptions): Login {
   const { cacheMs, throttle, refusalStepMs, onFailure, onResult } = options;
   const cache = createCredentialCache(cacheMs);
 
-  const refuse = ({ address, realm }: Attempt, username?: string): GatewayError => {
+  const refuse = ({ address, realm }: LoginAttempt, username?: string): GatewayError => {
     onFailure({ address, user: username?.slice(0, maxLoggedLength) });
     return unauthenticated(realm);
   };
-  const refuseUnchecked = (attempt: Attempt, username?: string): GatewayError => {
+  const refuseUnchecked = (attempt: LoginAttempt, username?: string): GatewayError => {
     throttle.fail(attempt.address);
     onResult?.('refused');
     return refuse(attempt, username);

@@ -93,10 +93,10 @@ async function collect(
 }
 
 /** An answer that is not usable; the message says what is. */
-class Fault extends Error {}
+class UnusableAnswer extends Error {}
 
 function isFault(error: unknown): error is Error {
-  return error instanceof Fault || error instanceof JidError;
+  return error instanceof UnusableAnswer || error instanceof JidError;
 }
 
 function orUsageError<T>(name: string, parse: () => T): T {
@@ -109,7 +109,8 @@ function orUsageError<T>(name: string, parse: () => T): T {
 
 function parseDomains(text: string): readonly string[] {
   const names = text.split(/[\s,]+/).filter((name) => name !== '');
-  if (names.length === 0) throw new Fault('expected a domain such as example.org, got nothing');
+  if (names.length === 0)
+    throw new UnusableAnswer('expected a domain such as example.org, got nothing');
   return [...new Set(names.map(parseDomain))];
 }
 
@@ -117,25 +118,28 @@ function parseDomains(text: string): readonly string[] {
 function parseComponent(text: string, domains: readonly string[]): string {
   const component = parseDomain(text);
   if (domains.some((domain) => domain === component || domain.endsWith(`.${component}`))) {
-    throw new Fault('expected a domain of its own, neither one of the users’ nor one above it');
+    throw new UnusableAnswer(
+      'expected a domain of its own, neither one of the users’ nor one above it',
+    );
   }
   return component;
 }
 
 function parseServer(text: string): InitChoices['server'] {
   if (text === 'prosody' || text === 'ejabberd' || text === 'both') return text;
-  throw new Fault(`expected prosody, ejabberd or both, got ${JSON.stringify(text)}`);
+  throw new UnusableAnswer(`expected prosody, ejabberd or both, got ${JSON.stringify(text)}`);
 }
 
 function parseAccount(text: string): string {
   if (/^[^:\p{Cc}]+$/u.test(text)) return text.normalize('NFC');
-  throw new Fault('expected a name without colons and control characters');
+  throw new UnusableAnswer('expected a name without colons and control characters');
 }
 
 function parseBot(text: string, domains: readonly string[]): string | undefined {
   if (text === '') return undefined;
   const { pattern, domain } = parsePermission(text);
-  if (!domains.includes(domain)) throw new Fault(`expected a user of ${domains.join(' or ')}`);
+  if (!domains.includes(domain))
+    throw new UnusableAnswer(`expected a user of ${domains.join(' or ')}`);
   return pattern;
 }
 

@@ -1,7 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { GatewayError } from '../core/errors.ts';
 import { dropReasons } from '../http/server/connections.ts';
-import type { InFlight, Observer } from './observer.ts';
+import type { InFlightCount, Observer } from './observer.ts';
 
 /** What the gateway measures of itself, for Prometheus. */
 export interface Metrics extends Observer {
@@ -60,7 +60,7 @@ export function createMetrics(): Metrics {
   for (const reason of dropReasons) connectionsDropped.inc({ reason }, 0);
   const messagesInFlight = gauge('in_flight_messages', 'Messages whose fate is not known yet.');
   const bytesInFlight = gauge('in_flight_bytes', 'Bytes of those messages.');
-  let readInFlight: (() => InFlight) | undefined;
+  let readInFlight: (() => InFlightCount) | undefined;
   let readStore: (() => void) | undefined;
   collectDefaultMetrics({ register: registry });
 

@@ -14,13 +14,13 @@ export interface Observer {
   measureDelivery(deliver: Deliver): Deliver;
   measurePasswordCheck(check: PasswordCheck): PasswordCheck;
   /** Tells where to read what is in flight. */
-  watchInFlight(read: () => InFlight): void;
+  watchInFlight(read: () => InFlightCount): void;
   /** Tells where to read why the store cannot be used; without a store there is no such metric. */
   watchStore(failure: () => string | undefined): void;
 }
 
 /** Messages whose fate is not known yet. */
-export interface InFlight {
+export interface InFlightCount {
   readonly count: number;
   readonly bytes: number;
 }

@@ -64,7 +64,7 @@ export function createRedisConnection(options: {
     try {
       return await withDeadline(running);
     } catch (error) {
-      if (error instanceof NoAnswer) lose(target, error);
+      if (error instanceof StoreTimeout) lose(target, error);
       throw error;
     }
   };
@@ -126,7 +126,7 @@ export function createRedisConnection(options: {
 
 const proofScript = `return redis.call('set', KEYS[1], '1', 'px', ARGV[1])`;
 
-class NoAnswer extends Error {}
+class StoreTimeout extends Error {}
 
 /** The module is big and only loaded where there is a Redis. */
 async function createUnopened(url: Secret): Promise<Client> {
@@ -144,7 +144,10 @@ async function createUnopened(url: Secret): Promise<Client> {
 async function withDeadline<T>(answer: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new NoAnswer(`no answer within ${deadlineMs} ms`)), deadlineMs);
+    timer = setTimeout(
+      () => reject(new StoreTimeout(`no answer within ${deadlineMs} ms`)),
+      deadlineMs,
+    );
   });
   try {
     return await Promise.race([answer, late]);

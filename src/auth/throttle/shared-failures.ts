@@ -15,16 +15,16 @@ interface FailureCount {
 }
 
 /** What is counted in a gate. */
-interface Place {
+interface CountedKey {
   readonly gate: FailureGate;
   readonly key: string;
 }
 
 /** Tells the gates of this process what all have counted; without an answer they go by their own. */
 export interface Sharing {
-  learn(places: readonly Place[]): Promise<void>;
+  learn(places: readonly CountedKey[]): Promise<void>;
   /** Counts a failure for the others. */
-  fail(places: readonly Place[]): Promise<void>;
+  fail(places: readonly CountedKey[]): Promise<void>;
 }
 
 /** Creates the sharing of one throttle. */
@@ -36,11 +36,14 @@ export function createSharing(shared: SharedFailures, windowMs: number): Sharing
 }
 
 /** Addresses and names do not stand in the store as they are. */
-function digest({ key }: Place): string {
+function digest({ key }: CountedKey): string {
   return `xmpp-message-gateway:failures:${hash('sha256', key, 'base64')}`;
 }
 
-function takeOver(places: readonly Place[], counts: readonly FailureCount[] | undefined): void {
+function takeOver(
+  places: readonly CountedKey[],
+  counts: readonly FailureCount[] | undefined,
+): void {
   for (const [index, { gate, key }] of places.entries()) {
     const found = counts?.[index];
     if (found !== undefined) gate.learn(key, found.count, found.remainingMs);

@@ -4,7 +4,7 @@ import { describeError } from '../../core/text.ts';
 import type { SendRequest } from './request.ts';
 
 /** One try: its verdict, and what to tell about it. */
-export interface Attempt extends Verdict {
+export interface SendAttempt extends Verdict {
   /** The body of the answer; undefined without one. */
   readonly answer: string | undefined;
   /** The answer, if it is a JSON object. */
@@ -21,7 +21,7 @@ export async function attemptPost(
   { url, body }: SendRequest,
   headers: Readonly<Record<string, string>>,
   timeoutMs: number,
-): Promise<Attempt> {
+): Promise<SendAttempt> {
   try {
     return readAnswer(await post(url, headers, body, timeoutMs));
   } catch (error) {
@@ -33,7 +33,7 @@ export async function attemptPost(
   }
 }
 
-function readAnswer({ status, retryAfter, text }: PostAnswer): Attempt {
+function readAnswer({ status, retryAfter, text }: PostAnswer): SendAttempt {
   const fields = parseObject(text);
   const [reason = '', ...details] =
     status === 200

@@ -9,7 +9,13 @@ import {
   UsageError,
 } from '../command.ts';
 import { openPrompt } from '../prompt.ts';
-import { type Attempt, attemptPost, combineOutcomes, exitCodes, type Outcome } from './outcome.ts';
+import {
+  attemptPost,
+  combineOutcomes,
+  exitCodes,
+  type Outcome,
+  type SendAttempt,
+} from './outcome.ts';
 import { buildSendRequest, type SendOptions, type SendRequest } from './request.ts';
 
 const passwordVariable = 'XMPP_GATEWAY_PASSWORD';
@@ -158,7 +164,7 @@ async function tryUntil(
   headers: Readonly<Record<string, string>>,
   timeoutMs: number,
   { stderr }: Surroundings,
-): Promise<{ outcome: Outcome; last: Attempt }> {
+): Promise<{ outcome: Outcome; last: SendAttempt }> {
   const deadline = performance.now() + timeoutMs;
   const outcomes: Outcome[] = [];
   let said = '';
@@ -179,7 +185,7 @@ async function tryUntil(
 
 function report(
   outcome: Outcome,
-  { answer, fields, reason, details }: Attempt,
+  { answer, fields, reason, details }: SendAttempt,
   { isJson, key }: Options,
   { stdout, stderr }: Surroundings,
 ): void {

@@ -9,7 +9,7 @@ import {
   stillInProgress,
 } from './answer-once.ts';
 
-interface Entry {
+interface KeptAnswer {
   readonly payload: string;
   readonly answer: Answer;
 }
@@ -19,7 +19,7 @@ const maxBytes = 64 * 1024 * 1024;
 
 /** Creates an empty store in memory; a restart forgets it. */
 export function createAnswerStore(): AnswerStore {
-  const answered = new LRUCache<string, Entry>({
+  const answered = new LRUCache<string, KeptAnswer>({
     // A cap on their number would take its memory at once; this is one as well.
     maxSize: maxBytes,
     sizeCalculation: ({ answer }) => answer.body.length + 500,

@@ -123,7 +123,7 @@ export interface Entry {
 }
 
 /** Messages in the order of writing, also found by their ids. */
-export interface InFlight {
+interface InFlight {
   readonly count: number;
   readonly bytes: number;
   /** Number of all messages added so far: a barrier written now covers those up to it. */

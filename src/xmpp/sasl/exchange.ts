@@ -22,7 +22,7 @@ export interface SaslCredentials {
  */
 export type LoginOutcome = 'accepted' | 'no-hash' | 'wrong-proof' | 'denied';
 
-interface Answer {
+interface SaslAnswer {
   readonly kind: 'challenge' | 'success' | 'failure';
   /** Decoded data, or the condition of a failure. */
   readonly text: string;
@@ -112,7 +112,7 @@ function sendResponse(stream: ClientStream, message: string): void {
   stream.send(`<response xmlns='${saslNamespace}'>${toBase64(message)}</response>`);
 }
 
-async function nextAnswer(stream: ClientStream): Promise<Answer> {
+async function nextAnswer(stream: ClientStream): Promise<SaslAnswer> {
   const element = await stream.next();
   if (element.namespace === saslNamespace) {
     if (element.name === 'challenge' || element.name === 'success') {
@@ -141,12 +141,12 @@ function readCondition(failure: StreamElement): string {
   return condition?.name ?? 'no condition';
 }
 
-function readVerdict(answer: Answer, refusal: LoginOutcome): LoginOutcome {
+function readVerdict(answer: SaslAnswer, refusal: LoginOutcome): LoginOutcome {
   return answer.kind === 'success' ? 'accepted' : readFailure(answer, refusal);
 }
 
 /** `refusal` for `not-authorized`; throws for everything but a failure that decides. */
-function readFailure(answer: Answer, refusal: LoginOutcome): LoginOutcome {
+function readFailure(answer: SaslAnswer, refusal: LoginOutcome): LoginOutcome {
   if (answer.kind === 'failure' && answer.text === 'not-authorized') {
     return refusal;
   }

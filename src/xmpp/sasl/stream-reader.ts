@@ -22,7 +22,7 @@ export interface StreamReader {
 }
 
 /** What a stream reader tells, in the order of the stream. */
-export interface StreamEvents {
+export interface StreamReaderEvents {
   /** A first-level element is complete. */
   readonly onElement: (element: StreamElement) => void;
   /** The peer closed the stream with its closing tag. */
@@ -35,7 +35,7 @@ export class StreamReadError extends Error {
 }
 
 /** The children of an element while it is being read. */
-interface OpenElement {
+interface UnfinishedElement {
   readonly name: string;
   readonly namespace: string;
   readonly attributes: ReadonlyMap<string, string>;
@@ -53,10 +53,10 @@ const maxBytes = 65_536;
 const maxDepth = 10;
 
 /** Creates the reader of one stream; a restarted stream (RFC 6120 §4.3.3) needs a new one. */
-export function createStreamReader(events: StreamEvents): StreamReader {
+export function createStreamReader(events: StreamReaderEvents): StreamReader {
   const decoder = new TextDecoder('utf-8', { fatal: true });
   const parser = new SaxesParser({ xmlns: true });
-  const open: OpenElement[] = [];
+  const open: UnfinishedElement[] = [];
   let byteCount = 0;
   let characterCount = 0;
   let boundary = -1;
