@@ -82,10 +82,10 @@ function isAcceptable({ ln, r, p }: ScryptCost): boolean {
 }
 
 function format({ ln, r, p, salt, hash }: PasswordHash): string {
-  return `$scrypt$ln=${ln},r=${r},p=${p}$${toBase64(salt)}$${toBase64(hash)}`;
+  return `$scrypt$ln=${ln},r=${r},p=${p}$${toUnpaddedBase64(salt)}$${toUnpaddedBase64(hash)}`;
 }
 
-function toBase64(bytes: Buffer): string {
+function toUnpaddedBase64(bytes: Buffer): string {
   return bytes.toString('base64').replace(/=+$/, '');
 }
 

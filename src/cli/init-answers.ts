@@ -60,7 +60,7 @@ async function collect(
     parse: (text: string) => T,
   ): Promise<T> => {
     const given = flags[name];
-    if (given !== undefined) return orUsageError(name, () => parse(given));
+    if (given !== undefined) return orFlagError(name, () => parse(given));
     for (;;) {
       const text = await find(name, question, fallback);
       try {
@@ -99,7 +99,7 @@ function isFault(error: unknown): error is Error {
   return error instanceof UnusableAnswer || error instanceof JidError;
 }
 
-function orUsageError<T>(name: string, parse: () => T): T {
+function orFlagError<T>(name: string, parse: () => T): T {
   try {
     return parse();
   } catch (error) {

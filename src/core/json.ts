@@ -124,7 +124,7 @@ export function isRecord(value: unknown): value is Readonly<Record<string, unkno
 }
 
 /** What kind of JSON value this is, for an error message. */
-export function describeValue(value: unknown): string {
+export function describeJsonValue(value: unknown): string {
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'an array';
   return typeof value === 'object' ? 'an object' : `a ${typeof value}`;

@@ -52,7 +52,7 @@ export function createRedisConnection(options: {
     failure = describeError(error);
     if (lost?.isOpen === true) lost.destroy();
     clearTimeout(timer);
-    const retryInMs = Math.round(backOff(attempts) * (0.75 + Math.random() / 4));
+    const retryInMs = Math.round(reconnectDelay(attempts) * (0.75 + Math.random() / 4));
     timer = setTimeout(() => void open(), retryInMs);
     attempts += 1;
     const isRepeated = failure === toldReason;
@@ -62,7 +62,7 @@ export function createRedisConnection(options: {
   const runOn = async <T>(target: Client, command: (client: Client) => Promise<T>): Promise<T> => {
     const running = command(target);
     try {
-      return await withDeadline(running);
+      return await answerInTime(running);
     } catch (error) {
       if (error instanceof StoreTimeout) lose(target, error);
       throw error;
@@ -95,7 +95,7 @@ export function createRedisConnection(options: {
       if (isStopped) return;
       client = opened;
       opened.on('error', (error: unknown) => lose(opened, error));
-      await withDeadline(opened.connect());
+      await answerInTime(opened.connect());
       await prove(opened);
     } catch (error) {
       lose(opened, error);
@@ -141,7 +141,7 @@ async function createUnopened(url: Secret): Promise<Client> {
   });
 }
 
-async function withDeadline<T>(answer: Promise<T>): Promise<T> {
+async function answerInTime<T>(answer: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(
@@ -156,6 +156,6 @@ async function withDeadline<T>(answer: Promise<T>): Promise<T> {
   }
 }
 
-function backOff(attempts: number): number {
+function reconnectDelay(attempts: number): number {
   return backOffMs[Math.min(attempts, backOffMs.length - 1)] ?? 0;
 }

@@ -28,7 +28,7 @@ export interface SendRequest {
 /** Builds the request; throws UsageError. */
 export function buildSendRequest(options: SendOptions): SendRequest {
   const base = parseBase(options.url);
-  const { local, domain } = findSender(options);
+  const { local, domain } = senderOf(options);
   const user = options.from === undefined ? '' : `/${encodeURIComponent(local)}`;
   const path = `/api/1.0/xmppdomains/${encodeURIComponent(domain)}/gateway/messages${user}`;
   return { url: base + path, body: JSON.stringify(buildMessage(options)) };
@@ -44,7 +44,7 @@ function parseBase(text: string): string {
   return url.href.replace(/\/+$/, '');
 }
 
-function findSender({ from, user, domain }: SendOptions): { local: string; domain: string } {
+function senderOf({ from, user, domain }: SendOptions): { local: string; domain: string } {
   const [name, option] = from === undefined ? [user, '--user'] : [from, '--from'];
   const own = name.includes('@') ? readBareJid(name, option) : undefined;
   // An API account's name may hold an at-sign and be no JID at all.

@@ -126,7 +126,7 @@ async function complete(
     if (password === undefined) {
       throw new UsageError(`${passwordVariable} is not set, and there is no terminal to ask on`);
     }
-    return { password, text: text ?? (await readText(stdin)) };
+    return { password, text: text ?? (await readMessageText(stdin)) };
   }
   const prompt = openPrompt(surroundings);
   try {
@@ -142,7 +142,7 @@ async function complete(
 /** The largest body that a gateway can be configured for. */
 const maxTextBytes = 67_108_864;
 
-async function readText(stdin: Surroundings['stdin']): Promise<string> {
+async function readMessageText(stdin: Surroundings['stdin']): Promise<string> {
   const chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of stdin) {

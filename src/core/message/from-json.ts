@@ -1,6 +1,6 @@
 import { createFaultList, escapePointer, type FaultList } from '../fault-list.ts';
 import type { Jid } from '../jid/jid.ts';
-import { describeValue, isRecord } from '../json.ts';
+import { describeJsonValue, isRecord } from '../json.ts';
 import { quote } from '../text.ts';
 import { findIllegalCharacter, isNcName } from '../xml/names.ts';
 import { parseXml, type XmlParseOptions } from '../xml/parse.ts';
@@ -30,7 +30,7 @@ const fields: ReadonlySet<string> = new Set([
 export function readMessageFromJson(value: unknown, context: MessageContext): Message {
   const faults = createFaultList();
   if (!isRecord(value)) {
-    faults.add('', `Expected an object, got ${describeValue(value)}.`);
+    faults.add('', `Expected an object, got ${describeJsonValue(value)}.`);
     throw faults.toError();
   }
   refuseUnknownFields(value, faults);
@@ -175,7 +175,7 @@ function readAttributeMap(
 ): AttributeMap {
   if (map === undefined) return none;
   if (!isRecord(map)) {
-    faults.add(pointer, `Expected an object, got ${describeValue(map)}.`);
+    faults.add(pointer, `Expected an object, got ${describeJsonValue(map)}.`);
     return none;
   }
   const entries = Object.entries(map);
@@ -197,7 +197,7 @@ function readAttributeMap(
 function readValue(value: unknown, pointer: string, faults: FaultList): string | undefined {
   if (typeof value === 'string') return readString(value, pointer, faults);
   if (typeof value === 'boolean' || Number.isFinite(value)) return String(value);
-  const got = typeof value === 'number' ? 'a number that is too large' : describeValue(value);
+  const got = typeof value === 'number' ? 'a number that is too large' : describeJsonValue(value);
   faults.add(pointer, `Expected a string, a finite number or a boolean, got ${got}.`);
   return undefined;
 }
@@ -233,7 +233,7 @@ function buildAttributes(map: AttributeMap): XmlAttribute[] {
 /** A string that XML can carry; anything else is noted as a fault. */
 function readString(value: unknown, pointer: string, faults: FaultList): string | undefined {
   if (typeof value !== 'string') {
-    faults.add(pointer, `Expected a string, got ${describeValue(value)}.`);
+    faults.add(pointer, `Expected a string, got ${describeJsonValue(value)}.`);
     return undefined;
   }
   const illegal = findIllegalCharacter(value);

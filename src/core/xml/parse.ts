@@ -46,7 +46,7 @@ export function parseXml(text: string, options: XmlParseOptions): XmlNode[] {
   // Namespaces are done by tree.ts: saxes trims namespace names, joins long ones with each
   // attribute and walks all open elements for each prefix.
   const parser = new SaxesParser({ fragment: options.fragment, position: false });
-  const { nodes, refused } = listen(parser, text, options);
+  const { nodes, refused } = followParser(parser, text, options);
   parser.write(text).close();
   const [first] = refused;
   if (first !== undefined) throw first;
@@ -61,7 +61,7 @@ interface Reading {
 }
 
 /** Connects the parser to a tree. */
-function listen(parser: SaxesParser, text: string, options: XmlParseOptions): Reading {
+function followParser(parser: SaxesParser, text: string, options: XmlParseOptions): Reading {
   const { limits } = options;
   const tree = createXmlTree(options, fail);
   const depthAbove = options.fragment ? 1 : 0;

@@ -4,7 +4,7 @@ import { parseBasicCredentials } from '../../auth/basic-credentials.ts';
 import type { Permissions } from '../../auth/permissions.ts';
 import { GatewayError, invalidMessage } from '../../core/errors.ts';
 import { createJid, type Jid } from '../../core/jid/jid.ts';
-import { describeValue, isRecord, parseJson } from '../../core/json.ts';
+import { describeJsonValue, isRecord, parseJson } from '../../core/json.ts';
 import { decodeUtf8, quote } from '../../core/text.ts';
 import { type BodyBudget, createReadBody } from '../request/body.ts';
 import type { RequestRecord } from '../request/log.ts';
@@ -90,12 +90,16 @@ function readAcl(text: string): boolean {
   const acl = readMember(parseJson(text), '', 'acl');
   const value = readMember(acl, '/acl', 'xmppgateway');
   if (typeof value === 'boolean') return value;
-  throw invalidMessage('/acl/xmppgateway', `Expected true or false, got ${describeValue(value)}.`);
+  throw invalidMessage(
+    '/acl/xmppgateway',
+    `Expected true or false, got ${describeJsonValue(value)}.`,
+  );
 }
 
 function readMember(value: unknown, pointer: string, name: string): unknown {
   const expected = `Expected an object with the field ${quote(name)} only`;
-  if (!isRecord(value)) throw invalidMessage(pointer, `${expected}, got ${describeValue(value)}.`);
+  if (!isRecord(value))
+    throw invalidMessage(pointer, `${expected}, got ${describeJsonValue(value)}.`);
   const names = Object.keys(value);
   if (names.length === 1 && names[0] === name) return value[name];
   throw invalidMessage(pointer, `${expected}, got the fields ${names.map(quote).join(', ')}.`);

@@ -91,7 +91,7 @@ async function secure(
 
 /** Looks at the address that was reached, whatever the name of the host said. */
 function assertLoopback(socket: Socket): void {
-  if (!isLoopback(socket.remoteAddress ?? '')) {
+  if (!isLoopbackAddress(socket.remoteAddress ?? '')) {
     throw authenticationUnavailable(
       'The XMPP server is not on a loopback address, and c2s.security is plaintext: no login without TLS.',
     );
@@ -155,7 +155,7 @@ async function dial(host: string, port: number, signal: AbortSignal): Promise<So
 }
 
 /** Whether the IP address is one of this machine alone; what goes there, nobody can listen to. */
-export function isLoopback(address: string): boolean {
+export function isLoopbackAddress(address: string): boolean {
   const family = isIP(address);
   return family !== 0 && loopback.check(address, family === 4 ? 'ipv4' : 'ipv6');
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { isLoopback } from '../../../../src/xmpp/sasl/client-stream.ts';
+import { isLoopbackAddress } from '../../../../src/xmpp/sasl/client-stream.ts';
 
 test.each([
   ['127.0.0.1', true],
@@ -16,5 +16,5 @@ test.each([
   ['127.0.0.1.example.org', false],
   ['', false],
 ])('%s is loopback: %s', (address, expected) => {
-  expect(isLoopback(address)).toBe(expected);
+  expect(isLoopbackAddress(address)).toBe(expected);
 });
