@@ -131,15 +131,15 @@ function createWeights(): Uint8Array {
   return table;
 }
 
-/** A byte outside ASCII counts twice: archives escape it. */
+/** A byte outside ASCII counts three times: archives escape it. */
 function measureText(text: string): number {
   let bytes = 0;
   for (let index = 0; index < text.length; index++) {
     const code = text.charCodeAt(index);
     if (code < 0x80) bytes += weights[code] ?? 1;
-    else if (code < 0x800) bytes += 4;
+    else if (code < 0x800) bytes += 6;
     // Half of a pair is two bytes of four.
-    else bytes += code >= 0xd800 && code < 0xe000 ? 4 : 6;
+    else bytes += code >= 0xd800 && code < 0xe000 ? 6 : 9;
   }
   return bytes;
 }
