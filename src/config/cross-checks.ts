@@ -1,105 +1,82 @@
 import { BlockList, isIP } from 'node:net';
-import { z } from 'zod';
-import type { FoundFault } from './errors.ts';
-import { configSchema } from './schema.ts';
+import type { z } from 'zod';
+import type { Secret } from '../core/secret.ts';
+import type { ConfigPath, FoundFault } from './errors.ts';
+import { type ConfigValues, configSchema } from './schema.ts';
 
-const { component, domains, c2s, http, api_accounts, permissions, delivery, limits } =
-  configSchema.shape;
-const account = api_accounts.unwrap().element;
+/** The same value with `undefined` in place of every part that is wrong. */
+type Usable<T> = T extends Secret
+  ? T
+  : T extends readonly (infer Item)[]
+    ? readonly (Usable<Item> | undefined)[]
+    : T extends object
+      ? { readonly [Key in keyof T]?: Usable<T[Key]> | undefined }
+      : T;
 
-/** What is right of a value, `undefined` for the rest: a fault must not hide another elsewhere. */
-function right<T extends z.ZodType>(schema: T) {
-  return schema.optional().catch(undefined);
+/** The parts of a configuration that are right, whatever is wrong with the others. */
+export type UsableParts = Usable<ConfigValues>;
+
+/** What the schema makes of a configuration file. */
+export interface ParsedValues {
+  /** `undefined` if there are issues. */
+  readonly values: ConfigValues | undefined;
+  readonly issues: readonly z.core.$ZodIssue[];
+  /** Cross-checks go on with these, so that one fault does not hide another. */
+  readonly usable: UsableParts;
 }
 
-function rightOf<T extends z.ZodType>(list: z.ZodArray<T>) {
-  return right(z.array(right(list.element)));
+/** Checks each key by itself. */
+export function parseValues(source: unknown): ParsedValues {
+  let usable: UsableParts = {};
+  const schema = configSchema.superRefine(
+    (values, { issues }) => {
+      const wrong = issues.filter(({ code }) => code !== 'unrecognized_keys');
+      if (wrong.some(({ path }) => path === undefined || path.length === 0)) return;
+      for (const { path = [] } of wrong) erase(values, path);
+      usable = values;
+    },
+    { when: () => true },
+  );
+  const { data, error } = schema.safeParse(source);
+  return { values: data, issues: error?.issues ?? [], usable };
 }
 
-const tls = http.unwrap().shape.tls.unwrap().shape;
-const metrics = http.unwrap().shape.metrics.unwrap().shape;
-const bytesInFlight = delivery.unwrap().shape.max_in_flight_bytes;
-const stanzaBytes = limits.unwrap().shape.stanza_bytes;
-
-const usable = z.object({
-  component: right(
-    z.object({
-      domain: right(component.shape.domain),
-      host: right(component.shape.host),
-      secret: z.unknown().optional(),
-      secret_file: right(component.shape.secret_file),
-    }),
-  ),
-  domains: rightOf(domains),
-  c2s: right(
-    z.object({
-      host: right(c2s.unwrap().shape.host),
-      security: right(c2s.unwrap().shape.security),
-      ca_file: right(c2s.unwrap().shape.ca_file),
-    }),
-  ),
-  http: right(
-    z.object({
-      host: right(http.unwrap().shape.host),
-      port: right(http.unwrap().shape.port),
-      insecure: right(http.unwrap().shape.insecure),
-      metrics: right(z.object({ host: right(metrics.host), port: right(metrics.port) })),
-      tls: right(z.object({ cert_file: right(tls.cert_file), key_file: right(tls.key_file) })),
-    }),
-  ),
-  api_accounts: rightOf(
-    z.array(
-      z.object({
-        username: right(account.shape.username),
-        domains: rightOf(account.shape.domains),
-      }),
-    ),
-  ),
-  permissions: right(
-    z.object({ xmppgateway: rightOf(permissions.unwrap().shape.xmppgateway.unwrap()) }),
-  ),
-  delivery: right(z.object({ max_in_flight_bytes: right(bytesInFlight) })),
-  limits: right(z.object({ stanza_bytes: right(stanzaBytes) })),
-});
-
-/** The parts of a configuration that can be judged whatever is wrong with the others. */
-export type UsableParts = z.output<typeof usable>;
-
-/** Picks the parts that are right; `undefined` when it is no mapping at all. */
-export function findUsableParts(source: unknown): UsableParts | undefined {
-  return usable.safeParse(source).data;
+function erase(value: unknown, [step, ...rest]: ConfigPath): void {
+  if (step === undefined || typeof value !== 'object' || value === null) return;
+  if (rest.length === 0) Reflect.set(value, step, undefined);
+  else erase(Reflect.get(value, step), rest);
 }
 
-/** The faults that show only when keys are compared with one another. */
-export function findRuleFaults(parts: UsableParts): FoundFault[] {
+/** The faults that only show when keys are compared with one another. */
+export function findCrossFaults(parts: UsableParts): FoundFault[] {
   return [
     ...checkSecret(parts),
     ...checkDomains(parts),
     ...checkAccountNames(parts),
-    ...checkDomainsServed(parts),
+    ...checkServedDomains(parts),
     ...checkPlaintext(parts),
-    ...checkHttp(parts),
+    ...checkInsecure(parts),
     ...checkMetrics(parts),
-    ...checkRoomInFlight(parts),
+    ...checkInFlightBytes(parts),
   ];
 }
 
-function* checkSecret({ component: own }: UsableParts): Generator<FoundFault> {
-  if (own === undefined) return;
-  const hasSecret = 'secret' in own;
-  const hasFile = 'secret_file' in own;
+function* checkSecret({ component }: UsableParts): Generator<FoundFault> {
+  if (component === undefined) return;
+  const hasSecret = 'secret' in component;
+  const hasFile = 'secret_file' in component;
   if (hasSecret !== hasFile) return;
   const got = () => (hasSecret ? 'both' : 'neither');
   yield { path: ['component', 'secret'], expected: 'either it or component.secret_file', got };
 }
 
-function* checkDomains(parts: UsableParts): Generator<FoundFault> {
-  const own = parts.component?.domain;
-  for (const [index, name] of parts.domains?.entries() ?? []) {
+function* checkDomains({ component, domains = [] }: UsableParts): Generator<FoundFault> {
+  const own = component?.domain;
+  for (const [index, name] of domains.entries()) {
     if (name === undefined) continue;
     const path = ['domains', index];
-    if (parts.domains?.indexOf(name) !== index) yield { path, expected: 'each domain only once' };
-    // Recipients in the component's own domain are refused: no user can live there.
+    if (domains.indexOf(name) !== index) yield { path, expected: 'each domain only once' };
+    // The gateway refuses recipients in the component's own domain: no user can live there.
     if (own !== undefined && (name === own || name.endsWith(`.${own}`))) {
       yield { path, expected: 'a domain of users, neither component.domain nor one below it' };
     }
@@ -117,10 +94,10 @@ function* checkAccountNames(parts: UsableParts): Generator<FoundFault> {
   }
 }
 
-function* checkDomainsServed(parts: UsableParts): Generator<FoundFault> {
+function* checkServedDomains(parts: UsableParts): Generator<FoundFault> {
   const served = parts.domains;
-  // With a fault among the domains it is not known which ones are served.
-  if (served === undefined || served.length === 0 || served.includes(undefined)) return;
+  // If one of the domains is wrong, we cannot know which one was meant.
+  if (served === undefined || served.includes(undefined)) return;
   const expected = `one of the domains (${served.join(', ')})`;
   for (const [index, entry] of parts.api_accounts?.entries() ?? []) {
     for (const [position, name] of entry?.domains?.entries() ?? []) {
@@ -129,7 +106,7 @@ function* checkDomainsServed(parts: UsableParts): Generator<FoundFault> {
     }
   }
   for (const [index, entry] of parts.permissions?.xmppgateway?.entries() ?? []) {
-    if (entry === undefined || served.includes(entry.domain)) continue;
+    if (entry === undefined || served.includes(entry.slice(entry.indexOf('@') + 1))) continue;
     yield { path: ['permissions', 'xmppgateway', index], expected: `an address in ${expected}` };
   }
 }
@@ -141,7 +118,7 @@ function* checkPlaintext(parts: UsableParts): Generator<FoundFault> {
   yield { path: ['c2s', 'security'], expected, got: () => 'plaintext' };
 }
 
-function* checkHttp(parts: UsableParts): Generator<FoundFault> {
+function* checkInsecure(parts: UsableParts): Generator<FoundFault> {
   const { host, insecure } = parts.http ?? {};
   if (host === undefined || insecure !== false || isLoopback(host)) return;
   if (parts.http !== undefined && 'tls' in parts.http) return;
@@ -150,25 +127,25 @@ function* checkHttp(parts: UsableParts): Generator<FoundFault> {
   yield { path: ['http', 'host'], expected };
 }
 
-function* checkMetrics({ http: own }: UsableParts): Generator<FoundFault> {
-  const other = own?.metrics;
-  if (own?.port === undefined || own.port !== other?.port || own.host !== other.host) return;
+function* checkMetrics({ http }: UsableParts): Generator<FoundFault> {
+  const metrics = http?.metrics;
+  if (http?.port === undefined || http.port !== metrics?.port || http.host !== metrics.host) return;
   yield { path: ['http', 'metrics', 'port'], expected: 'another port than http.port' };
 }
 
-function* checkRoomInFlight(parts: UsableParts): Generator<FoundFault> {
-  const room = parts.delivery?.max_in_flight_bytes ?? bytesInFlight.parse(undefined);
-  const stanza = parts.limits?.stanza_bytes ?? stanzaBytes.parse(undefined);
-  if (room >= stanza) return;
+function* checkInFlightBytes({ delivery, limits }: UsableParts): Generator<FoundFault> {
+  const inFlight = delivery?.max_in_flight_bytes;
+  const stanza = limits?.stanza_bytes;
+  if (inFlight === undefined || stanza === undefined || inFlight >= stanza) return;
   const expected = `at least limits.stanza_bytes (${stanza})`;
-  yield { path: ['delivery', 'max_in_flight_bytes'], expected, got: () => String(room) };
+  yield { path: ['delivery', 'max_in_flight_bytes'], expected, got: () => String(inFlight) };
 }
 
 const loopback = new BlockList();
 loopback.addSubnet('127.0.0.0', 8, 'ipv4');
 loopback.addAddress('::1', 'ipv6');
 
-/** Whether an address or name stands for this machine alone, as far as the name itself tells. */
+/** Whether an address or name means this machine, as far as that is known without looking it up. */
 export function isLoopback(name: string): boolean {
   const family = isIP(name);
   if (family === 0) return name.toLowerCase() === 'localhost';

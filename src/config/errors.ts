@@ -7,11 +7,11 @@ export interface ConfigFault {
   /** Line in the file, from 1, where known. */
   readonly line: number | undefined;
   readonly expected: string;
-  /** What stands there instead, abbreviated; `<secret>` for secrets. */
+  /** The value that was found, abbreviated; `<secret>` for secrets. */
   readonly got: string;
 }
 
-/** A configuration that cannot be used, with all its faults; the message has a line for each. */
+/** A configuration that cannot be used. The message has one line for each fault. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
   readonly file: string;
@@ -24,14 +24,14 @@ export class ConfigError extends Error {
   }
 }
 
-/** The way to a value: keys of mappings and indices of lists. */
+/** Where a value is: keys of mappings and indices of lists, from the top of the file. */
 export type ConfigPath = readonly PropertyKey[];
 
-/** A fault that is known by the way to its value. */
+/** A fault before its line and its value have been looked up in the file. */
 export interface FoundFault {
   readonly path: ConfigPath;
   readonly expected: string;
-  /** Says what stands there, where the value itself does not say it best. */
+  /** Describes what was found; by default that is `describeValue`. */
   readonly got?: (value: unknown) => string;
 }
 
@@ -42,7 +42,7 @@ function describeFault(file: string, { path, line, expected, got }: ConfigFault)
   return `${place}: ${path === '' ? '' : `${path}: `}expected ${expected}, got ${got}`;
 }
 
-/** Writes a path as an operator reads it: `api_accounts[0].username`. */
+/** Writes a path the way operators read it: `api_accounts[0].username`. */
 export function formatPath(path: ConfigPath): string {
   return path
     .map((step) => (typeof step === 'number' ? `[${step}]` : `.${readable(String(step))}`))
@@ -50,7 +50,7 @@ export function formatPath(path: ConfigPath): string {
     .replace(/^\./, '');
 }
 
-/** Says what stands at the path: a text quoted, a secret never, of mappings and lists only the kind. */
+/** Describes the value at a path: text in quotes, mappings and lists by their kind, secrets hidden. */
 export function describeValue(path: ConfigPath, value: unknown): string {
   if (value === undefined || value === null) return 'nothing';
   if (path.some((step) => secretKeys.includes(step))) return '<secret>';
@@ -60,7 +60,7 @@ export function describeValue(path: ConfigPath, value: unknown): string {
     : describeKind(value);
 }
 
-/** Says what kind of value it is, for where any value may hold a secret. */
+/** Describes only the kind of a value: safe even if the value may hold a secret. */
 export function describeKind(value: unknown): string {
   if (value === undefined || value === null) return 'nothing';
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
@@ -74,7 +74,7 @@ function readable(key: string): string {
 
 const longestWord = 64;
 
-/** The candidate that is most like the word, when it is like enough to be what was meant. */
+/** The candidate that is most similar to the word, if it is similar enough to be a misspelling. */
 export function findNearest(word: string, candidates: readonly string[]): string | undefined {
   if (word.length > longestWord) return undefined;
   const most = Math.max(2, Math.floor(word.length / 3));
@@ -85,7 +85,7 @@ export function findNearest(word: string, candidates: readonly string[]): string
   return nearest?.candidate;
 }
 
-/** Levenshtein's: insertions, deletions and replacements from a to b. */
+/** The Levenshtein distance: insertions, deletions and replacements. */
 function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (let index = 0; index < a.length; index += 1) {

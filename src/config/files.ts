@@ -1,26 +1,28 @@
 import { isUtf8 } from 'node:buffer';
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { Secret } from '../core/secret.ts';
 import { describeError, quote } from '../core/text.ts';
 import type { UsableParts } from './cross-checks.ts';
 import type { ConfigPath, FoundFault } from './errors.ts';
 import { secret } from './schema.ts';
 import { findPairFault, parseCertificates } from './tls-pair.ts';
 
-/** The contents of the files that a configuration names. */
+/** The contents of the files that a configuration names, and what is wrong with them. */
 export interface ConfigFiles {
-  readonly secret: string | undefined;
+  readonly secret: Secret | undefined;
   readonly ca: string | undefined;
-  readonly cert: string | undefined;
-  readonly key: string | undefined;
+  /** Certificate chain and private key in PEM. */
+  readonly tls: { readonly cert: string; readonly key: Secret } | undefined;
+  readonly faults: readonly FoundFault[];
 }
 
-/** Reads the files, named as seen from `folder`; notes the faults of those that cannot be used. */
+/** Reads the files; relative names are relative to `folder`. */
 export async function readConfigFiles(
   { component, c2s, http }: UsableParts,
   folder: string,
-  faults: FoundFault[],
 ): Promise<ConfigFiles> {
+  const faults: FoundFault[] = [];
   const read = async (path: ConfigPath, name: string | undefined): Promise<string | undefined> => {
     if (name === undefined) return undefined;
     try {
@@ -32,38 +34,35 @@ export async function readConfigFiles(
     }
   };
   const secretPath = ['component', 'secret_file'];
-  const files: ConfigFiles = {
-    secret: (await read(secretPath, component?.secret_file))?.replace(/\r?\n$/, ''),
-    ca: await read(['c2s', 'ca_file'], c2s?.ca_file),
-    cert: await read(['http', 'tls', 'cert_file'], http?.tls?.cert_file),
-    key: await read(['http', 'tls', 'key_file'], http?.tls?.key_file),
-  };
-  faults.push(
-    ...checkSecret(files, secretPath),
-    ...checkCa(files, c2s?.ca_file),
-    ...(await checkTls(files, http?.tls)),
-  );
-  return files;
+  const line = (await read(secretPath, component?.secret_file))?.replace(/\r?\n$/, '');
+  const ca = await read(['c2s', 'ca_file'], c2s?.ca_file);
+  const cert = await read(['http', 'tls', 'cert_file'], http?.tls?.cert_file);
+  const key = await read(['http', 'tls', 'key_file'], http?.tls?.key_file);
+
+  const parsedSecret = secret.optional().safeParse(line);
+  if (!parsedSecret.success) {
+    const expected = 'a file of one line with the secret';
+    faults.push({ path: secretPath, expected, got: () => '<secret>' });
+  }
+  faults.push(...checkCa(ca, c2s?.ca_file));
+  const tls = cert === undefined || key === undefined ? undefined : { cert, key: new Secret(key) };
+  if (tls !== undefined) faults.push(...(await checkTls(tls, http?.tls)));
+  return { secret: parsedSecret.data, ca, tls, faults };
 }
 
-/** Reads a text in UTF-8; rejects with an Error whose message says why it cannot. */
+/** Reads a file in UTF-8; rejects with an Error whose message says why it cannot be read. */
 export async function readText(path: string): Promise<string> {
   const bytes = await readFile(path);
   if (!isUtf8(bytes)) throw new TypeError('not UTF-8');
   return bytes.toString('utf8');
 }
 
-/** Says why a file cannot be used, without naming it again. */
+/** Why a file cannot be used. Node's message names the file again, so that part is removed. */
 export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message.replace(/, \w+( '.*')?$/s, '') : String(error);
 }
 
-function* checkSecret(files: ConfigFiles, path: ConfigPath): Generator<FoundFault> {
-  if (files.secret === undefined || secret.safeParse(files.secret).success) return;
-  yield { path, expected: 'a file of one line with the secret', got: () => '<secret>' };
-}
-
-function* checkCa({ ca }: ConfigFiles, name = ''): Generator<FoundFault> {
+function* checkCa(ca: string | undefined, name = ''): Generator<FoundFault> {
   if (ca === undefined) return;
   try {
     parseCertificates(ca);
@@ -75,11 +74,10 @@ function* checkCa({ ca }: ConfigFiles, name = ''): Generator<FoundFault> {
 }
 
 async function checkTls(
-  { cert, key }: ConfigFiles,
+  { cert, key }: NonNullable<ConfigFiles['tls']>,
   names: NonNullable<UsableParts['http']>['tls'],
 ): Promise<readonly FoundFault[]> {
-  if (cert === undefined || key === undefined) return [];
-  const fault = await findPairFault(cert, key);
+  const fault = await findPairFault(cert, key.reveal());
   if (fault === undefined) return [];
   const { cert_file = '', key_file = '' } = names ?? {};
   const { path, expected, file } = {

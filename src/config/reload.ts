@@ -1,7 +1,7 @@
 import { Secret } from '../core/secret.ts';
-import type { Config } from './config.ts';
+import { type Config, isMapping } from './config.ts';
 
-/** Where the YAML names a file whose text the configuration holds. */
+/** The keys that name a file, by where the configuration holds the contents of that file. */
 const fileKeys = new Map([
   ['c2s.ca', 'c2s.ca_file'],
   ['http.tls.cert', 'http.tls.cert_file'],
@@ -9,9 +9,9 @@ const fileKeys = new Map([
 ]);
 
 /**
- * The YAML paths (such as `http.port`) that differ between two configurations and that only a
- * restart takes over: all but the accounts, who has permissions, and the texts of certificate and
- * key where there are both before and after.
+ * The keys (such as `http.port`) that differ between two configurations and need a restart. That is
+ * every key except the accounts, the permissions, and the contents of the certificate and key files
+ * if TLS was and stays on.
  */
 export function changesThatNeedRestart(before: Config, after: Config): string[] {
   const hasTls = before.http.tls !== undefined && after.http.tls !== undefined;
@@ -37,22 +37,13 @@ function flatten(
 ): Map<string, string> {
   for (const [name, member] of Object.entries(value)) {
     const key = prefix + name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-    if (isPlainObject(member)) {
+    if (isMapping(member)) {
       flatten(member, `${key}.`, into);
     } else if (member !== undefined) {
       into.set(fileKeys.get(key) ?? key, reveal(member));
     }
   }
   return into;
-}
-
-function isPlainObject(value: unknown): value is object {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    !Array.isArray(value) &&
-    !(value instanceof Secret)
-  );
 }
 
 function reveal(value: unknown): string {

@@ -5,10 +5,11 @@ import { parseSenderPattern } from '../auth/patterns.ts';
 import { parsePermission } from '../auth/permissions.ts';
 import { JidError, parseDomain, parseJid } from '../core/jid/jid.ts';
 import { modes } from '../core/message/mode.ts';
+import { Secret } from '../core/secret.ts';
 
-// The message of each schema says what is expected; it completes "expected …, got …".
+// The message of each schema names what is expected: it completes "expected …, got …".
 
-/** A text that `parse` turns into a value; a JidError of it is a fault. */
+/** A text that `parse` turns into a value; if `parse` throws a JidError, the text is a fault. */
 function parsed<T>(expected: string, parse: (text: string) => T) {
   return z.string({ error: expected }).transform((value, context): T => {
     try {
@@ -65,17 +66,20 @@ const domain = parsed('a domain such as example.org', parseDomain);
 /** An IP address, or a name to look up. */
 const host = text('a host name or an IP address (IPv6 without brackets)', isHost);
 
-/** A file, seen from the folder of the configuration. */
+/** The path of a file, relative to the folder of the configuration. */
 const file = text('the path of a file', isPrintable);
 
-/** What a secret may be, in the configuration or in a file of its own. */
+/** A secret, in the configuration itself or in a file that it names. */
 export const secret = text(
   'text without control characters, not empty, in quotes if it looks like a number',
   isPrintable,
-);
+).transform((value) => new Secret(value));
 
-/** Whom a permission is for. */
-const permission = parsed('a bare JID such as bot@example.org, or *@example.org', parsePermission);
+/** The users who get a permission. */
+const permission = parsed(
+  'a bare JID such as bot@example.org, or *@example.org',
+  (value) => parsePermission(value).pattern,
+);
 
 /** A room (XEP-0045), by its normalised address. */
 const room = parsed('the bare JID of a room such as lobby@conference.example.org', (address) => {
@@ -99,7 +103,7 @@ const apiAccount = mapping({
   password_hash: text(
     'a hash made by the hash-password command, such as $scrypt$ln=14,r=8,p=1$…$…',
     isPasswordHash,
-  ),
+  ).transform((hash) => new Secret(hash)),
   domains: list(domain, 'a list of domains').min(1, 'at least one domain'),
   senders: list(
     parsed('a localpart in which * stands for any characters', parseSenderPattern),
@@ -110,7 +114,10 @@ const apiAccount = mapping({
   manage: z.boolean({ error: 'true or false' }).default(false),
 });
 
-/** The configuration file: every key, its type, its bounds and its default. */
+/**
+ * The configuration file: each key with its type, its range and its default. `Config` is derived
+ * from it, and the table in docs/configuration.md is compared with it.
+ */
 export const configSchema = mapping({
   component: mapping({
     domain,
@@ -180,10 +187,13 @@ export const configSchema = mapping({
     namespace_bytes: bytes(32, 67_108_864).default(512),
     expanded_bytes: bytes(1024, 1_099_511_627_776).default(524_288),
   }).prefault({}),
+  /** The URL of the Redis that several processes share; undefined for the memory of this one. */
   store: text(
     'memory, or redis://[user:password@]host:port[/database], user and password percent-encoded',
     (value) => value === 'memory' || isRedisUrl(value),
-  ).default('memory'),
+  )
+    .transform((value) => (value === 'memory' ? undefined : new Secret(value)))
+    .prefault('memory'),
   log: mapping({
     level: z
       .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], {
@@ -193,16 +203,16 @@ export const configSchema = mapping({
   }).prefault({}),
 });
 
-/** The keys of the file with their values, defaults filled in. */
+/** The values of all keys, with the defaults filled in. */
 export type ConfigValues = z.output<typeof configSchema>;
 
 /** A key that the configuration may hold. */
 export interface ConfigKey {
   /** Such as `http.port` or `api_accounts[].username`. */
   readonly path: string;
-  /** Must it stand in its mapping? */
+  /** Whether the mapping that holds the key must have it. */
   readonly isRequired: boolean;
-  /** A value, or the name of the key that it is taken from; undefined where there is none. */
+  /** A value, or the name of the key whose value is taken instead; undefined if there is no default. */
   readonly default: unknown;
 }
 
@@ -213,8 +223,7 @@ export function configKeys(): readonly ConfigKey[] {
 
 function keysOf(schema: z.core.$ZodType, key: ConfigKey): ConfigKey[] {
   if (schema instanceof z.ZodObject) return membersOf(schema, key.path && `${key.path}.`);
-  if (schema instanceof z.ZodPrefault) return keysOf(schema.def.innerType, key);
-  if (schema instanceof z.ZodDefault) {
+  if (schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault) {
     const { innerType, defaultValue } = schema.def;
     return keysOf(innerType, { ...key, isRequired: false, default: defaultValue });
   }
@@ -236,8 +245,8 @@ const redisUrl =
   /^redis:\/\/(?:([^\s/@:]*:[^\s/@:]+)@)?(?:\[([^\]]+)\]|[\w.-]+)(?::(\d{1,5}))?(?:\/\d{0,4})?$/i;
 
 /**
- * Is it `redis://[[user]:password@]host[:port][/database]`
- * (https://www.iana.org/assignments/uri-schemes/prov/redis), without TLS?
+ * Whether it is `redis://[[user]:password@]host[:port][/database]`, without TLS
+ * (https://www.iana.org/assignments/uri-schemes/prov/redis).
  */
 export function isRedisUrl(value: string): boolean {
   const parts = redisUrl.exec(value);

@@ -3,13 +3,13 @@ import { duplexPair } from 'node:stream';
 import { connect, createSecureContext, type SecureContext, TLSSocket } from 'node:tls';
 import { describeError } from '../core/text.ts';
 
-/** What is wrong with a certificate chain and its key: of which of them, or of both together. */
+/** What is wrong with a certificate chain, with its key, or with the two together. */
 export interface PairFault {
   readonly of: 'cert' | 'key' | 'pair';
   readonly reason: string;
 }
 
-/** Far more than a handshake within the process takes on a busy machine. */
+/** Far longer than a handshake within the process takes, even on a busy machine. */
 const handshakeTimeoutMs = 10_000;
 
 const certificateBlock =
@@ -17,12 +17,13 @@ const certificateBlock =
 
 const isWhole = /-----END [A-Z0-9 ]+-----$/;
 
-/** The first line of something in PEM that ends too early. */
+/** A `BEGIN` line that is cut off. */
 const cutBegin = /-----BEGIN(?! [A-Z0-9 ]+-----)/;
 
 /**
- * The certificates of a text in PEM, in its order; throws an Error that says what is wrong. Node.js
- * takes an empty text for none, and of CA certificates leaves out without a word what it cannot read.
+ * Parses all certificates of a text in PEM, in order; throws an Error that says what is wrong. We
+ * check this ourselves because Node.js accepts an empty text, and silently skips CA certificates that
+ * it cannot read.
  */
 export function parseCertificates(text: string): readonly X509Certificate[] {
   if (text.trim() === '') throw new Error('an empty file');
@@ -41,9 +42,9 @@ export function parseCertificates(text: string): readonly X509Certificate[] {
 }
 
 /**
- * Proves that clients can be served with a certificate chain and a key, both in PEM: they can be read,
- * the key is that of the first certificate, and a handshake within the process succeeds. Resolves with
- * the fault, or undefined.
+ * Checks that a certificate chain and a key, both in PEM, can serve clients: both can be read, the key
+ * belongs to the first certificate, and a handshake within the process succeeds. Resolves with the
+ * fault, or undefined if there is none.
  */
 export async function findPairFault(cert: string, key: string): Promise<PairFault | undefined> {
   let chain: readonly X509Certificate[];
@@ -85,12 +86,12 @@ function parseKey(text: string): KeyObject {
   }
 }
 
-/** Both sides of a handshake, in memory; rejects with an Error when it fails. */
+/** Plays both sides of a handshake in memory; rejects with an Error if it fails. */
 function shakeHands(secureContext: SecureContext): Promise<void> {
   const [near, far] = duplexPair();
   return new Promise<void>((resolve, reject) => {
     const server = new TLSSocket(far, { isServer: true, secureContext });
-    // Whether clients trust the certificate is for them to say.
+    // Clients decide for themselves whether they trust the certificate.
     const client = connect({ socket: near, rejectUnauthorized: false });
     const deadline = setTimeout(() => {
       client.destroy(new Error(`no end within ${handshakeTimeoutMs} ms`));

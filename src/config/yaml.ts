@@ -11,16 +11,16 @@ import {
 } from 'yaml';
 import { type ConfigFault, type ConfigPath, formatPath } from './errors.ts';
 
-/** What a YAML text holds, and where. */
+/** The value of a YAML text, and the line of each part of it. */
 export interface ConfigSource {
-  /** `undefined` when the faults leave nothing to look at. */
+  /** `undefined` if the text cannot be read as YAML. */
   readonly value: unknown;
   readonly faults: readonly ConfigFault[];
-  /** Line, from 1, of the key or list item at the path, or else of what is nearest around it. */
+  /** Line, from 1, of the key or list item at the path; if it does not exist, of its closest parent. */
   readonly lineOf: (path: ConfigPath) => number | undefined;
 }
 
-/** Parses YAML 1.2, core schema: no tags of one's own, no merge keys, few aliases, no duplicate keys. */
+/** Parses YAML 1.2, core schema: no custom tags, merge keys or duplicate keys, and few aliases. */
 export function parseConfigSource(text: string): ConfigSource {
   const lines = new LineCounter();
   const document = parseDocument(text, {
@@ -54,7 +54,7 @@ function describeError(error: YAMLError, text: string, lines: LineCounter): Conf
     const key = /^[\w-]+/.exec(text.slice(offset, offset + 64))?.[0] ?? '';
     return { path: formatPath([key]), line, expected: 'each key only once', got: 'it twice' };
   }
-  // What follows a colon in these messages is cited from the file and may be a secret.
+  // The parser quotes the file after the colon, and that may be a secret.
   return notYaml(line, error.message.replace(/(?<=\S): .*/s, ''));
 }
 

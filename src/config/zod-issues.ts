@@ -11,7 +11,7 @@ import {
 import { configKeys } from './schema.ts';
 import type { ConfigSource } from './yaml.ts';
 
-/** The faults that an issue of the schema stands for. */
+/** The faults that an issue of the schema reports: one for each unknown key. */
 export function readIssue(issue: z.core.$ZodIssue): FoundFault[] {
   const { path, message: expected } = issue;
   if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownKey(path, key));
@@ -48,7 +48,7 @@ function findElsewhere(key: string): string | undefined {
   return configKeys().find(({ path }) => path.endsWith(`.${key}`))?.path;
 }
 
-/** Completes a fault with what stands at its place, and in which line. */
+/** Looks up the line and the value of a fault in the file. */
 export function locate(
   { path, expected, got = (value) => describeValue(path, value) }: FoundFault,
   { value, lineOf }: ConfigSource,

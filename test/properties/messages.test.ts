@@ -1,7 +1,6 @@
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { buildLimits } from '../../src/config/config.ts';
-import { configSchema } from '../../src/config/schema.ts';
+import { defaultLimits } from '../../src/config/config.ts';
 import { GatewayError, problems } from '../../src/core/errors.ts';
 import { isSameAddress, parseJid } from '../../src/core/jid/jid.ts';
 import { parseJson } from '../../src/core/json.ts';
@@ -26,7 +25,7 @@ afterAll(() => expat.stop());
 const from = 'myuser@example.org';
 const context = {
   from: parseJid(from),
-  limits: buildLimits(configSchema.shape.limits.parse(undefined)),
+  limits: defaultLimits,
   componentDomain: 'gateway.example.org',
   createId: () => 'made-up',
   caller: 'user alice@example.org',

@@ -107,7 +107,7 @@ domains: [Example.ORG, xn--bcher-kva.example]
 api_accounts:
   - {username: "cafe\\u0301", password_hash: "${hash}", domains: [EXAMPLE.org], senders: [Alerts, "Bot-*"]}
 permissions: {xmppgateway: [Bot@Example.org, "*@XN--BCHER-KVA.example"]}
-rooms: {passwords: {Lobby@Rooms.example.org: open sesame}}
+rooms: {passwords: {Lobby_One@Rooms.example.org: open sesame}}
 `);
     expect(config.component.domain).toBe('gateway.example.org');
     expect(config.domains).toEqual(['example.org', 'bücher.example']);
@@ -117,8 +117,8 @@ rooms: {passwords: {Lobby@Rooms.example.org: open sesame}}
     ]);
     expect(config.apiAccounts[0]?.passwordHash.reveal()).toBe(hash);
     expect(config.permissions.xmppgateway).toEqual(['bot@example.org', '*@bücher.example']);
-    expect(Object.keys(config.rooms.passwords)).toEqual(['lobby@rooms.example.org']);
-    expect(config.rooms.passwords['lobby@rooms.example.org']?.reveal()).toBe('open sesame');
+    expect(Object.keys(config.rooms.passwords)).toEqual(['lobby_one@rooms.example.org']);
+    expect(config.rooms.passwords['lobby_one@rooms.example.org']?.reveal()).toBe('open sesame');
     expect(JSON.stringify(config)).not.toContain('sesame');
   });
 
@@ -321,6 +321,8 @@ c2s:
     ['permissions: {xmppgateway: [bot@example.org/x]}', 'got "bot@example.org/x"'],
     ['permissions: {xmppgateways: []}', 'did you mean xmppgateway?'],
     ['delivery: {max_in_flight_bytes: 1000}', 'at least limits.stanza_bytes (262144), got 1000'],
+    // Nothing is compared with a value that is itself wrong.
+    ['limits: {stanza_bytes: x}\ndelivery: {max_in_flight_bytes: 1000}', 'limits.stanza_bytes: '],
     ['http: {port: 9100, metrics: {}}', 'http.metrics.port: expected another port than http.port'],
     ['http: {metrics: {port: 8080}}', 'another port than http.port, got 8080'],
     ['rooms: {idle_ms: 0}', 'expected an integer from 1 to 86400000 (milliseconds), got 0'],

@@ -1,53 +1,26 @@
-import { expect, test } from 'vitest';
-import { buildLimits, type Config } from '../../../src/config/config.ts';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { type Config, loadConfig } from '../../../src/config/config.ts';
 import { changesThatNeedRestart } from '../../../src/config/reload.ts';
-import { configSchema } from '../../../src/config/schema.ts';
 import { Secret } from '../../../src/core/secret.ts';
+import { createCertificates } from '../../support/system/certificates.ts';
+import { createDirectory, removeDirectory } from '../../support/system/processes.ts';
 
-// As it is loaded each time: with values of its own.
-function config(overrides: Partial<Config> = {}): Config {
-  return {
-    component: {
-      domain: 'gateway.example.org',
-      host: '127.0.0.1',
-      port: 5347,
-      secret: new Secret('secret'),
-    },
-    domains: ['example.org'],
-    c2s: { host: '127.0.0.1', port: 5222, security: 'starttls', ca: undefined },
-    http: {
-      host: '127.0.0.1',
-      port: 8080,
-      tls: { cert: 'cert', key: new Secret('key') },
-      insecure: false,
-      trustedProxies: [],
-      metrics: undefined,
-      docs: true,
-    },
-    apiAccounts: [],
-    permissions: { xmppgateway: [], stateFile: undefined },
-    delivery: {
-      confirmTimeoutMs: 30_000,
-      silenceTimeoutMs: 10_000,
-      maxInFlight: 4000,
-      maxInFlightBytes: 67_108_864,
-      mode: 'auto',
-      remoteConfirmMs: 0,
-    },
-    rooms: { idleMs: 600_000, passwords: {} },
-    auth: {
-      cacheMs: 60_000,
-      timeoutMs: 10_000,
-      throttle: { perAddress: 30, perUser: 10, windowMs: 60_000 },
-    },
-    limits: buildLimits(configSchema.shape.limits.parse(undefined)),
-    store: undefined,
-    log: { level: 'info' },
-    ...overrides,
-  };
-}
-
-const { component, c2s, http, auth } = config();
+const folder = createDirectory('reload');
+afterAll(() => removeDirectory(folder));
+await createCertificates(folder, ['example.org']);
+writeFileSync(
+  join(folder, 'gateway.yaml'),
+  `
+component: {domain: gateway.example.org, secret: secret}
+domains: [example.org]
+http: {tls: {cert_file: server.crt, key_file: server.key}}
+`,
+);
+const load = (): Promise<Config> => loadConfig(join(folder, 'gateway.yaml'));
+const before = await load();
+const { component, c2s, http, auth } = before;
 const account = {
   username: 'alerts',
   passwordHash: new Secret('hash'),
@@ -82,6 +55,7 @@ test.each<[string, Partial<Config>, string[]]>([
     },
     ['auth.cache_ms', 'auth.throttle.window_ms', 'log.level'],
   ],
-])('changed: %s', (_, overrides, keys) => {
-  expect(changesThatNeedRestart(config(), config(overrides))).toEqual(keys);
+])('changed: %s', async (_, overrides, keys) => {
+  const after = { ...(await load()), ...overrides };
+  expect(changesThatNeedRestart(before, after)).toEqual(keys);
 });
