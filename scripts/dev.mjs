@@ -80,7 +80,7 @@ runMain(() => {
     clearTimeout(timer);
     timer = setTimeout(() => void refresh(), quietMs);
   };
-  for (const folder of ['src', 'docs-page']) {
+  for (const folder of ['src', 'docs-page', 'scripts/openapi']) {
     watch(join(projectDirectory, folder), { recursive: true }, changed);
   }
   // The folder, because editors replace the file.

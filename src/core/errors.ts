@@ -1,143 +1,268 @@
-/** How a problem is told over HTTP, and whether the caller may send the same request again. */
-interface Problem {
+/** What is the same in every refusal with one code. */
+export interface Problem {
   readonly status: number;
   readonly title: string;
+  /** Whether the caller may send the same request again. */
   readonly retry: string;
+  /** The operations that can answer with it. */
+  readonly at: readonly ProblemPlace[];
+  /** For the OpenAPI document, in the words of the message URLs if they can answer with it. */
+  readonly example: ProblemExample;
 }
 
 /**
- * Every refusal a caller can meet: code → status and words. `bounced` has the status of its
- * stanza error instead (message/stanza-error.ts).
+ * An operation, or several that answer with the same problems: the two message URLs, the permissions
+ * of a user (read or changed), a page, and a page whose URL ends in a name.
+ */
+export type ProblemPlace = 'user' | 'api' | 'acl' | 'acl-change' | 'page' | 'named-page';
+
+/** The members of a problem that differ from one refusal to the next. */
+export interface ProblemExample {
+  /** `{{name}}` means the limit of that name. */
+  readonly detail: string;
+  readonly errors?: readonly Fault[];
+  readonly condition?: string;
+  readonly error_type?: string;
+}
+
+const messages = ['user', 'api'] as const;
+const acl = ['acl', 'acl-change'] as const;
+const withBody = [...messages, 'acl-change'] as const;
+const withLogin = [...messages, ...acl] as const;
+const everywhere = [...withLogin, 'page', 'named-page'] as const;
+
+/**
+ * Every refusal that a caller can meet, by its code. The status of `bounced` depends on the stanza
+ * error (message/stanza-error.ts).
  */
 export const problems = {
   'malformed-body': {
     status: 400,
     title: 'The body is not well-formed.',
     retry: 'No: the same body will be refused again.',
+    at: withBody,
+    example: { detail: 'The body is not JSON: it ends too early.' },
   },
   unauthenticated: {
     status: 401,
     title: 'Valid credentials are required.',
     retry: 'No: only with other credentials.',
+    at: withLogin,
+    example: {
+      detail:
+        'Log in with HTTP Basic authentication and credentials that are right for this domain: those of an API account at …/messages/<username>, those of an XMPP user at …/messages.',
+    },
   },
   'permission-missing': {
     status: 403,
     title: 'The user lacks the xmppgateway permission.',
     retry: 'No: an operator has to grant the permission first.',
+    at: ['user'],
+    example: {
+      detail: 'carol@example.org needs the xmppgateway permission: an operator can grant it.',
+    },
   },
   'domain-not-allowed': {
     status: 403,
     title: 'The API account may not send for this domain.',
     retry: 'No: an operator has to extend the account first.',
+    at: ['api', ...acl],
+    example: { detail: 'The API account "alerts" may not send for example.net.' },
   },
   'sender-not-allowed': {
     status: 403,
     title: 'The API account may not send as this user.',
     retry: 'No: an operator has to extend the account first.',
+    at: ['api', ...acl],
+    example: { detail: 'The API account "alerts" may not send as "mallory".' },
   },
   'sender-refused': {
     status: 403,
     title: 'The XMPP server does not let the gateway send as this user.',
     retry: 'No: an operator of the XMPP server has to allow it first.',
+    at: messages,
+    example: {
+      detail:
+        'The XMPP server refused the sender: This server does not let the gateway speak for the sender',
+    },
   },
   'management-not-allowed': {
     status: 403,
     title: 'Permissions may not be changed this way.',
     retry: 'No: an operator has to allow it first.',
+    at: acl,
+    example: { detail: 'The API account "reports" lacks manage: true.' },
   },
   'unknown-domain': {
     status: 404,
     title: 'This gateway does not serve the domain.',
     retry: 'No: use a domain that the gateway is configured for.',
+    at: withLogin,
+    example: {
+      detail: 'Expected one of the domains that the gateway is configured for as <fqdn>.',
+    },
   },
   'not-found': {
     status: 404,
     title: 'There is nothing at this URL.',
     retry: 'No: correct the URL.',
+    at: [...withLogin, 'named-page'],
+    example: {
+      detail:
+        'Expected /api/1.0/xmppdomains/<fqdn>/gateway/messages or the same with /<username>: exactly so, percent-encoded UTF-8, and <username> a localpart (RFC 7622 §3.3).',
+    },
   },
   'method-not-allowed': {
     status: 405,
     title: 'The URL does not have this method.',
     retry: 'No: use a method that the Allow header names.',
+    at: everywhere,
+    example: { detail: 'Expected POST, got GET.' },
   },
   'idempotency-in-progress': {
     status: 409,
     title: 'A request with this Idempotency-Key is being answered.',
     retry: 'Yes, with the same key: it gets the answer of the first one.',
+    at: messages,
+    example: {
+      detail:
+        'A request with this Idempotency-Key is being answered. Send it again to get that answer.',
+    },
   },
   'granted-in-configuration': {
     status: 409,
     title: 'The permission was not granted over HTTP, and cannot be revoked there.',
     retry: 'No: an operator has to revoke it where it stands.',
+    at: ['acl-change'],
+    example: {
+      detail:
+        'bot@example.org has the permission by "bot@example.org" in permissions.xmppgateway of the configuration, and it has to be revoked there.',
+    },
   },
   'too-large': {
     status: 413,
     title: 'The body or the stanza is too large.',
     retry: 'No: send a smaller message.',
+    at: withBody,
+    example: { detail: 'Expected a body of at most {{bodyBytes}} bytes, got more.' },
   },
   'unsupported-media-type': {
     status: 415,
     title: 'The media type, charset or encoding of the body is not supported.',
     retry: 'No: send application/json or application/xml in UTF-8, not compressed.',
+    at: withBody,
+    example: {
+      detail:
+        'Content-Type "text/plain" is not supported. Send application/json, application/xml, text/xml, application/xmpp+xml, in UTF-8.',
+    },
   },
   'invalid-message': {
     status: 422,
     title: 'The body is not a message that the gateway may send.',
     retry: 'No: correct what the errors point at.',
+    at: withLogin,
+    example: {
+      detail: 'Expected a string, got a number.',
+      errors: [{ pointer: '/body', detail: 'Expected a string, got a number.' }],
+    },
   },
   'idempotency-mismatch': {
     status: 422,
     title: 'The Idempotency-Key was used for another payload.',
     retry: 'No: a new message needs a new key.',
+    at: messages,
+    example: {
+      detail:
+        'This Idempotency-Key was sent before with another payload. Send a new key for a new message.',
+    },
   },
   'too-many-requests': {
     status: 429,
     title: 'Too many failed logins.',
     retry: 'Yes, after the seconds that Retry-After names.',
+    at: withLogin,
+    example: { detail: 'Too many failed logins of this user: try again in 60 s.' },
   },
   bounced: {
     status: 502,
     title: 'The XMPP server returned the message with an error.',
     retry:
       'It depends on error_type: wait means later, modify and auth mean with changes, cancel means no.',
+    at: messages,
+    example: {
+      detail: 'The XMPP server returned the message with service-unavailable.',
+      condition: 'service-unavailable',
+      error_type: 'cancel',
+    },
   },
   internal: {
     status: 500,
     title: 'The gateway failed.',
     retry:
       'The message may or may not have been sent; tell the operator the instance of this problem.',
+    at: everywhere,
+    example: { detail: 'A fault of the gateway; its log knows more under this instance.' },
   },
   'xmpp-unavailable': {
     status: 503,
     title: 'The XMPP server is not reachable.',
     retry: 'Yes, safely: nothing was sent.',
+    at: messages,
+    example: {
+      detail: 'Nothing was sent: the component stream is down. Send the message again later.',
+    },
   },
   'authentication-unavailable': {
     status: 503,
     title: 'The XMPP server could not check the password.',
     retry: 'Yes, safely: nothing was sent.',
+    at: messages,
+    example: {
+      detail: 'The XMPP server cannot be reached.',
+    },
   },
   overloaded: {
     status: 503,
     title: 'Too many messages are in flight.',
     retry: 'Yes, safely: nothing was sent.',
+    at: withLogin,
+    example: {
+      detail: 'Nothing was sent: too many messages are in flight. Send the message again later.',
+    },
   },
   'store-unavailable': {
     status: 503,
     title: 'The gateway cannot read or write what it keeps.',
     retry: 'Yes, safely, with the same key: nothing was sent or changed.',
+    at: [...messages, 'acl-change'],
+    example: {
+      detail:
+        'Nothing was sent: the store of the Idempotency-Keys cannot be reached. Send the message again later, with the same key.',
+    },
   },
   'delivery-unknown': {
     status: 504,
     title: 'The message was sent, but the XMPP server did not confirm it.',
     retry: 'It may duplicate: the message may have arrived.',
+    at: messages,
+    example: {
+      detail:
+        'The message was written, but its fate is unknown: no confirmation within 30000 ms. It may have arrived.',
+    },
   },
 } as const satisfies Record<string, Problem>;
 
 /** The stable name of a refusal. */
 export type ProblemCode = keyof typeof problems;
 
-/** One fault in a body: where (RFC 6901 pointer, or `/message/@to` style for XML) and what is wrong. */
+/** All codes, in the order of the table. */
+export const problemCodes: readonly ProblemCode[] = Object.keys(problems).filter(isProblemCode);
+
+function isProblemCode(code: string): code is ProblemCode {
+  return Object.hasOwn(problems, code);
+}
+
+/** One fault in a body: where it is (an RFC 6901 pointer; for XML like `/message/@to`) and what is wrong. */
 export interface Fault {
   readonly pointer: string;
   readonly detail: string;
@@ -150,7 +275,7 @@ export interface StanzaError {
   readonly text: string | undefined;
 }
 
-/** What accompanies a refusal besides its code and detail. */
+/** The optional parts of a refusal. */
 export interface GatewayErrorOptions {
   readonly errors?: readonly Fault[];
   readonly retryAfterSeconds?: number;
@@ -162,13 +287,13 @@ export interface GatewayErrorOptions {
   readonly cause?: unknown;
 }
 
-/** A refusal that the caller may learn. Any other error is a bug and is told as `internal`. */
+/** A refusal that the caller may see. Any other error is a bug and is answered as `internal`. */
 export class GatewayError extends Error {
   override readonly name = 'GatewayError';
   readonly code: ProblemCode;
   readonly options: GatewayErrorOptions;
 
-  /** `detail` is a sentence for the caller: what is wrong, what was expected, the way out. */
+  /** `detail` is a sentence for the caller: what is wrong, what was expected, and what to do. */
   constructor(code: ProblemCode, detail: string, options: GatewayErrorOptions = {}) {
     super(detail, { cause: options.cause });
     this.code = code;
@@ -176,7 +301,7 @@ export class GatewayError extends Error {
   }
 }
 
-/** Refuses a message for one fault. */
+/** A refusal of a message that has one fault. */
 export function invalidMessage(pointer: string, detail: string): GatewayError {
   return new GatewayError('invalid-message', detail, { errors: [{ pointer, detail }] });
 }

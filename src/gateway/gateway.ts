@@ -1,4 +1,5 @@
 import { X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from 'pino';
 import { createApiAccounts } from '../auth/api-accounts.ts';
@@ -11,7 +12,7 @@ import { createApp } from '../http/app.ts';
 import { createAnswerStore } from '../http/idempotency/memory-store.ts';
 import { createSharedAnswerStore } from '../http/idempotency/shared-store.ts';
 import { createBodyBudget } from '../http/request/body.ts';
-import { readDocs } from '../http/routes/docs.ts';
+import { createOpenApi, readDocs } from '../http/routes/docs.ts';
 import { createDropLog } from '../http/server/connections.ts';
 import { createListener, type ListenerEvents } from '../http/server/listener.ts';
 import { createStore } from '../store/store.ts';
@@ -45,8 +46,9 @@ export interface Gateway {
   readonly readiness: () => Readiness;
 }
 
-/** Where the build puts the page at /docs. */
-const docsDirectory = fileURLToPath(new URL('docs', import.meta.url));
+/** Where the build puts the page at /docs and the description of the API. */
+const docsDirectory = new URL('docs', import.meta.url);
+const openApiFile = new URL('openapi.json', import.meta.url);
 
 /** Most passwords that are checked at once: each takes a connection to the XMPP server. */
 const maxPasswordChecks = 16;
@@ -123,7 +125,8 @@ export async function createGateway(
       : createAnswerStore(),
     readiness,
     observeRequest: observer.onRequest,
-    docs: config.http.docs ? readDocs(docsDirectory) : undefined,
+    docs: config.http.docs ? readDocs(fileURLToPath(docsDirectory)) : undefined,
+    openApi: createOpenApi(readFileSync(openApiFile, 'utf8'), limits, config.http.docs),
   });
   const events = createListenerEvents(log, observer);
   const listener = createListener(app.callback(), config.http, events);

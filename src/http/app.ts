@@ -3,7 +3,6 @@ import Koa, { type Context, type Middleware } from 'koa';
 import type { Logger } from 'pino';
 import type { Readiness } from '../core/message/ports.ts';
 import { describeWithCause } from '../core/text.ts';
-import { buildOpenApi } from './openapi/document.ts';
 import { RequestAborted } from './request/body.ts';
 import { createFindClientAddress } from './request/client-address.ts';
 import {
@@ -21,7 +20,6 @@ import {
   answerDocs,
   answerOpenApi,
   answerProblemPage,
-  createDocsFile,
   type Docs,
   type DocsFile,
 } from './routes/docs.ts';
@@ -39,6 +37,8 @@ export interface AppPorts extends MessagePorts, AclPorts {
   readonly observeRequest: (endpoint: string, code: string, seconds: number) => void;
   /** The page at /docs; without it there is none. */
   readonly docs: Docs | undefined;
+  /** The description of the API at /openapi.json. */
+  readonly openApi: DocsFile;
 }
 
 interface State {
@@ -147,14 +147,10 @@ function createRouter(ports: AppPorts): Router<State> {
   return router;
 }
 
-function addDocs(router: Router<State>, { docs, limits }: AppPorts): void {
-  let document: DocsFile | undefined;
-  const describe = (): string =>
-    JSON.stringify(buildOpenApi({ limits, hasDocs: docs !== undefined }));
+function addDocs(router: Router<State>, { docs, openApi }: AppPorts): void {
   router.all(/^\/openapi\.json$/, (ctx) => {
     ctx.state.record.route = 'docs';
-    document ??= createDocsFile('application/json', Buffer.from(describe()));
-    answerOpenApi(ctx, document);
+    answerOpenApi(ctx, openApi);
   });
   if (docs === undefined) return;
   router.all(/^\/docs(?:\/([^/]+))?$/, (ctx) => {

@@ -48,6 +48,12 @@ test('what only some configurations need is not loaded with the others', () => {
   }
 });
 
+test('the description of the API is a file, and what builds it is left out', () => {
+  const { paths } = JSON.parse(read('openapi.json'));
+  expect(Object.keys(paths)).toContain('/livez');
+  expect(files.filter((file) => read(file).includes('operationId'))).toEqual([]);
+});
+
 test('the licence of each bundled package is with it', () => {
   const lock: { packages: Record<string, { version: string; license: string; dev?: boolean }> } =
     JSON.parse(readFileSync(join(project, 'package-lock.json'), 'utf8'));

@@ -85,9 +85,27 @@ export interface DocsFile {
 export type Docs = ReadonlyMap<string, DocsFile>;
 
 /** What is served from memory, always from the same bytes. */
-export function createDocsFile(contentType: string, bytes: Buffer): DocsFile {
+function createDocsFile(contentType: string, bytes: Buffer): DocsFile {
   const etag = `"${createHash('sha256').update(bytes).digest('base64url')}"`;
   return { contentType, bytes, etag };
+}
+
+/**
+ * The description of this gateway. The build writes it with `{{name}}` in place of each limit, and
+ * with the pages at /docs.
+ */
+export function createOpenApi(
+  template: string,
+  limits: Readonly<Record<string, number>>,
+  hasDocs: boolean,
+): DocsFile {
+  const text = template.replace(/"\{\{(\w+)\}\}"|\{\{(\w+)\}\}/g, (_, number, part) =>
+    String(limits[number ?? part]),
+  );
+  const document: unknown = JSON.parse(text, (key, value: unknown) =>
+    key.startsWith('/docs') && !hasDocs ? undefined : value,
+  );
+  return createDocsFile('application/json', Buffer.from(JSON.stringify(document)));
 }
 
 /** Reads the files of the page from a directory; throws when one is missing. */

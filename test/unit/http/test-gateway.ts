@@ -16,6 +16,7 @@ import {
 import { type AppPorts, createApp } from '../../../src/http/app.ts';
 import { createAnswerStore } from '../../../src/http/idempotency/memory-store.ts';
 import { createBodyBudget } from '../../../src/http/request/body.ts';
+import { createOpenApi } from '../../../src/http/routes/docs.ts';
 import { createListener } from '../../../src/http/server/listener.ts';
 import { noEvents } from './serve.ts';
 
@@ -77,6 +78,7 @@ export async function startTestGateway(overrides: Partial<AppPorts> = {}): Promi
     readiness: () => ({ ready: true, domains: {} }),
     observeRequest: () => {},
     docs: undefined,
+    openApi: createOpenApi('{}', {}, false),
     ...overrides,
   });
   const listener = createListener(

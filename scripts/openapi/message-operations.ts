@@ -1,18 +1,16 @@
 import { headersOf } from './headers.ts';
 import { buildAnswerExamples, messageExamples } from './message-examples.ts';
 import { parameter } from './parameters.ts';
-import { parserRefusals } from './parser-refusals.ts';
-import type { ProblemExamples } from './problem-examples.ts';
-import { buildProblemResponses, type ResponsePool } from './problem-responses.ts';
+import { buildProblemResponses, parserRefusals, type ResponsePool } from './problems.ts';
 
-/** A message URL: who speaks there. */
+/** What differs between the two message URLs. */
 interface MessageUrl {
   readonly place: 'user' | 'api';
   readonly operationId: string;
   readonly summary: string;
   readonly description: string;
   readonly security: string;
-  /** The localpart of the examples. */
+  /** The localpart of the sender in the examples. */
   readonly sender: string;
 }
 
@@ -37,16 +35,13 @@ const apiUrl: MessageUrl = {
 };
 
 /** The path items of the two message URLs. */
-export function buildMessagePaths(
-  examples: ProblemExamples,
-  pool: ResponsePool,
-): Record<string, object> {
+export function buildMessagePaths(pool: ResponsePool): Record<string, object> {
   const path = '/api/1.0/xmppdomains/{fqdn}/gateway/messages';
   return {
-    [path]: { parameters: [parameter('fqdn')], post: buildOperation(userUrl, examples, pool) },
+    [path]: { parameters: [parameter('fqdn')], post: buildOperation(userUrl, pool) },
     [`${path}/{username}`]: {
       parameters: [parameter('fqdn'), parameter('username')],
-      post: buildOperation(apiUrl, examples, pool),
+      post: buildOperation(apiUrl, pool),
     },
   };
 }
@@ -54,7 +49,7 @@ export function buildMessagePaths(
 const stanza = { $ref: '#/components/schemas/Stanza' };
 const xml = { schema: stanza, examples: messageExamples['application/xml'] };
 
-/** What both URLs are sent. */
+/** The request body of both URLs. */
 export const messageBody = {
   required: true,
   description:
@@ -70,7 +65,7 @@ export const messageBody = {
   },
 };
 
-function buildOperation(url: MessageUrl, examples: ProblemExamples, pool: ResponsePool): object {
+function buildOperation(url: MessageUrl, pool: ResponsePool): object {
   return {
     operationId: url.operationId,
     tags: ['messages'],
@@ -86,7 +81,7 @@ function buildOperation(url: MessageUrl, examples: ProblemExamples, pool: Respon
     requestBody: { $ref: '#/components/requestBodies/Message' },
     responses: {
       '200': buildSuccess(url.sender),
-      ...buildProblemResponses(url.place, examples, pool),
+      ...buildProblemResponses(url.place, {}, pool),
       ...parserRefusals,
     },
   };

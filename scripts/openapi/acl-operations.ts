@@ -1,31 +1,30 @@
-import { createJid } from '../../core/jid/jid.ts';
-import { buildAcl, parametersExpected } from '../routes/acl.ts';
+import type { ProblemPlace } from '../../src/core/errors.ts';
+import { createJid } from '../../src/core/jid/jid.ts';
+import { buildAcl, parametersExpected } from '../../src/http/routes/acl.ts';
 import { headersOf } from './headers.ts';
 import { parameter } from './parameters.ts';
-import { parserRefusals } from './parser-refusals.ts';
-import type { ProblemExamples } from './problem-examples.ts';
-import { buildProblemResponses, type Place, type ResponsePool } from './problem-responses.ts';
+import {
+  buildProblemResponses,
+  type OwnExamples,
+  parserRefusals,
+  type ResponsePool,
+} from './problems.ts';
 
 /** The path item of a user's permissions. */
-export function buildAclPaths(
-  examples: ProblemExamples,
-  pool: ResponsePool,
-): Record<string, object> {
-  const told = { ...examples, ...ownExamples };
-  const toldOfReading = { ...told, 'invalid-message': { detail: parametersExpected } };
+export function buildAclPaths(pool: ResponsePool): Record<string, object> {
   return {
     '/api/1.0/xmppdomains/{fqdn}/users/{username}/acl': {
       parameters: [parameter('fqdn'), parameter('username'), parameter('format')],
       get: {
         operationId: 'readAcl',
         summary: 'Read the permissions of a user',
-        ...buildOperation('acl', 'What the user may do.', toldOfReading, pool),
+        ...buildOperation('acl', 'What the user may do.', examplesOfReading, pool),
       },
       put: {
         operationId: 'changeAcl',
         summary: 'Grant or revoke a permission',
         requestBody: aclChange,
-        ...buildOperation('acl-change', 'What the user may do from now on.', told, pool),
+        ...buildOperation('acl-change', 'What the user may do from now on.', examples, pool),
       },
     },
   };
@@ -33,8 +32,8 @@ export function buildAclPaths(
 
 const wrongType = 'Expected true or false, got a string.';
 
-/** Where the words are others than on the message URLs. */
-const ownExamples = {
+/** The wording differs from that of the message URLs. */
+const examples = {
   'method-not-allowed': { detail: 'Expected GET or PUT, got POST.' },
   'unsupported-media-type': { detail: 'Expected application/json.' },
   'invalid-message': {
@@ -44,6 +43,7 @@ const ownExamples = {
   'store-unavailable': { detail: 'The grants cannot be changed now.' },
   overloaded: { detail: 'Too many passwords are being checked.' },
 };
+const examplesOfReading = { ...examples, 'invalid-message': { detail: parametersExpected } };
 
 const aclChange = {
   required: true,
@@ -66,9 +66,9 @@ const answers = {
 };
 
 function buildOperation(
-  place: Place,
+  place: ProblemPlace,
   meaning: string,
-  examples: ProblemExamples,
+  own: OwnExamples,
   pool: ResponsePool,
 ): object {
   return {
@@ -84,7 +84,7 @@ function buildOperation(
           'application/json': { schema: { $ref: '#/components/schemas/Acl' }, examples: answers },
         },
       },
-      ...buildProblemResponses(place, examples, pool),
+      ...buildProblemResponses(place, own, pool),
       ...parserRefusals,
     },
   };

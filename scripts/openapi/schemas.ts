@@ -1,77 +1,61 @@
-import { type MessageLimits, messageTypes } from '../../core/message/message.ts';
-import { modes } from '../../core/message/mode.ts';
-import { problemCodes } from './problem-responses.ts';
+import { problemCodes } from '../../src/core/errors.ts';
+import { messageTypes } from '../../src/core/message/message.ts';
+import { modes } from '../../src/core/message/mode.ts';
 
 const scalar = { type: ['string', 'number', 'boolean'] };
 const jid = { type: 'string', minLength: 1, maxLength: 3071 };
 
-/** The schemas of the document (JSON Schema 2020-12), by name. */
-export function buildSchemas(limits: MessageLimits): Record<string, object> {
-  return {
-    Message: buildMessage(limits),
-    Stanza: buildStanza(limits),
-    Receipt: receipt,
-    Problem: problem,
-    ModeReport: modeReport,
-    Acl: acl,
-    AclChange: aclChange,
-  };
-}
+const map = { type: 'object', additionalProperties: scalar, maxProperties: '{{attributes}}' };
 
-function buildMessage(limits: MessageLimits): object {
-  const { attributes, depth, stanzaBytes } = limits;
-  const map = { type: 'object', additionalProperties: scalar, maxProperties: attributes };
-  return {
-    type: 'object',
-    description: `A message; its stanza may have ${stanzaBytes} bytes. Duplicate keys and characters that XML 1.0 cannot carry are refused.`,
-    required: ['to'],
-    additionalProperties: false,
-    dependentRequired: { body_attributes: ['body'] },
-    properties: {
-      to: { ...jid, description: 'JID of the recipient: user, room or domain, bare or full.' },
-      body: {
-        type: 'string',
-        description: 'Text of `<body/>`; an empty string gives an empty element.',
-      },
-      message_attributes: {
-        ...map,
-        description:
-          'Attributes of `<message/>`. `from` is ignored: the sender is who asks. Names are valid in XML 1.0 (4th edition) and have no colon, but for `xml:lang`, `xml:space`, `xml:base` and `xml:id`. ejabberd drops those that XMPP does not define.',
-        properties: {
-          id: {
-            ...scalar,
-            minLength: 1,
-            maxLength: 1023,
-            description: 'Made up by the gateway when it is missing.',
-          },
-          type: { type: 'string', enum: messageTypes, default: 'chat' },
-          to: { ...jid, description: 'The same address as in the field `to`.' },
-          xmlns: { type: 'string', const: 'jabber:client' },
+/** The limits that keep a message from taking much of a server's time. */
+const cost =
+  'The whole message may have {{elements}} elements, {{totalAttributes}} attributes and namespace declarations, and namespace names of {{namespaceBytes}} bytes (422 beyond that), and {{expandedBytes}} bytes once it is expanded (413 beyond that): each element counts 768 bytes, each attribute and each text 256 more than its names, namespace and text.';
+
+const message = {
+  type: 'object',
+  description:
+    'A message; its stanza may have {{stanzaBytes}} bytes. Duplicate keys and characters that XML 1.0 cannot carry are refused.',
+  required: ['to'],
+  additionalProperties: false,
+  dependentRequired: { body_attributes: ['body'] },
+  properties: {
+    to: { ...jid, description: 'JID of the recipient: user, room or domain, bare or full.' },
+    body: {
+      type: 'string',
+      description: 'Text of `<body/>`; an empty string gives an empty element.',
+    },
+    message_attributes: {
+      ...map,
+      description:
+        'Attributes of `<message/>`. `from` is ignored: the sender is who asks. Names are valid in XML 1.0 (4th edition) and have no colon, but for `xml:lang`, `xml:space`, `xml:base` and `xml:id`. ejabberd drops those that XMPP does not define.',
+      properties: {
+        id: {
+          ...scalar,
+          minLength: 1,
+          maxLength: 1023,
+          description: 'Made up by the gateway when it is missing.',
         },
-      },
-      body_attributes: {
-        ...map,
-        description: 'Attributes of `<body/>`, such as `xml:lang`. ejabberd drops the others.',
-      },
-      extra_elements: {
-        type: 'string',
-        description: `XML elements that are put after \`<body/>\`, nested to ${depth} levels at most (\`<message/>\` is the first). ${describeCost(limits)}`,
+        type: { type: 'string', enum: messageTypes, default: 'chat' },
+        to: { ...jid, description: 'The same address as in the field `to`.' },
+        xmlns: { type: 'string', const: 'jabber:client' },
       },
     },
-  };
-}
-
-/** What servers spend time on. */
-function describeCost(limits: MessageLimits): string {
-  const { elements, totalAttributes, namespaceBytes, expandedBytes } = limits;
-  return `The whole message may have ${elements} elements, ${totalAttributes} attributes and namespace declarations, and namespace names of ${namespaceBytes} bytes (422 beyond that), and ${expandedBytes} bytes once it is expanded (413 beyond that): each element counts 768 bytes, each attribute and each text 256 more than its names, namespace and text.`;
-}
+    body_attributes: {
+      ...map,
+      description: 'Attributes of `<body/>`, such as `xml:lang`. ejabberd drops the others.',
+    },
+    extra_elements: {
+      type: 'string',
+      description: `XML elements that are put after \`<body/>\`, nested to {{depth}} levels at most (\`<message/>\` is the first). ${cost}`,
+    },
+  },
+};
 
 const attribute = { type: 'string', xml: { attribute: true } };
 
-/** Without `type`: examples are XML, and a schema can say but little of it. */
-const buildStanza = (limits: MessageLimits): object => ({
-  description: `One \`<message/>\` stanza with any elements in it; without a namespace it is read as if it stood in \`jabber:client\`. ${describeCost(limits)}`,
+/** It has no `type`, because its examples are XML, which a JSON schema can hardly describe. */
+const stanza = {
+  description: `One \`<message/>\` stanza with any elements in it; without a namespace it is read as if it stood in \`jabber:client\`. ${cost}`,
   xml: { name: 'message' },
   properties: {
     to: { ...attribute, examples: ['bob@example.org'] },
@@ -79,7 +63,7 @@ const buildStanza = (limits: MessageLimits): object => ({
     type: { ...attribute, enum: messageTypes },
     body: { type: 'string', examples: ['Build 4711 passed'] },
   },
-});
+};
 
 const address = { type: 'string', description: 'As it stands on the wire.' };
 
@@ -192,4 +176,15 @@ const acl = {
       additionalProperties: { type: 'string' },
     },
   },
+};
+
+/** The schemas of the document (JSON Schema 2020-12), by name. */
+export const schemas: Readonly<Record<string, object>> = {
+  Message: message,
+  Stanza: stanza,
+  Receipt: receipt,
+  Problem: problem,
+  ModeReport: modeReport,
+  Acl: acl,
+  AclChange: aclChange,
 };

@@ -1,4 +1,4 @@
-/** The parameters of the message URLs and of that of the permissions, by name. */
+/** The parameters of the message URLs and of the permissions, by name. */
 export const parameters = {
   fqdn: {
     name: 'fqdn',
@@ -45,7 +45,7 @@ export const parameters = {
   },
 } as const;
 
-/** A reference to one of them. */
+/** A reference to one of the parameters. */
 export function parameter(name: keyof typeof parameters): object {
   return { $ref: `#/components/parameters/${name}` };
 }

@@ -1,8 +1,8 @@
-import { bounceStatuses } from '../../core/message/stanza-error.ts';
+import { bounceStatuses } from '../../src/core/message/stanza-error.ts';
 
 const text = { type: 'string' };
 
-/** The headers of answers that are more than HTTP's own. */
+/** The headers that the document describes, by name. */
 export const headers = {
   CacheControl: {
     description: 'Answers are not to be kept by caches.',
@@ -34,9 +34,10 @@ const byStatus: ReadonlyMap<number, Readonly<Record<string, keyof typeof headers
   [503, { 'Retry-After': 'RetryAfter' }],
 ]);
 
-/** References to the headers of a problem or, on a message URL, of any answer with this status. */
+/** References to the headers of an answer with this status. */
 export function headersOf(status: number, isMessageUrl: boolean): Record<string, object> {
-  // only what was sent is kept: a receipt, or a bounce that the caller has to act upon
+  // The gateway only keeps the answers to messages that were sent: receipts, and bounces that the
+  // caller has to act on.
   const isSent = status === 200 || (status < 500 && bounceStatuses.includes(status));
   const isKept = isMessageUrl && isSent;
   return {

@@ -1,28 +1,21 @@
-import type { MessageLimits } from '../../core/message/message.ts';
 import { buildAclPaths } from './acl-operations.ts';
 import { headers } from './headers.ts';
 import { buildMessagePaths, messageBody } from './message-operations.ts';
 import { buildPagePaths } from './page-operations.ts';
 import { parameters } from './parameters.ts';
-import { buildProblemExamples } from './problem-examples.ts';
-import type { ResponsePool } from './problem-responses.ts';
-import { buildSchemas } from './schemas.ts';
+import type { ResponsePool } from './problems.ts';
+import { schemas } from './schemas.ts';
 
-/** What a gateway's description depends on. */
-export interface OpenApiOptions {
-  readonly limits: MessageLimits & { readonly bodyBytes: number };
-  /** Whether /docs is there. */
-  readonly hasDocs: boolean;
-}
-
-/** The description of the HTTP API as an OpenAPI 3.1 document. */
-export function buildOpenApi({ limits, hasDocs }: OpenApiOptions): object {
-  const examples = buildProblemExamples(limits);
+/**
+ * The description of the HTTP API as an OpenAPI 3.1 document, with `{{name}}` in place of each limit:
+ * `createOpenApi` in src/http/routes/docs.ts fills those in.
+ */
+export function buildOpenApi(): object {
   const responses: ResponsePool = new Map();
   const paths = {
-    ...buildMessagePaths(examples, responses),
-    ...buildAclPaths(examples, responses),
-    ...buildPagePaths(examples, hasDocs, responses),
+    ...buildMessagePaths(responses),
+    ...buildAclPaths(responses),
+    ...buildPagePaths(responses),
   };
   return {
     openapi: '3.1.0',
@@ -31,7 +24,7 @@ export function buildOpenApi({ limits, hasDocs }: OpenApiOptions): object {
     tags,
     paths,
     components: {
-      schemas: buildSchemas(limits),
+      schemas,
       parameters,
       requestBodies: { Message: messageBody },
       responses: Object.fromEntries(responses),

@@ -1,47 +1,31 @@
-import { buildProblemPage, docsFiles } from '../routes/docs.ts';
+import { type ProblemPlace, problemCodes } from '../../src/core/errors.ts';
+import { buildProblemPage, docsFiles } from '../../src/http/routes/docs.ts';
 import { headersOf } from './headers.ts';
-import type { ProblemExamples } from './problem-examples.ts';
-import {
-  buildProblemResponses,
-  type Place,
-  problemCodes,
-  type ResponsePool,
-} from './problem-responses.ts';
+import { buildProblemResponses, type ResponsePool } from './problems.ts';
 
-/** One URL that is read with GET or HEAD. */
+/** A URL that has GET and HEAD. */
 interface Page {
   readonly operationId: string;
   readonly tag: string;
   readonly summary: string;
-  readonly place: Place;
+  readonly place: ProblemPlace;
   readonly parameters?: readonly object[];
   readonly responses: Readonly<Record<string, object>>;
 }
 
 /** The path items of the URLs that need no password. */
-export function buildPagePaths(
-  examples: ProblemExamples,
-  hasDocs: boolean,
-  pool: ResponsePool,
-): Record<string, object> {
-  const told = {
-    ...examples,
-    'method-not-allowed': { detail: 'Expected GET or HEAD, got POST.' },
-  };
+export function buildPagePaths(pool: ResponsePool): Record<string, object> {
   return Object.fromEntries(
-    Object.entries({ ...pages, ...(hasDocs ? docsPages : {}) }).map(([path, page]) => [
+    Object.entries({ ...pages, ...docsPages }).map(([path, page]) => [
       path,
-      { get: buildOperation(page, '', told, pool), head: buildOperation(page, 'Head', told, pool) },
+      { get: buildOperation(page, '', pool), head: buildOperation(page, 'Head', pool) },
     ]),
   );
 }
 
-function buildOperation(
-  page: Page,
-  suffix: string,
-  examples: ProblemExamples,
-  pool: ResponsePool,
-): object {
+const examples = { 'method-not-allowed': { detail: 'Expected GET or HEAD, got POST.' } };
+
+function buildOperation(page: Page, suffix: string, pool: ResponsePool): object {
   const { operationId, tag, summary, place, parameters, responses } = page;
   return {
     operationId: operationId + suffix,

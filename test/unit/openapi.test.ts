@@ -2,19 +2,19 @@ import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import { createConfig, lintFromString } from '@redocly/openapi-core';
 import { describe, expect, it } from 'vitest';
-import { defaultLimits } from '../../../../src/config/config.ts';
-import { problems } from '../../../../src/core/errors.ts';
-import { bounceStatuses } from '../../../../src/core/message/stanza-error.ts';
-import { buildOpenApi } from '../../../../src/http/openapi/document.ts';
-import { docsFiles } from '../../../../src/http/routes/docs.ts';
-import {
-  codesOf,
-  examplesOf,
-  openApiFile,
-  readOperations,
-} from '../../../support/gateway/openapi.ts';
-import { send } from '../http-client.ts';
-import { apiPath, goodHeaders, limits, startTestGateway, userPath } from '../test-gateway.ts';
+import { buildOpenApi } from '../../scripts/openapi/document.ts';
+import { defaultLimits } from '../../src/config/config.ts';
+import { problems } from '../../src/core/errors.ts';
+import { bounceStatuses } from '../../src/core/message/stanza-error.ts';
+import { createOpenApi, docsFiles } from '../../src/http/routes/docs.ts';
+import { codesOf, examplesOf, openApiFile, readOperations } from '../support/gateway/openapi.ts';
+import { send } from './http/http-client.ts';
+import { apiPath, goodHeaders, limits, startTestGateway, userPath } from './http/test-gateway.ts';
+
+function build(own: Readonly<Record<string, number>>, hasDocs: boolean): unknown {
+  const { bytes } = createOpenApi(JSON.stringify(buildOpenApi()), own, hasDocs);
+  return JSON.parse(bytes.toString());
+}
 
 const file = readFileSync(openApiFile, 'utf8');
 const operations = readOperations();
@@ -27,8 +27,7 @@ const docs = new Map(
 
 describe('openapi.json', () => {
   it('is what a gateway with the default limits serves; else: npm run openapi', () => {
-    const built = buildOpenApi({ limits: defaultLimits, hasDocs: true });
-    expect(file).toBe(`${JSON.stringify(built, null, 2)}\n`);
+    expect(file).toBe(`${JSON.stringify(build(defaultLimits, true), null, 2)}\n`);
   });
 
   it('is a valid document, its examples fitting its schemas', async () => {
@@ -45,23 +44,30 @@ describe('openapi.json', () => {
   });
 });
 
-describe('the limits', () => {
-  it('are those of the gateway', async () => {
-    const { port } = await startTestGateway();
+describe('a gateway', () => {
+  it('serves it with its own limits', async () => {
+    const openApi = createOpenApi(JSON.stringify(buildOpenApi()), limits, false);
+    const { port } = await startTestGateway({ openApi });
     const { text, headers } = await send(port, { path: '/openapi.json' });
     expect(headers['content-type']).toBe('application/json');
-    expect(JSON.parse(text)).toEqual(
-      JSON.parse(JSON.stringify(buildOpenApi({ limits, hasDocs: false }))),
-    );
     expect(text).toContain('at most 10000 bytes');
     expect(text).toContain('may have 5000 bytes');
     expect(text).toContain('nested to 8 levels');
     expect(text).toContain('"maxProperties":8');
+    expect(text).not.toMatch(/\{\{|undefined/);
+  });
+
+  it('without the page serves a document that is valid without it', async () => {
+    const config = await createConfig({ extends: ['recommended-strict'] });
+    const source = JSON.stringify(build(limits, false));
+    const found = await lintFromString({ source, absoluteRef: openApiFile, config });
+    expect(found.map(({ ruleId, message }) => `${ruleId}: ${message}`)).toEqual([]);
+    expect(source).not.toContain('"/docs');
   });
 });
 
 describe('the problems', () => {
-  const told = operations.flatMap(({ responses }) =>
+  const described = operations.flatMap(({ responses }) =>
     responses.flatMap((response) => codesOf(response).map((code) => `${code} ${response.status}`)),
   );
   const real = Object.entries(problems).flatMap(([code, { status }]) =>
@@ -69,7 +75,7 @@ describe('the problems', () => {
   );
 
   it('are all there, with their statuses, and no others', () => {
-    expect([...new Set(told)].toSorted()).toEqual(real.toSorted());
+    expect([...new Set(described)].toSorted()).toEqual(real.toSorted());
   });
 
   it('have an example each', () => {
@@ -79,7 +85,7 @@ describe('the problems', () => {
     expect(Object.keys(problems).filter((code) => !shown.includes(code))).toEqual([]);
   });
 
-  it('are told as in the example, be it of a bug', async () => {
+  it('look like their examples, even that of a bug', async () => {
     const { port } = await startTestGateway({ deliver: () => Promise.reject(new Error('a bug')) });
     const body = '{"to": "nurse@host.example"}';
     const answer = await send(port, { method: 'POST', path: apiPath, headers: goodHeaders, body });
@@ -105,7 +111,7 @@ async function readRoutes(hasDocs: boolean): Promise<RegExp[]> {
 describe('the routes', () => {
   it.each([true, false])('are those of the router (docs: %s)', async (hasDocs) => {
     const routes = await readRoutes(hasDocs);
-    const described = readOperations(buildOpenApi({ limits, hasDocs })).map(({ path }) => path);
+    const described = readOperations(build(limits, hasDocs)).map(({ path }) => path);
     expect(described).toContain(userPath);
     expect(described.filter((path) => !routes.some((route) => route.test(path)))).toEqual([]);
     expect(routes.filter((route) => !described.some((path) => route.test(path)))).toEqual([]);

@@ -1,16 +1,16 @@
-import { createJid } from '../../core/jid/jid.ts';
-import { readMessageFromJson } from '../../core/message/from-json.ts';
-import { parseMessageFromXml } from '../../core/message/from-xml.ts';
-import { type Message, serializeMessage } from '../../core/message/message.ts';
+import { createJid } from '../../src/core/jid/jid.ts';
+import { readMessageFromJson } from '../../src/core/message/from-json.ts';
+import { parseMessageFromXml } from '../../src/core/message/from-xml.ts';
+import { type Message, serializeMessage } from '../../src/core/message/message.ts';
 
-/** A message that can be sent as it is, by the name that its answers have too. */
+/** A message that can be sent as it is; the example of its answer has the same name. */
 interface MessageExample {
   readonly summary: string;
   /** A JSON value, or XML. */
   readonly value: object | string;
 }
 
-/** What may stand in the body of a request, by media type and name. */
+/** Request bodies, by media type and name. */
 export const messageExamples = {
   'application/json': {
     short: {
@@ -46,7 +46,7 @@ export const messageExamples = {
   },
 } as const satisfies Record<string, Record<string, MessageExample>>;
 
-/** Stands for an id that the gateway makes up. */
+/** An id that the gateway made up. */
 export const sampleId = '1b4e28ba-2fa1-4d2e-883f-0016d3cca427';
 
 const context = {
@@ -64,7 +64,7 @@ const context = {
   caller: 'user alice@example.org',
 };
 
-/** The answers to all examples when they are sent by a user of example.org in the mode `plain`. */
+/** The answers to all examples, sent by a user of example.org in the mode `plain`. */
 export function buildAnswerExamples(localpart: string): {
   readonly receipts: Readonly<Record<string, MessageExample>>;
   readonly stanzas: Readonly<Record<string, MessageExample>>;
