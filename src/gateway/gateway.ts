@@ -2,10 +2,10 @@ import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from 'pino';
-import { createApiAccounts } from '../auth/api-accounts.ts';
-import { createPermissions, type Grants } from '../auth/permissions.ts';
+import { type ApiAccounts, createApiAccounts } from '../auth/api-accounts.ts';
+import { createPermissions, type Grants, type Permissions } from '../auth/permissions.ts';
 import { createThrottle } from '../auth/throttle/throttle.ts';
-import { createUsers } from '../auth/users.ts';
+import { createUsers, type Users } from '../auth/users.ts';
 import type { Config } from '../config/config.ts';
 import type { Readiness } from '../core/message/ports.ts';
 import { createApp } from '../http/app.ts';
@@ -14,14 +14,14 @@ import { createSharedAnswerStore } from '../http/idempotency/shared-store.ts';
 import { createBodyBudget } from '../http/request/body.ts';
 import { createOpenApi, readDocs } from '../http/routes/docs.ts';
 import { createDropLog } from '../http/server/connections.ts';
-import { createListener, type ListenerEvents } from '../http/server/listener.ts';
-import { createStore } from '../store/store.ts';
+import { createListener, type Listener, type ListenerEvents } from '../http/server/listener.ts';
+import { createStore, type Store } from '../store/store.ts';
 import { createPasswordCheck } from '../xmpp/sasl/password-check.ts';
-import { createSending } from '../xmpp/transport.ts';
+import { createSending, type Sending } from '../xmpp/transport.ts';
 import { createMetricsListener, type MetricsListener } from './metrics-listener.ts';
 import { idleObserver, type Observer } from './observer.ts';
 
-/** It cannot listen at the address that is at `key` of the configuration; the cause says why. */
+/** A listener cannot start at the address under `key` of the configuration; the cause says why. */
 export class ListenError extends Error {
   override readonly name = 'ListenError';
 
@@ -37,11 +37,11 @@ export class ListenError extends Error {
 
 /** One component stream and one HTTP listener. */
 export interface Gateway {
-  /** Listens for HTTP and begins to connect; resolves with the TCP port, rejects with ListenError. */
+  /** Listens for HTTP and starts to connect; resolves with the TCP port, rejects with ListenError. */
   start(): Promise<number>;
-  /** Stops accepting, finishes what is in flight, closes the stream. */
+  /** Stops accepting requests, finishes what is in flight, closes the stream. */
   stop(): Promise<void>;
-  /** Takes over the API accounts, the permissions and the certificate of another configuration. */
+  /** Applies the API accounts, the permissions and the certificate of another configuration. */
   reload(config: Pick<Config, 'apiAccounts' | 'permissions' | 'http'>): void;
   readonly readiness: () => Readiness;
 }
@@ -50,96 +50,64 @@ export interface Gateway {
 const docsDirectory = new URL('docs', import.meta.url);
 const openApiFile = new URL('openapi.json', import.meta.url);
 
-/** Most passwords that are checked at once: each takes a connection to the XMPP server. */
+/** Each password check opens a connection to the XMPP server. */
 const maxPasswordChecks = 16;
 
-/** More than a check of a password takes on a machine that is not overloaded. */
+/** Longer than a password check takes, unless the machine is overloaded. */
 const refusalStepMs = 100;
 
-/** Deadlines are looked at every second: a 504 may come so late, and must not be cut off. */
+/** Deadlines are checked once a second, so a 504 may be that late; it must not be cut off. */
 const settleMs = 1500;
 
-/** Composes the parts; the one place where they meet. `grants` are those of the state file. */
+/** Composes the parts; this is the only place where they meet. `grants` come from the state file. */
 export async function createGateway(
   config: Config,
   log: Logger,
   grants: Grants | undefined,
 ): Promise<Gateway> {
-  const { component, domains, delivery: deliveryConfig, limits } = config;
+  const { component, domains, delivery, limits, rooms } = config;
   const metrics = config.http.metrics && (await openMetrics(config.http.metrics, log));
   const observer = metrics?.observer ?? idleObserver;
   const sending = createSending({
     component,
     domains,
-    mode: deliveryConfig.mode,
+    mode: delivery.mode,
     limits,
-    delivery: deliveryConfig,
-    rooms: config.rooms,
+    delivery,
+    rooms,
     log,
     observer,
   });
   observer.watchInFlight(sending.inFlight);
   const store = config.store && createStore(config.store, log);
   if (store !== undefined) observer.watchStore(store.failure);
-  const login = {
-    cacheMs: config.auth.cacheMs,
-    throttle: createThrottle(config.auth.throttle, store?.counters),
-    refusalStepMs,
-    onFailure: (failure: object) => log.warn(failure, 'login failed'),
-    onResult: observer.onLogin,
-  };
   const permissions = createPermissions(config.permissions.xmppgateway, grants);
-  const users = createUsers({
-    ...login,
-    permissions,
-    passwordCheck: observer.measurePasswordCheck(
-      createPasswordCheck({
-        ...config.c2s,
-        timeoutMs: config.auth.timeoutMs,
-        maxConcurrent: maxPasswordChecks,
-      }),
-    ),
-  });
-  const apiAccounts = createApiAccounts({ ...login, accounts: config.apiAccounts });
-  const readiness = (): Readiness => {
-    const sendingNow = sending.readiness();
-    const failure = store?.failure();
-    return sendingNow.ready && failure !== undefined
-      ? { ...sendingNow, degraded: describeDegraded(failure) }
-      : sendingNow;
-  };
+  const callers = createCallers(config, { log, observer, permissions, store });
+  const readiness = createReadiness(sending, store);
   const app = createApp({
+    ...callers,
     domains,
     limits,
     bodyBudget: createBodyBudget(),
     componentDomain: component.domain,
     trustedProxies: config.http.trustedProxies,
     log,
-    users,
-    apiAccounts,
     permissions,
     buildStanza: sending.buildStanza,
     deliver: observer.measureDelivery(sending.deliver),
     answers: store
-      ? createSharedAnswerStore(store.claims, longestSendingMs(deliveryConfig))
+      ? createSharedAnswerStore(store.claims, longestSendingMs(delivery))
       : createAnswerStore(),
     readiness,
     observeRequest: observer.onRequest,
     docs: config.http.docs ? readDocs(fileURLToPath(docsDirectory)) : undefined,
     openApi: createOpenApi(readFileSync(openApiFile, 'utf8'), limits, config.http.docs),
   });
-  const events = createListenerEvents(log, observer);
-  const listener = createListener(app.callback(), config.http, events);
+  const listener = createListener(app.callback(), config.http, createListenerEvents(log, observer));
 
   return {
     start: async () => {
-      if (metrics !== undefined) {
-        await metrics.listener.start().catch(failListening('http.metrics', metrics.address));
-      }
-      const port = await listener.start().catch(async (error: unknown) => {
-        await metrics?.listener.stop();
-        return failListening('http', config.http)(error);
-      });
+      const port = await startListening(listener, metrics, config.http);
       sending.start();
       store?.start();
       grants?.watch((error) => log.error({ err: error }, 'grants not read: the old ones stay'));
@@ -148,7 +116,7 @@ export async function createGateway(
     stop: async () => {
       grants?.stop();
       sending.finish();
-      await listener.stop(deliveryConfig.confirmTimeoutMs + settleMs);
+      await listener.stop(delivery.confirmTimeoutMs + settleMs);
       await sending.stop();
       store?.stop();
       await metrics?.listener.stop();
@@ -156,16 +124,71 @@ export async function createGateway(
     reload: (next) => {
       const { tls } = next.http;
       if (tls !== undefined && config.http.tls !== undefined) {
-        // First, because only this can fail: then the accounts stay as they are, too.
+        // Only this can fail, so it comes first: if it does, the accounts must not change either.
         listener.renewCertificate(tls);
         log.info({ validTo: new X509Certificate(tls.cert).validTo }, 'certificate reloaded');
       }
-      apiAccounts.update(next.apiAccounts);
+      callers.apiAccounts.update(next.apiAccounts);
       permissions.update(next.permissions.xmppgateway);
       sending.forgetSizes();
     },
     readiness,
   };
+}
+
+/** What a login depends on, besides the configuration. */
+interface CallerPorts {
+  readonly log: Logger;
+  readonly observer: Observer;
+  readonly permissions: Permissions;
+  readonly store: Store | undefined;
+}
+
+/** Composes the two kinds of callers: XMPP users and API accounts. */
+function createCallers(
+  { c2s, auth, apiAccounts: accounts }: Config,
+  { log, observer, permissions, store }: CallerPorts,
+): { readonly users: Users; readonly apiAccounts: ApiAccounts } {
+  const { cacheMs, timeoutMs } = auth;
+  const login = {
+    cacheMs,
+    throttle: createThrottle(auth.throttle, store?.counters),
+    refusalStepMs,
+    onFailure: (failure: object) => log.warn(failure, 'login failed'),
+    onResult: observer.onLogin,
+  };
+  const check = createPasswordCheck({ ...c2s, timeoutMs, maxConcurrent: maxPasswordChecks });
+  const passwordCheck = observer.measurePasswordCheck(check);
+  return {
+    users: createUsers({ ...login, permissions, passwordCheck }),
+    apiAccounts: createApiAccounts({ ...login, accounts }),
+  };
+}
+
+function createReadiness(
+  sending: Pick<Sending, 'readiness'>,
+  store: Store | undefined,
+): () => Readiness {
+  return () => {
+    const now = sending.readiness();
+    const failure = store?.failure();
+    return now.ready && failure !== undefined
+      ? { ...now, degraded: describeDegraded(failure) }
+      : now;
+  };
+}
+
+/** Starts both listeners or neither. */
+async function startListening(
+  listener: Listener,
+  metrics: OpenMetrics | undefined,
+  address: ListenError['address'],
+): Promise<number> {
+  await metrics?.listener.start().catch(failListening('http.metrics', metrics.address));
+  return listener.start().catch(async (error: unknown) => {
+    await metrics?.listener.stop();
+    return failListening('http', address)(error);
+  });
 }
 
 function failListening(...where: [key: ListenError['key'], address: ListenError['address']]) {
@@ -174,15 +197,17 @@ function failListening(...where: [key: ListenError['key'], address: ListenError[
   };
 }
 
-/** What measures is loaded only where somebody reads it. */
-async function openMetrics(
-  address: NonNullable<Config['http']['metrics']>,
-  log: Logger,
-): Promise<{
+interface OpenMetrics {
   readonly address: ListenError['address'];
   readonly observer: Observer;
   readonly listener: MetricsListener;
-}> {
+}
+
+/** Loads the metrics only if the configuration asks for them. */
+async function openMetrics(
+  address: NonNullable<Config['http']['metrics']>,
+  log: Logger,
+): Promise<OpenMetrics> {
   const { createMetrics } = await import('./metrics.ts');
   const metrics = createMetrics();
   const events = createListenerEvents(log, metrics);
@@ -201,7 +226,7 @@ function createListenerEvents(log: Logger, { onConnectionDropped }: Observer): L
   };
 }
 
-/** Longer than any message waits for its fate, also one that has to enter a room first. */
+/** Longer than the slowest message takes, which is one that has to enter a room first. */
 function longestSendingMs({ confirmTimeoutMs, remoteConfirmMs }: Config['delivery']): number {
   return 2 * confirmTimeoutMs + remoteConfirmMs + 10_000;
 }

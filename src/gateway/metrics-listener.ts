@@ -5,7 +5,7 @@ import {
   type ListenerEvents,
 } from '../http/server/listener.ts';
 
-/** Where Prometheus reads. */
+/** Where Prometheus reads the metrics. */
 export interface MetricsListenerOptions {
   readonly host: string;
   readonly port: number;
@@ -13,7 +13,7 @@ export interface MetricsListenerOptions {
   readonly events: ListenerEvents;
 }
 
-/** A listener of its own, so that metrics are not where clients are. */
+/** A second listener, because clients of the API must not see the metrics. */
 export interface MetricsListener {
   start(): Promise<number>;
   stop(): Promise<void>;
@@ -21,7 +21,7 @@ export interface MetricsListener {
 
 const maxConnections = 100;
 
-/** Creates the listener, which answers `GET /metrics` and nothing else. */
+/** Creates a listener that only answers `GET /metrics`. */
 export function createMetricsListener({
   host,
   port,

@@ -3,7 +3,7 @@ import type { Deliver } from '../core/message/message.ts';
 import type { PasswordCheck } from '../core/message/ports.ts';
 import type { OnDrop } from '../http/server/connections.ts';
 
-/** Who is told what the gateway does. */
+/** Gets to know what the gateway does. */
 export interface Observer {
   onRequest(endpoint: string, code: string, seconds: number): void;
   onLogin(result: LoginResult): void;
@@ -13,13 +13,13 @@ export interface Observer {
   readonly onConnectionDropped: OnDrop;
   measureDelivery(deliver: Deliver): Deliver;
   measurePasswordCheck(check: PasswordCheck): PasswordCheck;
-  /** Tells where to read what is in flight. */
+  /** `read` returns what is in flight now. */
   watchInFlight(read: () => InFlightCount): void;
-  /** Tells where to read why the store cannot be used; without a store there is no such metric. */
+  /** `failure` returns why the store cannot be used now. Not called if there is no store. */
   watchStore(failure: () => string | undefined): void;
 }
 
-/** Messages whose fate is not known yet. */
+/** Messages that are written but not confirmed. */
 export interface InFlightCount {
   readonly count: number;
   readonly bytes: number;
@@ -27,7 +27,7 @@ export interface InFlightCount {
 
 const ignore = (): void => {};
 
-/** Measures nothing: for a gateway whose metrics nobody reads. */
+/** For a gateway without metrics. */
 export const idleObserver: Observer = {
   onRequest: ignore,
   onLogin: ignore,
