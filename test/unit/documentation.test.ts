@@ -78,7 +78,7 @@ test('the table of problems is the one in src/core/errors.ts', () => {
   const documented = rows.map(([name, ...cells]) => [code(name), ...cells]);
   const real = Object.entries(problems).map(([name, { status, title, retry }]) => [
     name,
-    // its status goes by the stanza error
+    // The status depends on the stanza error.
     name === 'bounced' ? 'see below' : String(status),
     title,
     retry,
@@ -99,7 +99,7 @@ describe('the table of standards', () => {
   });
 });
 
-/** Folders whose pages are not ours, or are copies. */
+/** Folders whose pages are copies or not ours. */
 const foreign = ['node_modules', 'build', 'dist', 'coverage', 'test-artefacts'];
 
 const pages = readdirSync(project, { withFileTypes: true })
@@ -147,5 +147,13 @@ test.each(pages)('every file and heading that %s links to exists', (page) => {
     if (!existsSync(join(project, file))) return true;
     return anchor !== undefined && !readAnchors(file).includes(anchor);
   });
+  expect(missing).toEqual([]);
+});
+
+test.each(pages)('every file of the repository that %s names exists', (page) => {
+  const named = [...read(page).matchAll(/`((?:src|test|scripts|docs|docs-page)\/[\w./-]+)`/g)];
+  const missing = named
+    .map(([, path = '']) => path)
+    .filter((path) => !existsSync(join(project, path)));
   expect(missing).toEqual([]);
 });
