@@ -1,5 +1,5 @@
-// What the gateway costs, beside the server's own ceiling and other ways to send: bench/run.mjs.
-// With --scale several gateways: bench/scale.mjs; with --cluster a cluster of ejabberd: bench/cluster.mjs.
+// Measures the gateway, the server alone and other ways to send (bench/run.mjs); with --scale several
+// gateways (bench/scale.mjs), with --cluster a cluster of ejabberd (bench/cluster.mjs).
 import {
   installDebianPackages,
   installNpmPackages,

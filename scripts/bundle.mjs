@@ -1,4 +1,4 @@
-// Bundles src and the packages that it needs into dist/: few files start faster than 600 small ones.
+// Bundles src and the packages that it needs into dist/: a few files load faster than 600 small ones.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { build } from 'rolldown';
@@ -15,7 +15,7 @@ function nameOf(key) {
   return `${key.replace(/^.*node_modules\//, '')}@${installed[key].version}`;
 }
 
-/** What npm has to install in several places in the same version is bundled once. */
+/** npm installs some packages in several places in the same version; the bundle has each once. */
 const placeOf = new Map(
   Object.keys(installed)
     .filter((key) => key !== '' && !installed[key].dev)
@@ -31,7 +31,7 @@ const resolvePackages = {
       const found = await this.resolve(id, importer, { ...options, skipSelf: true });
       const key = found && packageOf(found.id);
       if (!key) return found;
-      // Taken if it is there, as `debug` takes `supports-color`; here it is there for development only.
+      // Optional, as `supports-color` is for `debug`; we only have it as a part of development tools.
       if (installed[key].dev) return { id, external: true };
       return { ...found, id: found.id.replace(key, placeOf.get(nameOf(key))) };
     },
@@ -61,7 +61,7 @@ const listLicences = {
   },
 };
 
-/** A chunk that is one package, loaded when it is needed, has the name of the package. */
+/** A chunk that consists of one package (because it is loaded on demand) is named after it. */
 function nameChunk({ moduleIds }) {
   const keys = new Set(moduleIds.map(packageOf));
   const [key] = keys;
@@ -75,7 +75,7 @@ await build({
   transform: { target: 'node20.19' },
   resolve: { symlinks: false },
   plugins: [resolvePackages, listLicences],
-  // http-assert's `depd` has one.
+  // `depd`, which http-assert uses, calls eval.
   checks: { eval: false },
   onLog: (_, { message }) => {
     throw new Error(message);

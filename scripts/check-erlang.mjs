@@ -1,5 +1,5 @@
-// Compiles the Erlang files with all warnings as errors, against Debian's ejabberd; the results are
-// thrown away. With --dialyzer it also analyses the types, which takes some minutes.
+// Compiles the Erlang files against Debian's ejabberd, with warnings as errors, and keeps nothing.
+// With --dialyzer it also checks the types, which takes some minutes.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -23,7 +23,7 @@ const compile = `
   Failed = [S || S <- Sources, compile:file(S, Options) == error],
   halt(length(Failed)).`;
 
-/** Debian's Erlang library directory that holds ejabberd-VERSION. */
+/** The Erlang library directory in which Debian has ejabberd-VERSION. */
 function findLibraries() {
   const found = readdirSync('/usr/lib', { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
@@ -44,7 +44,7 @@ function run(directory, file, args) {
   return status;
 }
 
-/** What the module calls of ejabberd and its XMPP library. */
+/** The modules of ejabberd and its libraries that ours calls. */
 const called =
   'acl econf ejabberd_auth ejabberd_c2s ejabberd_cluster ejabberd_hooks ejabberd_mnesia ejabberd_option ejabberd_router ejabberd_service ejabberd_sm gen_mod jid misc mod_muc mod_muc_room xmpp';
 
@@ -55,7 +55,7 @@ function findBeam(name) {
   return stdout;
 }
 
-// Exit code 2 means warnings: there are some in what the module calls, which are not ours.
+// Building the table ends with 2 if there are warnings. There are some, in modules that are not ours.
 function dialyze(directory) {
   const plt = join(directory, 'plt');
   const applications = ['erts', 'kernel', 'stdlib', 'mnesia'];

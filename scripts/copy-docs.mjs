@@ -1,4 +1,4 @@
-// Puts beside the compiled scripts of docs-page/ what else the page at /docs consists of.
+// Copies the other files of the page at /docs next to its compiled scripts.
 import { copyFileSync, mkdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';

@@ -1,5 +1,5 @@
-// Runs the gateway from a configuration, and builds and restarts it when its sources or the
-// configuration change: node scripts/dev.mjs [--config FILE]
+// Runs the gateway; builds and restarts it when its sources or its configuration change:
+// node scripts/dev.mjs [--config FILE]
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, watch } from 'node:fs';
@@ -7,7 +7,7 @@ import { basename, dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { installNpmPackages, projectDirectory, runMain } from './install-missing.mjs';
 
-/** An editor writes a file in several steps, and a checkout writes many files. */
+/** Editors write a file in several steps, and a checkout writes many files: wait for the last. */
 const quietMs = 200;
 
 function readConfigPath() {
@@ -22,7 +22,7 @@ function readConfigPath() {
   return config;
 }
 
-/** Resolves with whether it succeeded. */
+/** Resolves with true if the build succeeded. */
 async function build() {
   const child = spawn('npm', ['run', '--silent', 'build'], {
     cwd: projectDirectory,
@@ -38,7 +38,7 @@ function startGateway(config) {
   return spawn(process.execPath, args, { stdio: 'inherit' });
 }
 
-/** Resolves when the gateway has finished what was in flight. */
+/** Resolves once the gateway has finished what was in flight and has ended. */
 async function stopGateway(gateway) {
   if (gateway.exitCode !== null || gateway.signalCode !== null) return;
   const ended = once(gateway, 'exit');
@@ -61,7 +61,7 @@ runMain(() => {
     while (isStale) {
       isStale = false;
       console.log('== Building');
-      // A build that fails leaves the gateway as it is.
+      // If the build fails, the old gateway goes on.
       if (!(await build()) || isStale) continue;
       if (gateway !== undefined) await stopGateway(gateway);
       if (!isEnding) gateway = startGateway(config);
@@ -83,7 +83,7 @@ runMain(() => {
   for (const folder of ['src', 'docs-page', 'scripts/openapi']) {
     watch(join(projectDirectory, folder), { recursive: true }, changed);
   }
-  // The folder, because editors replace the file.
+  // Watch the folder, because editors replace the file instead of changing it.
   watch(dirname(config), (_event, name) => {
     if (name === basename(config)) changed();
   });

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 /** The directory of package.json. */
 export const projectDirectory = fileURLToPath(new URL('..', import.meta.url));
 
-/** Prints a command, runs it in the project's directory, throws unless it ends with 0. */
+/** Prints a command and runs it in the project's directory; throws unless it exits with 0. */
 export function run(file, ...args) {
   console.log(`$ ${[file, ...args].join(' ')}`);
   const { status, signal, error } = spawnSync(file, args, {
@@ -35,13 +35,13 @@ function capture(file, ...args) {
 }
 
 function isInstalled(name) {
-  // biome-ignore format: dpkg's own placeholder, not a template
+  // biome-ignore format: a placeholder of dpkg, not a template
   const { stdout } = capture('dpkg-query', '--show', '--showformat=${db:Status-Status}', name);
   return stdout === 'installed';
 }
 
-// Debian starts and enables a server when it is installed. We want only its program: a policy
-// (exit 101 = do not start) stands there meanwhile, and what got enabled for the next boot is disabled.
+// Debian starts a server when it is installed and enables it at boot. We only want the program, so we
+// forbid the start with a policy (101 means do not start), and disable what has been enabled.
 const installScript = `
 set -eu
 policy=/usr/sbin/policy-rc.d
@@ -67,16 +67,16 @@ function privilege(missing) {
   if (process.getuid() === 0) return [];
   if (capture('sudo', '-n', 'true').status === 0) return ['sudo', '-n'];
   throw new Error(
-    `These Debian packages are missing: ${missing.join(', ')}. Installing them takes root, and sudo ` +
-      'wants a password or is not there. Run this yourself, then repeat your command:\n' +
+    `These Debian packages are missing: ${missing.join(', ')}. Installing them needs root, and sudo ` +
+      'is missing or asks for a password. Run this yourself, then repeat your command:\n' +
       `  sudo apt-get update && sudo apt-get install -y --no-install-recommends ${missing.join(' ')}`,
   );
 }
 
-/** Installs with apt those of the Debian packages that are missing, without starting services. */
+/** Installs missing Debian packages with apt, without starting services. */
 export function installDebianPackages(names) {
   if (capture('dpkg-query', '--version').error !== undefined) {
-    console.log(`This is neither Debian nor Ubuntu; needed, and not checked: ${names.join(', ')}.`);
+    console.log(`This is neither Debian nor Ubuntu. Make sure that you have: ${names.join(', ')}.`);
     return;
   }
   const missing = names.filter((name) => !isInstalled(name));
@@ -84,7 +84,7 @@ export function installDebianPackages(names) {
   const prefix = privilege(missing);
   console.log(
     `These Debian packages are missing and will be installed with apt: ${missing.join(', ')}.\n` +
-      'Only the programs are wanted: no service is started, now or at boot.',
+      'Only the programs are needed: no service is started, now or at boot.',
   );
   console.log(
     `$ ${[...prefix, 'apt-get install -y --no-install-recommends', ...missing].join(' ')}`,
@@ -94,7 +94,7 @@ export function installDebianPackages(names) {
   if (status !== 0) throw new Error(`apt-get ended with ${status ?? signal}`);
 }
 
-/** What the tests need beside npm packages. */
+/** The Debian packages that the tests need. */
 export const testPackages = [
   'prosody',
   'prosody-modules',
@@ -105,7 +105,7 @@ export const testPackages = [
   'chromium',
   'redis-server',
   'haproxy',
-  // For what deploy/ has.
+  // For the files in deploy/.
   'fail2ban',
   'prometheus',
   // For the recipes.
@@ -116,7 +116,7 @@ export const testPackages = [
   'systemd',
 ];
 
-/** Calls `main`; an error it throws is printed without its stack and ends the process with 1. */
+/** Calls `main`; prints an error that it throws without its stack, and sets the exit code to 1. */
 export function runMain(main) {
   try {
     main();

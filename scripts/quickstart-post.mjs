@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { post } from '../build/support/clients/http.js';
 import { find, text } from '../build/support/clients/stanza.js';
 
-/** Longest that a timer can wait. */
+/** The longest delay of a timer. */
 const forEverMs = 2 ** 31 - 1;
 
 function buildRequests({ gateway, passwords, domain, bob }) {
@@ -35,7 +35,7 @@ function buildRequests({ gateway, passwords, domain, bob }) {
   ];
 }
 
-/** The command line that sends the same request; no part of it holds an apostrophe. */
+/** The same request as a command line. None of its parts contains an apostrophe. */
 function curlLine({ url, auth, type, body }) {
   return `curl -i -u '${auth.join(':')}' -H 'Content-Type: ${type}' \\\n  -d '${body}' \\\n  ${url}`;
 }
@@ -50,7 +50,7 @@ function printStanza(jid, { xml, root }) {
   console.log(`\narrived at ${jid} ${new Date().toISOString().slice(11, 23)}Z`);
   const body = find(root, 'body');
   if (body !== undefined) console.log(`    ${root.attributes.from} says: ${text(body)}`);
-  // Servers escape both characters in text: here they stand between two tags.
+  // Servers escape both characters in text, so this only matches between two tags.
   console.log(
     `    ${xml.replaceAll('><', '>\n      <').replace(/\n *(<\/message>)$/, '\n    $1')}`,
   );
@@ -58,7 +58,7 @@ function printStanza(jid, { xml, root }) {
 
 function checkArrival({ root, xml }, { sender, body }) {
   const element = find(root, 'body');
-  // In mode client a resource of the gateway stands behind the sender's bare JID.
+  // In mode client the sender's JID has a resource.
   const [from] = root.attributes.from.split('/');
   if (from !== sender || element === undefined || text(element) !== body) {
     throw new Error(`expected a message from ${sender} saying "${body}", got ${xml}`);
@@ -75,7 +75,7 @@ async function postOne(request, { bob }) {
   checkArrival(stanza, request.expected);
 }
 
-/** Posts through both URLs and shows request, answer and what arrived; throws when one is wrong. */
+/** Posts to both URLs, and shows each request, its answer and what arrived; throws if one is wrong. */
 export async function postBoth(site, heading) {
   for (const request of buildRequests(site)) {
     heading(request.title);
@@ -83,7 +83,7 @@ export async function postBoth(site, heading) {
   }
 }
 
-/** Prints command lines for the site as it runs. */
+/** Prints command lines to try on the running site. */
 export function printCurlLines(site) {
   const lines = buildRequests(site).map((request) => `# ${request.title}\n${curlLine(request)}\n`);
   console.log(
@@ -102,7 +102,7 @@ export async function showArrivals({ bob, serverName }) {
       printStanza(bob.jid, stanza);
     }
   } catch (cause) {
-    // Ctrl-C reaches all processes of the terminal: then our own handler comes first.
+    // Ctrl-C ends all processes of the terminal. Let our own handler come first.
     await sleep(500);
     throw new Error(`the session of ${bob.jid} ended: is ${serverName} gone?`, { cause });
   }

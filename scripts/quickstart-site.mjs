@@ -35,15 +35,15 @@ async function startGateway(server, apiPassword) {
   return startGatewayProcess({ config });
 }
 
-/** Rejects when the gateway ends by itself. */
+/** Rejects when the gateway ends on its own. */
 async function watch(gateway) {
   const { code, signal } = await gateway.exited;
-  // Ctrl-C reaches all processes of the terminal: then our own handler comes first.
+  // Ctrl-C ends all processes of the terminal. Let our own handler come first.
   await sleep(500);
   throw new Error(`the gateway ended with ${code ?? signal}:\n${gateway.output().slice(-4000)}`);
 }
 
-/** Where the module for each server is. */
+/** The folder of each server's module. */
 const moduleFolders = { prosody: 'prosody/modules', ejabberd: 'ejabberd/mod_message_gateway' };
 
 async function describe({ server, serverName, gateway, bob }) {
@@ -83,7 +83,7 @@ export async function startSite(kind, serverName) {
     const bob = await openSessionOn(server, 'bob', passwords.bob, { resource: 'phone' });
     running.push(() => bob.close());
     const failed = watch(gateway);
-    failed.catch(() => {}); // it is looked at only while the site stays up
+    failed.catch(() => {}); // Only awaited while the site stays up.
     await describe({ server, serverName, gateway, bob });
     return { serverName, gateway, bob, passwords, domain: server.domain, failed, stop };
   } catch (error) {

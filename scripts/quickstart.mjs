@@ -1,5 +1,5 @@
-// A private Prosody (with --server ejabberd, an ejabberd), the gateway, and a message through each of its
-// URLs, from a bare clone. With --once it ends after the round trip; else it stays up until Ctrl-C.
+// Starts a private Prosody (or, with --server ejabberd, an ejabberd) and the gateway from a fresh clone,
+// and sends a message through each URL. Stays up until Ctrl-C, unless it is called with --once.
 import { parseArgs } from 'node:util';
 import { installDebianPackages, installNpmPackages, run } from './install-missing.mjs';
 
@@ -42,27 +42,27 @@ function checkPlatform() {
 function prepare(server) {
   heading('Preparing');
   console.log(
-    'Wanted: the npm packages of package-lock.json in node_modules, and the Debian packages',
+    'Needed: the npm packages of package-lock.json in node_modules, and the Debian packages',
   );
-  console.log(`${server} and openssl. What is missing of them is installed now.`);
+  console.log(`${server} and openssl. Those that are missing are installed now.`);
   installNpmPackages();
   installDebianPackages([server, 'openssl']);
   run('npm', 'run', '--silent', 'build');
   run('node_modules/.bin/tsc', '-p', 'tsconfig.tools.json');
 }
 
-/** Resolves at the first SIGINT or SIGTERM, or when npm is gone; a second signal ends the process at once. */
+/** Resolves at the first SIGINT or SIGTERM, or once npm has ended; a second signal ends the process. */
 function askedToStop() {
   return new Promise((resolve) => {
     for (const signal of signals) {
-      // Until now the support modules' own listeners ended the process, which then is exit code 130.
+      // The listeners of the support modules would end the process with exit code 130.
       process.removeAllListeners(signal);
       process.once(signal, () => {
         for (const again of signals) process.once(again, () => process.exit(130));
         resolve();
       });
     }
-    // npm does not pass a SIGTERM on: it only leaves us behind.
+    // npm does not pass SIGTERM on, so notice that it has ended.
     setInterval(() => process.ppid === parent || resolve(), 500).unref();
   });
 }
@@ -93,7 +93,7 @@ async function main() {
   } finally {
     await site.stop();
   }
-  console.log('All processes stopped, the temporary files removed.');
+  console.log('All processes are stopped, and the temporary files are removed.');
 }
 
 try {

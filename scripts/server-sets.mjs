@@ -28,20 +28,20 @@ function capture(file, args, cwd) {
   return stdout;
 }
 
-/** The Debian mirror in this machine's apt configuration. */
+/** The Debian mirror that this machine's apt uses. */
 function findMirror() {
   const format = ['--format', '$(CODENAME) $(REPO_URI)'];
   const only = ['Created-By: Packages', 'Origin: Debian'];
   const targets = capture('apt-get', ['indextargets', ...format, ...only]);
-  // The line of bookworm, not that of bookworm-security, which has a mirror of its own.
+  // Not the line of bookworm-security, which has another mirror.
   const mirror = /^[a-z]+ (\S+)$/m.exec(targets)?.[1];
   if (mirror === undefined) {
-    throw new Error('expected a mirror of Debian in the configuration of apt, found none');
+    throw new Error('expected a Debian mirror in the configuration of apt, found none');
   }
   return mirror;
 }
 
-/** Settings of apt that keep all it reads and writes, but dpkg's status, in one directory. */
+/** Settings that make apt use one directory for everything except dpkg's status. */
 function privateApt(directory, suites) {
   for (const name of ['lists/partial', 'cache/archives/partial']) {
     mkdirSync(join(directory, name), { recursive: true });
@@ -56,12 +56,12 @@ function privateApt(directory, suites) {
     'Dir::Etc::sourceparts=/dev/null',
     `Dir::State::lists=${join(directory, 'lists')}`,
     `Dir::Cache=${join(directory, 'cache')}`,
-    // The user _apt may not write here.
+    // The user _apt may not write to this directory.
     'APT::Sandbox::User=',
   ].flatMap((setting) => ['-o', setting]);
 }
 
-/** Downloads with apt, which verifies them, what the servers of a suite need beside what is installed. */
+/** Downloads the packages that the servers of a suite need besides the installed ones; apt verifies them. */
 function downloadPackages(directory, suite) {
   const settings = privateApt(join(directory, 'apt'), ['bookworm', suite]);
   capture('apt-get', [...settings, 'update']);
@@ -81,7 +81,7 @@ function downloadPackages(directory, suite) {
   return readdirSync(debs).map((name) => join(debs, name));
 }
 
-/** Where an unpacked ejabberd lies: /usr/lib/TRIPLET. */
+/** The library directory of an unpacked ejabberd: /usr/lib/TRIPLET. */
 function findLibraries(root) {
   const found = readdirSync(join(root, 'usr/lib'), { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
@@ -96,7 +96,7 @@ function writeProgram(directory, name, text) {
   writeFileSync(join(directory, 'bin', name), text, { mode: 0o755 });
 }
 
-/** Debian 12's backports: they run with Debian 12's own Lua and Erlang, and without root. */
+/** Debian 12's backports, which run with Debian 12's Lua and Erlang, and without root. */
 function unpackBackports(directory, suite) {
   installDebianPackages(['prosody', 'prosody-modules', 'ejabberd']);
   const root = join(directory, 'root');
@@ -117,8 +117,8 @@ function unpackBackports(directory, suite) {
   return { libraries, changesRoot: false };
 }
 
-// A program of the unpacked system sees the machine's own files where it looks for those of a test,
-// and nothing stays mounted when it ends: the name space of the mounts ends with it.
+// The programs of the unpacked system must see the files of the tests, so the machine's other folders
+// are mounted into it. The mounts end with the program, because they are in its own namespace.
 const changedRoot = `#!/bin/sh
 root=\${0%/bin/*}/root
 exec unshare --mount sh -c '
@@ -136,12 +136,10 @@ exec unshare --mount sh -c '
 ' sh "$root" "$PWD" "\${0##*/}" "$@"
 `;
 
-/** Another release of Debian, with its own Lua and Erlang: takes root, for chroot. */
+/** Another release of Debian, with its own Lua and Erlang. Needs root, for chroot. */
 function unpackSystem(directory, suite) {
   if (process.getuid() !== 0) {
-    throw new Error(
-      `The servers of ${suite} run in a directory of their own with chroot: run this as root.`,
-    );
+    throw new Error(`The servers of ${suite} need chroot: run this as root.`);
   }
   installDebianPackages(['mmdebstrap']);
   const root = join(directory, 'root');
@@ -152,7 +150,7 @@ function unpackSystem(directory, suite) {
     '--mode=root',
     `--include=${[...serverPackages, ...needed].join()}`,
     '--aptopt=APT::Install-Recommends "false"',
-    // A mirror may be some days behind.
+    // The mirror may be some days old.
     '--aptopt=Acquire::Check-Valid-Until "false"',
     suite,
     root,
@@ -171,7 +169,7 @@ const unpackers = {
   forky: unpackSystem,
 };
 
-/** The Debian suites whose servers can be had. */
+/** The Debian suites that obtainServers knows. */
 export const suites = Object.keys(unpackers);
 
 function cacheDirectory() {
@@ -180,9 +178,9 @@ function cacheDirectory() {
 }
 
 /**
- * Unpacks the servers of a suite beside the installed ones, or finds them where it did so before.
- * @returns a directory whose `bin` has their programs, to stand first in PATH; `servers.json` says
- * what test/support/servers/versions.ts wants to know about them.
+ * Unpacks the servers of a suite, or finds those that it has unpacked before. The installed ones stay.
+ * @returns a directory. Its `bin`, which must come first in PATH, has the programs; its `servers.json`
+ * is for test/support/servers/versions.ts.
  */
 export function obtainServers(suite, parent = cacheDirectory()) {
   const directory = join(parent, suite);
@@ -192,7 +190,7 @@ export function obtainServers(suite, parent = cacheDirectory()) {
   }
   console.log(`Unpacking the servers of ${suite} into ${directory}.`);
   mkdirSync(parent, { recursive: true });
-  // It gets its name only when all of it is there.
+  // It gets its final name once it is complete.
   const unfinished = mkdtempSync(join(parent, `${suite}.unfinished-`));
   try {
     mkdirSync(join(unfinished, 'bin'));

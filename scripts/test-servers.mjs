@@ -1,4 +1,4 @@
-// Tries the gateway on other versions of the servers: node scripts/test-servers.mjs SUITE [ARGUMENTS]
+// Runs the tests on other versions of the servers: node scripts/test-servers.mjs SUITE [ARGUMENTS]
 import { delimiter, join } from 'node:path';
 import {
   installDebianPackages,
@@ -14,7 +14,7 @@ runMain(() => {
   if (!suites.includes(suite)) {
     throw new Error(
       `Usage: npm run test:servers -- ${suites.join(' | ')} [ARGUMENTS]\n` +
-        'Arguments are for vitest (test files, say); without any, all integration tests run, then npm run compare.',
+        'ARGUMENTS go to vitest, such as test files. Without any, all integration tests run, then npm run compare.',
     );
   }
   installNpmPackages();
