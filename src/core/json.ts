@@ -3,8 +3,8 @@ import { createFaultList, escapePointer } from './fault-list.ts';
 import { quote } from './text.ts';
 
 /**
- * The value of a JSON text (RFC 8259), one byte order mark at its start ignored. Throws
- * GatewayError: `malformed-body`; `invalid-message` for equal names in one object.
+ * Parses a JSON text (RFC 8259), ignoring a byte order mark at its start. Throws GatewayError:
+ * `malformed-body`, or `invalid-message` if an object has the same name twice.
  */
 export function parseJson(text: string): unknown {
   const json = text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
@@ -18,7 +18,7 @@ export function parseJson(text: string): unknown {
   return value;
 }
 
-/** The engine's own message would repeat parts of the body: only the position is taken from it. */
+/** Takes only the position from the engine's message, which would repeat parts of the body. */
 function describeSyntaxError(json: string, error: unknown): string {
   const message = error instanceof Error ? error.message : '';
   if (message === 'Unexpected end of JSON input') return 'The body is not JSON: it ends too early.';
@@ -41,12 +41,12 @@ interface Frame {
   expectsName: boolean;
 }
 
-/** RFC 8259 §4: names SHOULD be unique; what a parser makes of others is anybody's guess. */
+/** RFC 8259 §4: names SHOULD be unique; parsers disagree about which of two equal names counts. */
 function refuseDuplicates(json: string): void {
   const faults = createFaultList();
   const open: Frame[] = [];
   let frame: Frame | undefined;
-  // The text is known to be JSON, so brackets, commas and strings are all that has to be seen.
+  // JSON.parse has accepted the text, so it is enough to look at brackets, commas and strings.
   for (let index = 0; index < json.length; index += 1) {
     switch (json.charCodeAt(index)) {
       case 0x22: {
@@ -54,10 +54,11 @@ function refuseDuplicates(json: string): void {
         if (frame?.expectsName) {
           noteName(frame, readName(json, index, end), () => {
             const name = quote(String(open.at(-1)?.key));
-            // The pointer is as long as the nesting is deep: made for each fault, it takes minutes.
+            // Built only when reported: it is as long as the nesting is deep, and building it for every
+            // fault of a hostile body would take minutes.
             faults.add(
               () => pointerTo(open),
-              `The name ${name} stands more than once in one object.`,
+              `The name ${name} occurs more than once in one object.`,
             );
           });
         }
@@ -100,7 +101,7 @@ function nextMember(frame: Frame): void {
   else frame.expectsName = true;
 }
 
-/** Index of the quotation mark that ends the string beginning at `start`. */
+/** Returns the index of the quotation mark that ends the string starting at `start`. */
 function findStringEnd(json: string, start: number): number {
   let end = json.indexOf('"', start + 1);
   while (isEscaped(json, end)) end = json.indexOf('"', end + 1);
@@ -118,12 +119,12 @@ function readName(json: string, start: number, end: number): string {
   return raw.includes('\\') ? String(JSON.parse(`"${raw}"`)) : raw;
 }
 
-/** Is this a JSON object? */
+/** Whether the value is a JSON object. */
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** What kind of JSON value this is, for an error message. */
+/** Names the kind of a JSON value for an error message. */
 export function describeJsonValue(value: unknown): string {
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'an array';

@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 
-/** A text that never shows in logs, JSON or error messages: it prints as `<secret>`. */
+/** A text that prints as `<secret>`, so that it never appears in logs, JSON or error messages. */
 export class Secret {
   readonly #text: string;
 
@@ -8,7 +8,7 @@ export class Secret {
     this.#text = text;
   }
 
-  /** The text itself; call it only where the secret is used. */
+  /** Returns the text itself; call it only where the secret is used. */
   reveal(): string {
     return this.#text;
   }

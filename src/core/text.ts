@@ -1,16 +1,16 @@
 import { GatewayError } from './errors.ts';
 
-/** A text that is short enough for an error message. */
+/** Shortens a text for an error message. */
 export function abbreviate(text: string, longest = 60): string {
   return text.length > longest ? `${text.slice(0, longest)}…` : text;
 }
 
-/** A text as it may stand in an error message: abbreviated, escaped, in double quotes. */
+/** Quotes a text for an error message: abbreviated, escaped, in double quotes. */
 export function quote(text: string): string {
   return JSON.stringify(abbreviate(text));
 }
 
-/** The words of an error, those of a dual-stack connect one level deeper included. */
+/** Describes an error; for an AggregateError without a message (a dual-stack connect), its first error. */
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) {
     return String(error);
@@ -19,18 +19,18 @@ export function describeError(error: unknown): string {
   return error.message.trim() || (inner === undefined ? error.name : describeError(inner));
 }
 
-/** The words of an error and, behind a colon, of what caused it: for logs, never for callers. */
+/** Describes an error and, after a colon, its cause. For logs only: callers must not see the cause. */
 export function describeWithCause(error: Error): string {
   return error.cause === undefined
     ? error.message
     : `${error.message.replace(/\.$/, '')}: ${describeError(error.cause)}`;
 }
 
-// ignoreBOM keeps a byte order mark in the text: the parsers ignore exactly one.
+// `ignoreBOM: true` keeps a byte order mark in the text; the parsers then skip exactly one.
 const utf8Options = { fatal: true, ignoreBOM: true } as const;
 const decoder = new TextDecoder('utf-8', utf8Options);
 
-/** The text of a body in UTF-8, a byte order mark included; throws GatewayError `malformed-body`. */
+/** Decodes a body as UTF-8 and keeps a byte order mark; throws GatewayError `malformed-body`. */
 export function decodeUtf8(bytes: Uint8Array): string {
   try {
     return decoder.decode(bytes);
@@ -40,7 +40,7 @@ export function decodeUtf8(bytes: Uint8Array): string {
   }
 }
 
-/** Index of the byte that makes the bytes ill-formed; their length when a sequence is cut off. */
+/** Returns the index of the first ill-formed byte, or the length if the last sequence is cut off. */
 function findIllFormed(bytes: Uint8Array): number {
   let wellFormed = 0;
   let illFormed = bytes.length + 1;

@@ -2,13 +2,13 @@ import { domainToASCII, domainToUnicode } from 'node:url';
 import { quote } from '../text.ts';
 import { normalizeResource, prepareIdentifier, StringprepError } from './stringprep.ts';
 
-/** Lower-case ASCII without what RFC 7622 §3.3.1 excludes: prepared as it stands. */
+/** Lower-case ASCII without the characters that RFC 7622 §3.3.1 excludes needs no preparation. */
 const plainLocalpart = /^[a-z0-9!#$%()*+,\-.;=?[\\\]^_`{|}~]{1,1023}$/;
 
-/** Control characters and what XML 1.0 §2.2 cannot carry. */
+/** Control characters, and characters that XML 1.0 §2.2 cannot carry. */
 const refusedInResource = /[\p{Cc}\p{Cs}\ufffe\uffff]/u;
 
-/** An XMPP address (RFC 7622), prepared: what it prints is what stands on the wire. */
+/** An XMPP address (RFC 7622), prepared: its string is exactly what goes on the wire. */
 export class Jid {
   readonly local: string | undefined;
   readonly domain: string;
@@ -29,37 +29,37 @@ export class Jid {
     return this.#text;
   }
 
-  /** The address without its resource. */
+  /** Returns the address without its resource. */
   bare(): Jid {
     return this.resource === undefined ? this : new Jid(this.local, this.domain, undefined);
   }
 
-  /** The address with this resource in place of its own; throws JidError. */
+  /** Returns the address with another resource; throws JidError. */
   withResource(resource: string): Jid {
     return new Jid(this.local, this.domain, resource);
   }
 }
 
-/** Reads an address, bare or full (RFC 7622 §3.1), and prepares it; throws JidError. */
+/** Parses and prepares an address, bare or full (RFC 7622 §3.1); throws JidError. */
 export function parseJid(text: string): Jid {
   const { local, domain, resource } = splitAddress(text);
   return new Jid(local, domain, resource);
 }
 
-/** The bare JID of a localpart and a domainpart, both prepared; throws JidError. */
+/** Builds a bare JID from a localpart and a domainpart and prepares both; throws JidError. */
 export function createJid(local: string, domain: string): Jid {
   return new Jid(local, domain, undefined);
 }
 
-/** Prepares a localpart (RFC 7622 §3.3, as servers do by nodeprep); throws JidError. */
+/** Prepares a localpart (RFC 7622 §3.3) with nodeprep, as servers do; throws JidError. */
 export function parseLocalpart(text: string): string {
   return plainLocalpart.test(text) ? text : preparePart('localpart', text);
 }
 
 /**
- * Whether an address as a server wrote it is `a`: localpart and domainpart prepared, resources equal
- * in the form that servers prepare (Prosody does so before it swaps the addresses of a bounce). A
- * malformed text is the address only when it is equal.
+ * Whether `text`, an address written by a server, denotes `a`. Localparts and domainparts are compared
+ * after preparation, resources after normalisation, because Prosody normalises the resource before it
+ * swaps the addresses of a bounce. A malformed text matches only if it is identical.
  */
 export function isSameAddress(a: Jid, text: string): boolean {
   if (text === a.toString()) return true;
@@ -77,7 +77,7 @@ interface AddressParts {
   readonly resource: string | undefined;
 }
 
-/** RFC 7622 §3.1: the first slash begins the resource, the first at-sign before it the domain. */
+/** RFC 7622 §3.1: the resource follows the first slash, the domain the first at-sign before it. */
 function splitAddress(text: string): AddressParts {
   const bare = bareOf(text);
   const at = bare.indexOf('@');
@@ -88,13 +88,13 @@ function splitAddress(text: string): AddressParts {
   };
 }
 
-/** What stands before the first slash of an address (RFC 7622 §3.1), as it is. */
+/** Returns the part of an address before its first slash (RFC 7622 §3.1), unprepared. */
 export function bareOf(address: string): string {
   const slash = address.indexOf('/');
   return slash === -1 ? address : address.slice(0, slash);
 }
 
-/** What stands after the first slash of an address, as it is; undefined for a bare one. */
+/** Returns the part of an address after its first slash, unprepared; undefined for a bare address. */
 export function resourceOf(address: string): string | undefined {
   const slash = address.indexOf('/');
   return slash === -1 ? undefined : address.slice(slash + 1);
@@ -105,7 +105,7 @@ function parseResource(text: string): string {
   if (refusedInResource.test(text)) {
     throw createPartError(
       'resourcepart',
-      'without control characters, one that XML can carry',
+      'without control characters and characters that XML cannot carry',
       text,
     );
   }
@@ -133,19 +133,19 @@ function isSameResource(a: string | undefined, b: string | undefined): boolean {
 
 const domainpart = 'domainpart';
 
-/** Prepared as it stands, if no label is an A-label. */
+/** Such a domain needs no preparation unless one of its labels is an A-label. */
 const plainDomain =
   /^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 
-/** Ends in what URL parsers and resolvers take for a number: an IPv4 address or nothing. */
+/** URL parsers and resolvers take a domain that ends like this for an IPv4 address. */
 const numericEnd = /(?:^|\.)(?:[0-9]+|0x[0-9a-f]*)$/;
 const ipv4Address =
   /^(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}$/;
 const ipv6Literal = /^\[[0-9a-f:.]+\]$/i;
 
 /**
- * Prepares a domainpart (RFC 7622 §3.2, as servers do by nameprep): lower case, A-labels turned
- * into U-labels, no trailing dot; or an IP literal in its own form. Throws JidError.
+ * Prepares a domainpart (RFC 7622 §3.2) with nameprep, as servers do: lower case, U-labels in place of
+ * A-labels, no trailing dot. IP literals must be in their canonical form. Throws JidError.
  */
 export function parseDomain(text: string): string {
   if (text.length <= maxPartBytes && plainDomain.test(text) && !text.includes('xn--')) return text;
@@ -153,13 +153,14 @@ export function parseDomain(text: string): string {
 }
 
 function parseDomainName(text: string): string {
-  // RFC 3490 §3.1: what IDNA takes for a dot; RFC 7622 §3.2: one at the end is stripped.
+  // RFC 3490 §3.1: IDNA treats these characters as dots. RFC 7622 §3.2: a trailing dot is stripped.
   const dotted = text.replace(/[\u3002\uff0e\uff61]/gu, '.').replace(/\.$/, '');
   const labels = preparePart(domainpart, dotted).split('.');
   const domain = labels.map((label) => parseLabel(label, text)).join('.');
-  // A-labels may hold what has another prepared form, or break RFC 3454 §6 beside their neighbours.
+  // A decoded A-label may not be in prepared form, or may violate RFC 3454 §6 together with its
+  // neighbours.
   if (preparePart(domainpart, domain) !== domain) {
-    throw createPartError(domainpart, 'with A-labels that have a prepared form', text);
+    throw createPartError(domainpart, 'whose A-labels decode to their prepared form', text);
   }
   if (numericEnd.test(domain) && !ipv4Address.test(domain)) {
     throw createPartError(domainpart, 'that is a host name or an address such as 192.0.2.1', text);
@@ -172,7 +173,7 @@ function parseLabel(label: string, domain: string): string {
   const isALabel = label.startsWith('xn--');
   const unicode = isALabel ? domainToUnicode(label) : label;
   const ascii = isHostLabel(unicode) ? unicode : encodeLabel(unicode);
-  // What is no A-label becomes '' with Node.js 20, and stays as it is since 24.
+  // For an invalid A-label, domainToUnicode returns '' in Node.js 20 and the label itself since 24.
   if (ascii === undefined || (isALabel && (ascii !== label || unicode === label))) {
     const rule = 'with labels of letters, digits and inner hyphens, of 1 to 63 bytes in IDNA form';
     throw createPartError(domainpart, rule, domain);
@@ -185,15 +186,15 @@ function isHostLabel(label: string): boolean {
   return /^(?!-)[a-z0-9-]{1,63}(?<!-)$/.test(label);
 }
 
-/** The A-label of a U-label; undefined where there is none, or where it leads back elsewhere. */
+/** Returns the A-label of a U-label; undefined if there is none, or if it decodes to something else. */
 function encodeLabel(label: string): string | undefined {
-  // Other ASCII characters would have a meaning to the URL parser behind domainToASCII.
+  // domainToASCII uses a URL parser, to which other ASCII characters have a special meaning.
   if (!/^(?!-)(?:[a-z0-9-]|[^\0-\x7f])+(?<!-)$/u.test(label)) return undefined;
   const ascii = domainToASCII(label);
   return isHostLabel(ascii) && domainToUnicode(ascii) === label ? ascii : undefined;
 }
 
-/** RFC 5952: the one way to write an IPv6 address. */
+/** Accepts only the canonical text form of an IPv6 address (RFC 5952). */
 function parseIpv6Literal(text: string): string {
   const literal = text.toLowerCase();
   const url = `http://${literal}`;
@@ -203,15 +204,15 @@ function parseIpv6Literal(text: string): string {
   return literal;
 }
 
-/** RFC 7622 §3.1: most bytes of one part of an address, in UTF-8. */
+/** RFC 7622 §3.1: the maximum length of one part of an address, in bytes of UTF-8. */
 const maxPartBytes = 1023;
 
-/** A text is not the address, or part of one, that it should be; the message is for the caller. */
+/** The text is not a valid address, or part of one; the message is for the caller. */
 export class JidError extends Error {
   override readonly name = 'JidError';
 }
 
-/** The refusal of one part; `expected` goes on after the name of the part. */
+/** `expected` continues the sentence after the name of the part. */
 function createPartError(part: string, expected: string, got: string): JidError {
   return new JidError(`Expected a ${part} ${expected}, got ${quote(got)}.`);
 }

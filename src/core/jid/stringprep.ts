@@ -1,29 +1,29 @@
 import { leftToRight, rightToLeft, unassigned } from './unicode-3-2.ts';
 
-/** A text that XMPP servers would refuse or change on the quiet; the message says what was expected. */
+/** XMPP servers would refuse or silently change the text; the message says what was expected. */
 export class StringprepError extends Error {
   override readonly name = 'StringprepError';
 }
 
-/** RFC 3454 B.1: servers drop these, so that two texts that differ in them are the same address. */
+/** RFC 3454 B.1: servers drop these, so texts that differ only in them denote the same address. */
 const dropped = /[\u034f\u180b-\u180d\ufe00-\ufe0f\xad\u1806\u200b-\u200d\u2060\ufeff]/u;
 const everyDropped = new RegExp(dropped, 'gu');
 
-/** Normalised differently by ICU and older tables: U+33C6 and Unicode's Corrigendum #4. */
+/** ICU and older tables normalise these differently: U+33C6 and those of Unicode's Corrigendum #4. */
 const disputed = /[\u33c6\u{2f868}\u{2f874}\u{2f91f}\u{2f95f}\u{2f9bf}]/u;
 
-/** RFC 3454 C.1–C.9 and RFC 6122 A.5. What modern Unicode calls `C` or `Z` covers C.1–C.5 and C.9. */
+/** RFC 3454 C.1–C.9 and RFC 6122 A.5. The categories C and Z of today's Unicode cover C.1–C.5 and C.9. */
 const prohibited = /[\p{C}\p{Z}\u0340\u0341\u2ff0-\u2ffb\ufffc\ufffd"&'/:<>@]/u;
 
-/** Neutral in Unicode 3.2, left-to-right in the later tables that ICU takes its directions from. */
+/** Neutral in Unicode 3.2, but left-to-right in the later tables that ICU uses. */
 const laterLeftToRight = /[\u0cbf\u0cc6\u1734\u302e\u302f\u2132\u2800-\u28ff]/u;
 const startsRightToLeft = new RegExp(`^${rightToLeft.source}`, 'u');
 const endsRightToLeft = new RegExp(`${rightToLeft.source}$`, 'u');
 
 /**
- * Prepares a text as servers do by nodeprep (RFC 6122 A). It throws StringprepError where they
- * refuse the text, drop parts of it, or may differ. Nameprep (RFC 3491) differs from nodeprep only
- * in ASCII characters that are legal in no domain name, so that it serves for domains too.
+ * Prepares a text with nodeprep (RFC 6122 A), as servers do. Throws StringprepError where they would
+ * refuse the text, drop parts of it, or might differ. It serves for domains too: nameprep (RFC 3491)
+ * differs only in ASCII characters that no domain name may contain.
  */
 export function prepareIdentifier(text: string): string {
   refuse(text, dropped, 'which servers drop');
@@ -36,7 +36,7 @@ export function prepareIdentifier(text: string): string {
   return prepared;
 }
 
-/** The form under which two resources are one (RFC 6122 B: nothing for B.1, NFKC, case kept). */
+/** Returns the form in which resources are compared (RFC 6122 B: B.1 dropped, NFKC, case kept). */
 export function normalizeResource(text: string): string {
   return text.replace(everyDropped, '').normalize('NFKC');
 }
@@ -58,7 +58,7 @@ function refuseMixedDirections(text: string): void {
     refuse(text, characters, 'which runs left to right beside right-to-left letters');
   }
   if (!startsRightToLeft.test(text) || !endsRightToLeft.test(text)) {
-    throw new StringprepError('that begins and ends with right-to-left letters, when it has any');
+    throw new StringprepError('that begins and ends with right-to-left letters if it has any');
   }
 }
 
@@ -71,12 +71,12 @@ function foldCase(text: string): string {
 }
 
 /**
- * RFC 3454 B.2 is the closure of case folding under NFKC: fold, normalise, fold again. Pairs of
- * cases that came after Unicode 3.2 do not count.
+ * RFC 3454 B.2 is the closure of case folding under NFKC: fold, normalise, fold again. Case pairs
+ * added after Unicode 3.2 do not count.
  */
 function foldCharacter(text: string): string {
   if (text === '\u0131') {
-    return text; // the dotless i: its upper case is I, but it folds to itself
+    return text; // Dotless i: its upper case is I, but it folds to itself.
   }
   const folded = text.toUpperCase().toLowerCase();
   return unassigned.test(folded) ? text : folded;

@@ -1,11 +1,11 @@
 /**
- * Tables of Unicode 3.2, the version that stringprep is tied to (RFC 3454 §7). Taken from the
- * Unicode Character Database 3.2.0: general category Cn and bidirectional categories R, AL and L.
- * Each range is two numbers in base 36: the distance of its first code point from the end of the
- * range before, and how many more code points follow.
+ * Tables of Unicode 3.2, the version that stringprep is tied to (RFC 3454 §7), from the Unicode
+ * Character Database 3.2.0: general category Cn and bidirectional categories R, AL and L. Each range
+ * is two numbers in base 36: the distance of its first code point from the end of the previous range,
+ * and the number of code points after the first.
  */
 
-/** Matches a code point that Unicode 3.2 does not assign (RFC 3454 A.1) or never will (C.4). */
+/** Matches a code point that is unassigned in Unicode 3.2 (RFC 3454 A.1) or a noncharacter (C.4). */
 export const unassigned = createClass(`
   f5 0 j r 2n 1 1s g 29 f h 3 3 3 2 2 2 4 8 0 2 0 l 0 19 0 14 8 3s 0 20 0 13 1 3 5 h w 13 1 8 0 14
   0 3 5 i 0 o 0 b a s 4 6 m 2 d 2 2 2 0 r 4 n 9 3z 1 g 0 f 0 v 2 s 1g 1f 9a 4 0 1i 1 j 1 6 2 q f 4

@@ -26,7 +26,7 @@ const fields: ReadonlySet<string> = new Set([
   'extra_elements',
 ]);
 
-/** The message in a JSON body (the value of parseJson). Throws GatewayError `invalid-message`. */
+/** Reads the message from a JSON body, as parseJson returns it; throws GatewayError `invalid-message`. */
 export function readMessageFromJson(value: unknown, context: MessageContext): Message {
   const faults = createFaultList();
   if (!isRecord(value)) {
@@ -52,7 +52,7 @@ export function readMessageFromJson(value: unknown, context: MessageContext): Me
     attributes: map.size + (body?.attributes.length ?? 0),
   };
   if (around.attributes > limits.totalAttributes) {
-    const detail = `Expected at most ${limits.totalAttributes} attributes in all, got ${around.attributes}.`;
+    const detail = `Expected at most ${limits.totalAttributes} attributes in total, got ${around.attributes}.`;
     faults.add('/message_attributes', detail);
   }
   const extra = readExtraElements(value['extra_elements'], limits, around, faults);
@@ -80,7 +80,7 @@ function refuseUnknownFields(value: Fields, faults: FaultList): void {
   }
 }
 
-/** The recipient, which message_attributes may repeat. */
+/** Reads the recipient; `message_attributes` may repeat the address. */
 function readTo(
   value: unknown,
   map: AttributeMap,
@@ -104,7 +104,7 @@ function readTo(
   return to;
 }
 
-/** Leaves out what is a member of Message or, like `from`, given by the gateway. */
+/** Removes the members of Message, and `from`, which the gateway assigns. */
 function omitNamed(map: AttributeMap): AttributeMap {
   const rest = new Map(map);
   for (const name of ['from', 'to', 'id', 'type']) rest.delete(name);
@@ -134,7 +134,7 @@ function readBody(value: Fields, limits: MessageLimits, faults: FaultList): XmlE
   };
 }
 
-/** Elements as they would stand in `<message/>`; all their faults are told at the field. */
+/** Reads elements as children of `<message/>`; the pointer of their faults is that of the field. */
 function readExtraElements(
   value: unknown,
   limits: MessageLimits,
@@ -157,7 +157,7 @@ function readExtraElements(
   }
 }
 
-/** The attributes of a map in a JSON body: name as written → value. */
+/** Attributes by name, as the JSON body spells it. */
 type AttributeMap = ReadonlyMap<string, string>;
 
 const none: AttributeMap = new Map();
@@ -166,7 +166,7 @@ const xmlNames: ReadonlySet<string> = new Set(
   Array.from(xmlAttributeNames, (name) => `xml:${name}`),
 );
 
-/** A map of attributes, `xmlns` checked and left out; `pointer` is that of the map. */
+/** Reads a map of attributes at `pointer`; checks `xmlns` and leaves it out. */
 function readAttributeMap(
   map: unknown,
   pointer: string,
@@ -193,7 +193,7 @@ function readAttributeMap(
   return attributes;
 }
 
-/** A string, finite number or boolean as text. */
+/** Reads a string, finite number or boolean as text. */
 function readValue(value: unknown, pointer: string, faults: FaultList): string | undefined {
   if (typeof value === 'string') return readString(value, pointer, faults);
   if (typeof value === 'boolean' || Number.isFinite(value)) return String(value);
@@ -202,7 +202,7 @@ function readValue(value: unknown, pointer: string, faults: FaultList): string |
   return undefined;
 }
 
-/** Is this an attribute to keep? Notes why not, except for the one `xmlns` that means nothing. */
+/** Whether to keep an attribute. Reports why not, except for the `xmlns` that the message has anyway. */
 function isAttribute(name: string, text: string, pointer: string, faults: FaultList): boolean {
   if (name === 'xmlns') {
     if (text !== clientNamespace) {
@@ -217,11 +217,10 @@ function isAttribute(name: string, text: string, pointer: string, faults: FaultL
 
 function describeName(name: string): string {
   return name.includes(':')
-    ? `Expected a name without colon or one of ${[...xmlNames].join(', ')}, got ${quote(name)}.`
+    ? `Expected a name without a colon or one of ${[...xmlNames].join(', ')}, got ${quote(name)}.`
     : `The name ${quote(name)} is not valid in XML 1.0 4th edition.`;
 }
 
-/** The attributes as they stand on an element. */
 function buildAttributes(map: AttributeMap): XmlAttribute[] {
   return Array.from(map, ([name, value]) =>
     xmlNames.has(name)
@@ -230,7 +229,7 @@ function buildAttributes(map: AttributeMap): XmlAttribute[] {
   );
 }
 
-/** A string that XML can carry; anything else is noted as a fault. */
+/** Reads a string that XML can carry; anything else is a fault. */
 function readString(value: unknown, pointer: string, faults: FaultList): string | undefined {
   if (typeof value !== 'string') {
     faults.add(pointer, `Expected a string, got ${describeJsonValue(value)}.`);
@@ -239,6 +238,6 @@ function readString(value: unknown, pointer: string, faults: FaultList): string 
   const illegal = findIllegalCharacter(value);
   if (illegal === undefined) return value;
   const { name, index } = illegal;
-  faults.add(pointer, `XML cannot carry the character ${name}, which stands at index ${index}.`);
+  faults.add(pointer, `XML cannot carry the character ${name} at index ${index}.`);
   return undefined;
 }

@@ -22,7 +22,7 @@ import {
 } from './rules.ts';
 
 /**
- * The message in an XML body, one `<message/>` as a client would send it. Throws GatewayError:
+ * Parses the message in an XML body: one `<message/>`, as a client would send it. Throws GatewayError:
  * `malformed-body`, `invalid-message`.
  */
 export function parseMessageFromXml(text: string, context: MessageContext): Message {
@@ -83,7 +83,7 @@ function parseDocument(text: string, limits: MessageLimits): XmlNode[] {
   }
 }
 
-/** Given by the gateway (`from`) or members of Message. */
+/** `from`, which the gateway assigns, and the members of Message. */
 const names: ReadonlySet<string> = new Set(['from', 'to', 'id', 'type']);
 
 interface SplitAttributes {
@@ -91,7 +91,7 @@ interface SplitAttributes {
   readonly attributes: readonly XmlAttribute[];
 }
 
-/** Tells the attributes that have a meaning to the gateway from those that are passed on. */
+/** Separates the attributes that the gateway interprets from those that it passes on. */
 function splitAttributes(all: readonly XmlAttribute[]): SplitAttributes {
   return {
     named: new Map(all.filter(isNamed).map(({ name, value }) => [name, value])),

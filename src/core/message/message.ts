@@ -4,29 +4,29 @@ import { escapeAttribute, measureExpanded, serializeElement, tooLarge } from '..
 import { clientNamespace, type XmlAttribute, type XmlNode } from '../xml/xml.ts';
 import type { Mode, WireForm } from './mode.ts';
 
-/** The types of message that the gateway sends (RFC 6121 §5.2.2); `error` is for servers. */
+/** The message types that callers may use (RFC 6121 §5.2.2); `error` is reserved for servers. */
 export const messageTypes = ['chat', 'normal', 'headline', 'groupchat'] as const;
 export type MessageType = (typeof messageTypes)[number];
 
-/** Caps on what one message may hold. */
+/** Limits on one message. */
 export interface MessageLimits extends XmlLimits {
-  /** Most bytes of the serialised stanza, in UTF-8. */
+  /** Maximum size of the serialised stanza, in bytes of UTF-8. */
   readonly stanzaBytes: number;
-  /** Most bytes of measureExpanded. */
+  /** Maximum result of measureExpanded, in bytes. */
   readonly expandedBytes: number;
 }
 
-/** A validated message: the only thing that is ever serialised for the component stream. */
+/** A validated message. Nothing else is ever serialised for the component stream. */
 export interface Message {
   readonly id: string;
-  /** Names the API account or the XMPP user who asked for it: callers are served in turns. */
+  /** The API account or XMPP user that sends it; delivery takes turns between callers. */
   readonly caller: string;
   readonly from: Jid;
   readonly to: Jid;
   readonly type: MessageType | undefined;
-  /** Attributes besides id, from, to and type. */
+  /** Attributes other than id, from, to and type. */
   readonly attributes: readonly XmlAttribute[];
-  /** Elements, with white space between them. */
+  /** Elements, and white space between them. */
   readonly children: readonly XmlNode[];
 }
 
@@ -40,18 +40,18 @@ export interface Stanza {
   readonly xml: string;
   /** Length of `xml` in UTF-8. */
   readonly bytes: number;
-  /** In a message of the component to the sender's domain (XEP-0356 §5.1): that is what may be refused. */
+  /** Whether the component's own message to the sender's domain wraps it (XEP-0356 §5.1); errors refer to that. */
   readonly isWrapped: boolean;
 }
 
-/** What became of a message that was not refused. */
+/** What happened to an accepted message. */
 export interface Receipt {
   readonly id: string;
-  /** The addresses as they stood on the wire. */
+  /** The addresses, as sent on the wire. */
   readonly from: Jid;
   readonly to: Jid;
   readonly mode: Mode;
-  /** Whose server has processed it: at least our own, or that of the recipient or room too. */
+  /** Whether our XMPP server alone has processed it, or the server of the recipient or room too. */
   readonly confirmed: 'server' | 'remote';
 }
 
@@ -62,8 +62,8 @@ export interface Receipt {
 export type Deliver = (message: Message) => Promise<Receipt>;
 
 /**
- * The stanza of a message in a form; throws GatewayError `too-large` when it is over `stanzaBytes`
- * or `expandedBytes`, the wrapper of a privileged one not counted.
+ * Serialises a message in the given form. Throws GatewayError `too-large` if it exceeds `stanzaBytes`
+ * or `expandedBytes`; the wrapper of a privileged message does not count.
  */
 export function serializeMessage(
   message: Message,
@@ -97,7 +97,7 @@ export function serializeMessage(
   return { id, caller, from, to, xml, bytes: Buffer.byteLength(xml), isWrapped };
 }
 
-/** XEP-0356 §5.1; the inner message has to be in jabber:client. */
+/** XEP-0356 §5.1: the inner message must be in jabber:client. */
 function wrap(
   inner: string,
   id: string,
@@ -114,8 +114,8 @@ function buildAttribute(name: string, value: string): XmlAttribute {
 const originIdNamespace = 'urn:xmpp:sid:0';
 
 /**
- * The message with an `<origin-id/>` of its own id (XEP-0359 §3), by which clients can drop a
- * duplicate; one that the caller gave stays.
+ * Adds an `<origin-id/>` with the message's id (XEP-0359 §3), by which clients can recognise a
+ * duplicate, unless the caller has given one.
  */
 export function withOriginId(message: Message): Message {
   const { id, children } = message;

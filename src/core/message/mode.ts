@@ -1,12 +1,12 @@
-/** How the messages of a domain's users are sent. */
+/** The ways to send the messages of a domain's users (docs/modes.md). */
 export const modes = ['client', 'privileged', 'plain'] as const;
 export type Mode = (typeof modes)[number];
 
-/** The shape that a message takes on the component stream. */
+/** The form of a message on the component stream. */
 export type WireForm =
-  /** From a resource of the gateway's: the server's module does what it does for a client. */
+  /** From a resource that the server's module treats like a client's. */
   | { readonly mode: 'client'; readonly resource: string; readonly speaksInRooms: boolean }
-  /** Wrapped with the privilege of this namespace (XEP-0356 §5). */
+  /** Wrapped under a privilege, of this version's namespace (XEP-0356 §5). */
   | {
       readonly mode: 'privileged';
       readonly namespace: string;
@@ -16,25 +16,25 @@ export type WireForm =
   /** From the bare JID. */
   | { readonly mode: 'plain' };
 
-/** What follows from a mode; null is what the gateway cannot know. */
+/** The consequences of a mode; null means that the gateway cannot know. */
 export interface ModeReport {
   readonly mode: Mode;
-  /** Whether the sender's archive (XEP-0313) has the message. */
+  /** Whether the message is stored in the sender's archive (XEP-0313). */
   readonly archive: boolean | null;
   /** Whether the sender's other devices (XEP-0280) get a copy. */
   readonly carbons: boolean | null;
-  /** Whose bounces the gateway gets to see. */
+  /** Which bounces reach the gateway: those of its own server, and those of others. */
   readonly bounces: { readonly local: boolean; readonly remote: boolean };
 }
 
-/** What a form means; `returnsBounces` is whether the server returned one for a bare JID. */
+/** Describes a form; `returnsBounces`: whether the server returned a bounce to a bare JID. */
 export function describeForm(form: WireForm, returnsBounces: boolean): ModeReport {
   const { mode } = form;
   switch (mode) {
     case 'client':
       return { mode, archive: true, carbons: true, bounces: { local: true, remote: true } };
     case 'privileged': {
-      // ejabberd announces :1, and archives what is sent with it only from 23.10 on.
+      // ejabberd announces `:1`, and archives such messages only since 23.10.
       const archive = form.namespace === 'urn:xmpp:privilege:1' ? null : true;
       return { mode, archive, carbons: archive, bounces: { local: false, remote: false } };
     }
@@ -50,5 +50,5 @@ export function describeForm(form: WireForm, returnsBounces: boolean): ModeRepor
   }
 }
 
-/** What mod_message_gateway and the gateway say to one another (prosody/modules/README.md). */
+/** The namespace of the protocol between the gateway and mod_message_gateway (prosody/modules/README.md). */
 export const moduleNamespace = 'urn:xmpp-message-gateway:0';

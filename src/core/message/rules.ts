@@ -13,16 +13,16 @@ import {
 } from '../xml/xml.ts';
 import { type MessageLimits, type MessageType, messageTypes } from './message.ts';
 
-/** What a message is read with. */
+/** What the parsers need besides the body. */
 export interface MessageContext {
   /** The sender, which the gateway assigns. */
   readonly from: Jid;
-  /** Who asked for the message, see Message. */
+  /** As in Message. */
   readonly caller: string;
   readonly limits: MessageLimits;
-  /** The component's own domain, prepared (parseDomain). */
+  /** The component's own domain, prepared by parseDomain. */
   readonly componentDomain: string;
-  /** Makes an id for a message that has none. */
+  /** Creates an id for a message without one. */
   readonly createId: () => string;
 }
 
@@ -39,7 +39,7 @@ export function readType(
   return type;
 }
 
-/** The prepared address of the recipient, anywhere but in the component's own domain. */
+/** Reads the recipient's address and prepares it; refuses the component's own domain. */
 export function readRecipient(
   text: string,
   pointer: string,
@@ -47,30 +47,33 @@ export function readRecipient(
   faults: FaultList,
 ): Jid | undefined {
   try {
-    // A copy: V8's slices keep the whole text alive that they were cut from, and addresses are kept.
+    // A copy, because addresses are kept, and a slice would keep the whole body in memory (V8).
     const to = parseJid(Buffer.from(text, 'utf16le').toString('utf16le'));
     if (to.domain !== componentDomain) return to;
-    faults.add(pointer, `Nobody can be reached at ${quote(componentDomain)}, the gateway itself.`);
+    faults.add(
+      pointer,
+      `${quote(componentDomain)} is the gateway itself: nobody can be reached there.`,
+    );
   } catch (error) {
     if (!(error instanceof JidError)) throw error;
-    faults.add(pointer, `The recipient is not an address: ${error.message}`);
+    faults.add(pointer, `The recipient is not a valid address: ${error.message}`);
   }
   return undefined;
 }
 
-/** Most bytes of an id, in UTF-8. */
+/** In UTF-8. */
 const maxIdBytes = 1023;
 
-/** Servers change tab, LF and CR in attribute values; a bounce could not be matched then. */
+/** Servers change tab, LF and CR in attribute values, so that a bounce could not be matched. */
 export function checkId(id: string, pointer: string, faults: FaultList): void {
   const bytes = Buffer.byteLength(id);
   if (bytes < 1 || bytes > maxIdBytes) {
     faults.add(pointer, `Expected an id of 1 to ${maxIdBytes} bytes, got ${bytes}.`);
   }
-  if (/[\t\n\r]/.test(id)) faults.add(pointer, 'An id must not hold tab, LF or CR.');
+  if (/[\t\n\r]/.test(id)) faults.add(pointer, 'An id must not contain tab, LF or CR.');
 }
 
-/** Checks what stands in `<message/>`; pointers are paths such as `/message/body`. */
+/** Checks the children of `<message/>`; pointers are paths such as `/message/body`. */
 export function checkChildren(children: readonly XmlNode[], faults: FaultList): void {
   for (const child of children) {
     if (typeof child === 'string') {
@@ -82,7 +85,7 @@ export function checkChildren(children: readonly XmlNode[], faults: FaultList): 
   }
 }
 
-/** RFC 6120 §8.1: a stanza holds elements only; ejabberd drops other text. */
+/** RFC 6120 §8.1: a stanza contains only elements; ejabberd drops text between them. */
 function checkText(text: string, faults: FaultList): void {
   if (/[^ \t\n\r]/.test(text)) {
     faults.add('/message', `Expected only elements in <message/>, got the text ${quote(text)}.`);
@@ -96,15 +99,15 @@ const streamNamespaces: ReadonlySet<string> = new Set([
   'http://etherx.jabber.org/streams',
 ]);
 
-/** Refuses namespaces of streams in the element, its attributes and all below. */
+/** Refuses the namespaces of streams in the element, its attributes and its descendants. */
 function checkNamespaces(element: XmlElement, parentPath: string, faults: FaultList): void {
   const path = `${parentPath}/${qualifiedName(element)}`;
   if (streamNamespaces.has(element.namespace)) {
     const name = quote(qualifiedName(element));
     faults.add(path, `The element ${name} is in ${quote(element.namespace)}, which is refused.`);
   }
-  // Prosody and ejabberd write it to recipients as <name xmlns='…XML/1998/namespace'/>, which
-  // Namespaces in XML 1.0 §3 forbids: their clients would drop the stream.
+  // Prosody and ejabberd would send it as <name xmlns='…XML/1998/namespace'/>, which Namespaces in
+  // XML 1.0 §3 forbids, and the recipient's client would drop its stream.
   if (element.namespace === xmlNamespace) {
     const name = quote(qualifiedName(element));
     faults.add(path, `The element ${name} is refused: XMPP servers cannot pass it on.`);
@@ -115,7 +118,7 @@ function checkNamespaces(element: XmlElement, parentPath: string, faults: FaultL
   }
 }
 
-/** Refuses attributes that servers do not pass on or must not see; `path` is of their element. */
+/** Refuses attributes that servers do not pass on, or must not get; `path` is that of their element. */
 export function checkAttributes(
   attributes: readonly XmlAttribute[],
   path: string,
@@ -131,7 +134,7 @@ export function checkAttributes(
 
 function findAttributeFault({ name, namespace }: XmlAttribute): string | undefined {
   if (streamNamespaces.has(namespace)) return `its namespace is ${quote(namespace)}`;
-  // Prosody declares a prefix of its own for the namespace: recipients' parsers stop there.
+  // Prosody binds another prefix to this namespace, and recipients' parsers refuse that.
   if (namespace === xmlNamespace && !xmlAttributeNames.has(name)) {
     return `XMPP servers pass on xml:${[...xmlAttributeNames].join(', xml:')} only`;
   }
@@ -139,8 +142,8 @@ function findAttributeFault({ name, namespace }: XmlAttribute): string | undefin
 }
 
 /**
- * From a bare JID clients and servers trust these as coming from the account or the server itself
- * (XEP-0280, XEP-0313, XEP-0163, XEP-0356, XEP-0355).
+ * Refuses payloads that clients and servers trust when they come from a bare JID, as if the account or
+ * its server had sent them (XEP-0280, XEP-0313, XEP-0163, XEP-0356, XEP-0355).
  */
 function checkPayload(element: XmlElement, faults: FaultList): void {
   const reason = findForgery(element);

@@ -36,12 +36,12 @@ export const bounceStatuses: readonly number[] = [
   ...new Set([...statusByCondition.values(), ...statusByType.values(), otherStatus]),
 ].toSorted((a, b) => a - b);
 
-/** The HTTP status that tells a bounce: by its condition, else by its type (RFC 6120 §8.3). */
+/** Returns the HTTP status for a bounce, by its condition or else by its type (RFC 6120 §8.3). */
 export function bounceStatus(error: StanzaError): number {
   return statusByCondition.get(error.condition) ?? statusByType.get(error.type) ?? otherStatus;
 }
 
-/** Whether the server's module refuses the sender itself, whoever the recipient is. */
+/** Whether the server's module refuses the sender, regardless of the recipient. */
 export function isSenderRefusal(stanza: Element): boolean {
   return findError(stanza)?.getChild('sender-refused', moduleNamespace) !== undefined;
 }
@@ -59,7 +59,7 @@ export function readStanzaError(stanza: Element): StanzaError {
   };
 }
 
-/** The last one: before it a server may echo the message, with whatever the sender had put in. */
+/** Takes the last one: a server may echo the message before it, with an `<error/>` that the sender put in. */
 function findError(stanza: Element): Element | undefined {
   return stanza.getChildren('error').at(-1);
 }

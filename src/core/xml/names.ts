@@ -3,23 +3,23 @@ import { NC_NAME_RE } from 'xmlchars/xmlns/1.0/ed3.js';
 
 const asciiNcName = /^[A-Za-z_][-.0-9A-Z_a-z]*$/;
 const ncName = new RegExp(`^[${LETTER}_][-${LETTER}${DIGIT}._${COMBINING_CHAR}${EXTENDER}]*$`, 'u');
-// With the u flag this also finds surrogates that are not paired.
+// With the u flag, this also matches lone surrogates.
 const illegalCharacter = /[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/u;
 
 /**
- * Is this a name without colon in XML 1.0 4th edition? Servers parse with expat, which knows no
- * later one and closes the stream.
+ * Whether this is a name without colon by XML 1.0 4th edition. Servers parse with expat, which does not
+ * know the 5th edition and would close the stream.
  */
 export function isNcName(name: string): boolean {
   return asciiNcName.test(name) || ncName.test(name);
 }
 
-/** Is this a name without colon in XML 1.0 5th edition, which knows all names of the 4th? */
+/** Whether this is a name without colon by XML 1.0 5th edition, which allows every name of the 4th. */
 export function isFifthEditionNcName(name: string): boolean {
   return NC_NAME_RE.test(name);
 }
 
-/** The first character that XML 1.0 cannot carry (XML §2.2), a lone surrogate included. */
+/** Finds the first character that XML 1.0 cannot carry (XML §2.2), such as a lone surrogate. */
 export function findIllegalCharacter(
   text: string,
 ): { readonly index: number; readonly name: string } | undefined {
@@ -29,18 +29,18 @@ export function findIllegalCharacter(
   return { index, name: `U+${code}` };
 }
 
-/** Which prefix means which namespace at one place of a document; '' is the default namespace. */
+/** The namespace bindings at one place of a document; the prefix '' is the default namespace. */
 export interface NamespaceScope {
   resolve(prefix: string): string | undefined;
-  /** An element begins: what is declared from here on holds until the matching `leave`. */
+  /** Starts an element: declarations made from here on hold until the matching `leave`. */
   enter(): void;
   declare(prefix: string, namespace: string): void;
   leave(): void;
 }
 
-/** A scope that begins with the given bindings; each step takes constant time at any depth. */
+/** Creates a scope with initial bindings; every operation takes constant time at any depth. */
 export function createNamespaceScope(initial: ReadonlyMap<string, string>): NamespaceScope {
-  // Most documents declare nothing: they share what they begin with.
+  // Most documents declare nothing, so the initial bindings are copied only on the first declaration.
   let bindings: Map<string, string | undefined> | undefined;
   const shadowed: { readonly prefix: string; readonly namespace: string | undefined }[] = [];
   const marks: number[] = [];

@@ -4,47 +4,47 @@ import { findIllegalCharacter } from './names.ts';
 import { createXmlTree } from './tree.ts';
 import { type Fail, XmlError, type XmlNode } from './xml.ts';
 
-/** What to expect of an XML text. */
+/** What kind of XML to expect, and how much of it. */
 export interface XmlParseOptions {
-  /** Enforced while parsing, at the first excess; namespace declarations count as attributes. */
+  /** Enforced while parsing; namespace declarations count as attributes. */
   readonly limits: XmlLimits;
   /** The namespace of elements that have neither prefix nor declaration. */
   readonly defaultNamespace: string;
-  /** true: elements and text that stand inside a `<message/>`; false: a document. */
+  /** true: the content of a `<message/>`; false: a document. */
   readonly fragment: boolean;
-  /** What stands around a fragment and counts too; default: nothing. */
+  /** What surrounds a fragment and counts towards the limits; default: nothing. */
   readonly around?: { readonly elements: number; readonly attributes: number } | undefined;
 }
 
-/** The limits that hold for XML, whatever it becomes. */
+/** Limits on the XML of a message; all are maximum values. */
 export interface XmlLimits {
-  /** Most nested elements, `<message/>` counted as 1. */
+  /** Nested elements; `<message/>` counts as 1. */
   readonly depth: number;
-  /** Most attributes on one element. */
+  /** Attributes of one element. */
   readonly attributes: number;
-  /** Most elements in all, `<message/>` counted. */
+  /** Elements in total, including `<message/>`. */
   readonly elements: number;
-  /** Most attributes in all, namespace declarations counted. */
+  /** Attributes in total, including namespace declarations. */
   readonly totalAttributes: number;
-  /** Most bytes of a namespace name, in UTF-8. */
+  /** Length of a namespace name, in bytes of UTF-8. */
   readonly namespaceBytes: number;
 }
 
 /**
- * Deeper trees are refused whatever the operator's limit: ejabberd's VM dies of 2,500 levels, and
- * what walks the tree recurses.
+ * The limit on nesting, whatever the operator has configured: 2,500 levels crash ejabberd's VM, and our
+ * own functions recurse over the tree.
  */
-const deepest = 1000;
+const absoluteMaxDepth = 1000;
 
-/** The nodes of an XML text, for a document its root only; throws XmlError. */
+/** Parses an XML text; the result for a document is its root alone. Throws XmlError. */
 export function parseXml(text: string, options: XmlParseOptions): XmlNode[] {
   const illegal = findIllegalCharacter(text);
   if (illegal !== undefined) {
     const line = text.slice(0, illegal.index).split('\n').length;
-    throw new XmlError('malformed', '', `line ${line}: ${illegal.name} is no XML character`);
+    throw new XmlError('malformed', '', `line ${line}: ${illegal.name} is not an XML character`);
   }
-  // Namespaces are done by tree.ts: saxes trims namespace names, joins long ones with each
-  // attribute and walks all open elements for each prefix.
+  // tree.ts resolves namespaces instead of saxes, which trims namespace names, builds a string of
+  // namespace and name for every attribute, and walks all open elements for every prefix.
   const parser = new SaxesParser({ fragment: options.fragment, position: false });
   const { nodes, refused } = followParser(parser, text, options);
   parser.write(text).close();
@@ -53,19 +53,19 @@ export function parseXml(text: string, options: XmlParseOptions): XmlNode[] {
   return nodes;
 }
 
-/** What a parser has read; complete when it is closed. */
+/** The result of a parser; complete once the parser is closed. */
 interface Reading {
   readonly nodes: XmlNode[];
-  /** At most one: why the text is refused if it turns out to be well-formed. */
+  /** At most one error, thrown only if the text turns out to be well-formed. */
   readonly refused: XmlError[];
 }
 
-/** Connects the parser to a tree. */
+/** Builds a tree from the parser's events. */
 function followParser(parser: SaxesParser, text: string, options: XmlParseOptions): Reading {
   const { limits } = options;
   const tree = createXmlTree(options, fail);
   const depthAbove = options.fragment ? 1 : 0;
-  const maxDepth = Math.min(limits.depth, deepest);
+  const maxDepth = Math.min(limits.depth, absoluteMaxDepth);
   let attributes: SaxesAttributePlain[] = [];
   const count = { ...(options.around ?? { elements: 0, attributes: 0 }) };
   const refused: XmlError[] = [];
@@ -84,17 +84,17 @@ function followParser(parser: SaxesParser, text: string, options: XmlParseOption
     if (refused.length === 0) refused.push(createError('refused', detail));
   }
 
-  // A message of the parser may hold a name, which may be as long as the body.
+  // The parser's message may quote a name, which may be as long as the body.
   parser.on('error', ({ message }) => fail('malformed', abbreviate(message.replace(/\.$/, ''))));
   parser.on('opentagstart', ({ name }) => {
     attributes = [];
     beingOpened = `/${abbreviate(name)}`;
     if (tree.depth() + depthAbove >= maxDepth) {
-      fail('refused', `more than ${maxDepth} nested elements, <message/> counted as 1`);
+      fail('refused', `more than ${maxDepth} nested elements (<message/> counts as 1)`);
     }
     count.elements += 1;
     if (count.elements > limits.elements) {
-      fail('refused', `more than ${limits.elements} elements in all, <message/> counted`);
+      fail('refused', `more than ${limits.elements} elements in total, including <message/>`);
     }
   });
   parser.on('attribute', (attribute) => {
@@ -103,7 +103,7 @@ function followParser(parser: SaxesParser, text: string, options: XmlParseOption
     }
     count.attributes += 1;
     if (count.attributes > limits.totalAttributes) {
-      const all = 'attributes and namespace declarations in all';
+      const all = 'attributes and namespace declarations in total';
       fail('refused', `more than ${limits.totalAttributes} ${all}`);
     }
   });
@@ -116,7 +116,7 @@ function followParser(parser: SaxesParser, text: string, options: XmlParseOption
   if (/<[!?]/.test(text)) listenForRareMarkup();
   return { nodes: tree.nodes, refused };
 
-  /** Apart, because V8 makes a parser with more than seven listeners five times slower. */
+  /** Registered only when needed: with more than seven listeners, a parser is five times slower in V8. */
   function listenForRareMarkup(): void {
     parser.on('cdata', (characters) => tree.addText(characters));
     parser.on('xmldecl', (declaration) => checkDeclaration(declaration, fail));
@@ -126,7 +126,7 @@ function followParser(parser: SaxesParser, text: string, options: XmlParseOption
   }
 }
 
-/** XML §2.8; the body has been decoded as UTF-8 before. */
+/** XML §2.8; the body has already been decoded as UTF-8. */
 function checkDeclaration({ version, encoding = 'utf-8' }: XMLDecl, fail: Fail): void {
   if (version !== '1.0') {
     fail('malformed', `expected XML version 1.0, got ${quote(version ?? '')}`);

@@ -14,9 +14,9 @@ const ofStream: ReadonlyMap<string, string> = new Map([
 ]);
 
 /**
- * An element of parseXml as a component writes it on its stream: elements of jabber:client without
- * prefix and xmlns, as long as they stand in no payload, all others with what they need. Throws
- * GatewayError `too-large` when it would be longer than `maxBytes`, possibly before its end.
+ * Serialises an element for a component stream. Outside payloads, elements in jabber:client get neither
+ * prefix nor xmlns; all others get the declarations that they need. Throws GatewayError `too-large` as
+ * soon as the result is known to exceed `maxBytes`.
  */
 export function serializeElement(root: XmlElement, maxBytes: number): string {
   const scope = createNamespaceScope(ofStream);
@@ -25,7 +25,7 @@ export function serializeElement(root: XmlElement, maxBytes: number): string {
   if (Buffer.byteLength(xml) > maxBytes) throw tooLargeStanza(maxBytes);
   return xml;
 
-  /** The server reads jabber:client into the stream's own namespace, but not inside a payload. */
+  /** Servers treat the stream's own namespace as jabber:client, but not inside a payload. */
   function write(element: XmlElement, isOutsidePayload: boolean): void {
     const isContent = isOutsidePayload && element.namespace === clientNamespace;
     const name = isContent ? element.name : qualifiedName(element);
@@ -41,7 +41,7 @@ export function serializeElement(root: XmlElement, maxBytes: number): string {
   }
 
   function writeChildren(element: XmlElement, name: string, isContent: boolean): void {
-    // A namespace name is repeated with each sibling: without this, a small body makes gigabytes.
+    // Siblings repeat a namespace name: without this check, a small body could expand to gigabytes.
     if (xml.length > maxBytes) throw tooLargeStanza(maxBytes);
     if (element.children.length === 0) {
       xml += '/>';
@@ -68,7 +68,7 @@ function tooLargeStanza(maxBytes: number): GatewayError {
   );
 }
 
-/** The problem of a message that is over a limit on size. */
+/** Creates the error for a message over a size limit. */
 export function tooLarge(detail: string): GatewayError {
   return new GatewayError('too-large', detail);
 }
@@ -88,14 +88,14 @@ const attributeReferences: Readonly<Record<string, string>> = {
   '\n': '&#xA;',
 };
 
-/** Text as it may stand in an element; a raw CR would be read as LF (XML §2.11). */
+/** Escapes text for element content; a raw CR would be read as LF (XML §2.11). */
 export function escapeText(text: string): string {
-  // In a long text, four searches of one character are 20 times faster than one for a class.
+  // For a long text, four searches for one character are 20 times faster than one for a class.
   if (!textSpecials.some((special) => text.includes(special))) return text;
   return text.replace(/[&<>\r]/g, (character) => textReferences[character] ?? character);
 }
 
-/** Text as it may stand between quotes; raw white space would be read as spaces (XML §3.3.3). */
+/** Escapes an attribute value; raw tabs and line ends would be read as spaces (XML §3.3.3). */
 export function escapeAttribute(value: string): string {
   if (!/[&<>"'\t\n\r]/.test(value)) return value;
   return value.replace(
@@ -104,18 +104,18 @@ export function escapeAttribute(value: string): string {
   );
 }
 
-// XMPP servers turn each element, attribute and text into an object of its own, carry its namespace
-// name with it, copy the tree for each recipient and escape it again for each archive. The weights
-// are time on Prosody 0.12 with two archives and a carbon copy (npm run siege:costs), in units of the
-// bytes of a plain ASCII text; ejabberd takes less for everything.
+// XMPP servers make an object of each element, attribute and text, each with its namespace name, copy
+// the tree for each recipient and escape it again for each archive. The weights were measured as time
+// on Prosody 0.12 with two archives and a carbon copy (npm run siege:costs); the unit is a byte of plain
+// ASCII text. ejabberd needs less time for all of these.
 
 const perElement = 768;
 const perAttribute = 256;
 const perText = 256;
 
 /**
- * By ASCII code. Prosody's parser hands over each line end and each reference on its own, and so the
- * text between two of them.
+ * By ASCII code. Line ends and references weigh more because Prosody's parser reports each of them, and
+ * each text between them, separately.
  */
 const weights = createWeights();
 
@@ -131,28 +131,28 @@ function createWeights(): Uint8Array {
   return table;
 }
 
-/** A byte outside ASCII counts three times: archives escape it. */
+/** Bytes of other than ASCII characters count three times because archives escape them. */
 function measureText(text: string): number {
   let bytes = 0;
   for (let index = 0; index < text.length; index++) {
     const code = text.charCodeAt(index);
     if (code < 0x80) bytes += weights[code] ?? 1;
     else if (code < 0x800) bytes += 6;
-    // Half of a pair is two bytes of four.
+    // Each half of a surrogate pair stands for two of four bytes.
     else bytes += code >= 0xd800 && code < 0xe000 ? 6 : 9;
   }
   return bytes;
 }
 
 /**
- * What an element costs a server, in bytes: each element with its namespace name, each attribute and
- * text, with a fixed part for the object that it becomes. Computed without building any of it.
+ * Estimates what an element costs a server, in bytes: each element with its namespace name, each
+ * attribute and each text, plus a fixed part for the object that it becomes there.
  */
 export function measureExpanded(element: XmlElement): number {
   let bytes = perElement + 2 * Buffer.byteLength(element.name);
   bytes += Buffer.byteLength(element.namespace);
   for (const { name, namespace, value } of element.attributes) {
-    // Prosody writes both the declaration and a name that holds the namespace.
+    // Prosody writes both a declaration and a name that includes the namespace.
     const nameBytes = Buffer.byteLength(name) + Buffer.byteLength(namespace);
     bytes += perAttribute + 2 * nameBytes + measureText(value);
   }

@@ -15,7 +15,7 @@ import {
   xmlnsNamespace,
 } from './xml.ts';
 
-/** An attribute as it is written. */
+/** An attribute as written, before its name is resolved. */
 interface RawAttribute {
   readonly name: string;
   readonly value: string;
@@ -30,19 +30,19 @@ interface OpenElement extends XmlElement {
   readonly children: XmlNode[];
 }
 
-/** Builds elements from a parser's events and resolves their names (Namespaces in XML 1.0). */
+/** Builds elements from a parser's events and resolves their namespaces (Namespaces in XML 1.0). */
 export interface XmlTree {
   readonly nodes: XmlNode[];
   open(name: string, attributes: readonly RawAttribute[]): void;
   close(): void;
   addText(text: string): void;
-  /** How many elements are open. */
+  /** The number of open elements. */
   depth(): number;
-  /** The open elements, such as `/message/body`. */
+  /** The path of the open elements, such as `/message/body`. */
   path(): string;
 }
 
-/** An empty tree; `fail` is told what is wrong with names. */
+/** Creates an empty tree; calls `fail` for invalid names. */
 export function createXmlTree(
   options: {
     readonly defaultNamespace: string;
@@ -67,7 +67,7 @@ export function createXmlTree(
       const isRoot = !fragment && openElements.length === 0;
       scope.enter();
       declareAll(scope, attributes, namespaceBytes, fail);
-      // A root without namespace is read as if the default stood on it, xmlns='' or not.
+      // A root without a namespace gets the default one, even if it says xmlns=''.
       if (isRoot && scope.resolve('') === '') scope.declare('', defaultNamespace);
       const element = buildElement(splitName(name, fail), attributes);
       (openElements.at(-1)?.children ?? nodes).push(element);
@@ -79,7 +79,7 @@ export function createXmlTree(
     },
     addText(text) {
       const siblings = openElements.at(-1)?.children ?? (fragment ? nodes : undefined);
-      // An empty CDATA section is nothing to a reader.
+      // The text is '' for an empty CDATA section.
       if (siblings === undefined || text === '') return;
       const last = siblings.at(-1);
       if (typeof last === 'string') siblings[siblings.length - 1] = last + text;
@@ -158,18 +158,21 @@ function checkDeclaration(prefix: string, namespace: string, fail: Fail): void {
   const isXml = prefix === 'xml' && namespace === xmlNamespace;
   const isReserved = namespace === xmlNamespace || namespace === xmlnsNamespace;
   if (!isXml && (isReserved || prefix === 'xml' || prefix === 'xmlns')) {
-    fail('refused', 'the prefixes xml and xmlns and their namespaces cannot be declared anew');
+    fail('refused', 'the prefixes xml and xmlns and their namespaces cannot be redeclared');
   }
   if (prefix !== '' && namespace === '') {
-    fail('refused', `the prefix ${quote(prefix)} is declared as no namespace`);
+    fail('refused', `the prefix ${quote(prefix)} is declared with an empty namespace name`);
   }
-  // ejabberd closes the stream.
+  // ejabberd would close the stream.
   if (/[\t\n\r]/.test(namespace)) {
-    fail('refused', `the namespace name ${quote(namespace)} holds white-space control characters`);
+    fail(
+      'refused',
+      `the namespace name ${quote(namespace)} contains white-space control characters`,
+    );
   }
 }
 
-/** Namespaces in XML 1.0 §6.3; equal names as written are found by the parser. */
+/** Namespaces in XML 1.0 §6.3; the parser itself refuses names that are written alike. */
 function refuseEqualNames(attributes: readonly XmlAttribute[], fail: Fail): void {
   if (attributes.length < 2) return;
   const prefixed = attributes.filter(({ prefix }) => prefix !== '');

@@ -1,4 +1,4 @@
-/** An attribute that is no namespace declaration; `prefix` and `namespace` are '' when it has none. */
+/** An attribute other than a namespace declaration; without a prefix, `prefix` and `namespace` are ''. */
 export interface XmlAttribute {
   readonly prefix: string;
   /** Local name. */
@@ -7,7 +7,7 @@ export interface XmlAttribute {
   readonly value: string;
 }
 
-/** An element; its declarations are not kept, they follow from prefixes and namespaces. */
+/** An element; it keeps no namespace declarations, which follow from its prefixes and namespaces. */
 export interface XmlElement {
   readonly prefix: string;
   /** Local name. */
@@ -25,16 +25,17 @@ export type XmlNode = XmlElement | string;
 export const clientNamespace = 'jabber:client';
 /** The default namespace of a component's stream (XEP-0114 §3). */
 export const componentNamespace = 'jabber:component:accept';
-/** What the prefix `xml` is bound to (Namespaces in XML 1.0 §3). */
+/** The namespace of the prefix `xml` (Namespaces in XML 1.0 §3). */
 export const xmlNamespace = 'http://www.w3.org/XML/1998/namespace';
-/** The attributes of that namespace that servers write again as they read them. */
+/** The attributes in that namespace that servers pass on unchanged. */
 export const xmlAttributeNames: ReadonlySet<string> = new Set(['lang', 'space', 'base', 'id']);
-/** What the prefix `xmlns` is bound to (Namespaces in XML 1.0 §3). */
+/** The namespace of the prefix `xmlns` (Namespaces in XML 1.0 §3). */
 export const xmlnsNamespace = 'http://www.w3.org/2000/xmlns/';
 
 /**
- * XML that is not taken: `malformed` when it is not (namespace-)well-formed XML 1.0, `refused` when
- * it holds what the gateway does not pass on. `path` names the element, such as `/message/body`.
+ * XML that the gateway does not accept: `malformed` if it is not (namespace-)well-formed XML 1.0,
+ * `refused` if it contains what the gateway does not pass on. `path` is that of the element, such as
+ * `/message/body`.
  */
 export class XmlError extends Error {
   override readonly name = 'XmlError';
@@ -48,10 +49,10 @@ export class XmlError extends Error {
   }
 }
 
-/** Throws an XmlError for the place that is being read. */
+/** Throws an XmlError for the place that is being parsed. */
 export type Fail = (kind: XmlError['kind'], detail: string) => never;
 
-/** A name as it is written: with its prefix, if it has one. */
+/** Returns a name as it is written, with its prefix if it has one. */
 export function qualifiedName({ prefix, name }: { prefix: string; name: string }): string {
   return prefix === '' ? name : `${prefix}:${name}`;
 }

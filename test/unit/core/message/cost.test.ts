@@ -52,7 +52,7 @@ describe.each(forms)('in %s', (form, read, placeOf) => {
       '<a/>'.repeat(8),
       '<a/>'.repeat(9),
       '/message/a',
-      'more than 10 elements in all, <message/> counted',
+      'more than 10 elements in total, including <message/>',
     ],
     [
       'elements in one another',
@@ -60,7 +60,7 @@ describe.each(forms)('in %s', (form, read, placeOf) => {
       `<a>${'<b/>'.repeat(7)}</a>`,
       `<a>${'<b/>'.repeat(8)}</a>`,
       '/message/a/b',
-      'more than 10 elements in all',
+      'more than 10 elements in total',
     ],
     [
       'bytes of a namespace name',
@@ -97,7 +97,7 @@ describe.each(forms)('in %s', (form, read, placeOf) => {
       pointers: [placeOf('/message/c')],
     });
     expect(refusal.detail).toContain(
-      `more than ${10 + around} attributes and namespace declarations in all`,
+      `more than ${10 + around} attributes and namespace declarations in total`,
     );
   });
 
@@ -132,7 +132,7 @@ test('the attributes of both maps count', () => {
     code: 'invalid-message',
     pointers: ['/message_attributes'],
   });
-  expect(detail).toContain('at most 2 attributes in all, got 3');
+  expect(detail).toContain('at most 2 attributes in total, got 3');
   const extra = { ...json, extra_elements: "<x d=''/>" };
   const own = { ...context, limits: { ...limits, totalAttributes: 3 } };
   expect(refusalOf(() => readMessageFromJson(extra, own)).pointers).toEqual(['/extra_elements']);

@@ -169,8 +169,8 @@ describe('refuses', () => {
 
   test('with the reason', () => {
     expect(detail({ to, body: null })).toBe('Expected a string, got null.');
-    expect(detail({ to: '' })).toMatch(/^The recipient is not an address: .*[^.]\.$/);
-    expect(detail({ to, body: 'ab\u0007' })).toContain('U+0007, which stands at index 2');
+    expect(detail({ to: '' })).toMatch(/^The recipient is not a valid address: .*[^.]\.$/);
+    expect(detail({ to, body: 'ab\u0007' })).toContain('U+0007 at index 2');
     expect(detail({ to, extra_elements: '<a>\n<b>' })).toMatch(/^Not well-formed XML.*line 2/);
     expect(detail({ to, extra_elements: '<!---->' })).toMatch(/^Refused: line 1.*comments/);
   });

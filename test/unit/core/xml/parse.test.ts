@@ -255,7 +255,7 @@ describe('limits', () => {
 
   test('the place is told', () => {
     expect(errorOf('<a>\n  <b>&foo;</b></a>').message).toBe('line 2, column 10: undefined entity');
-    expect(errorOf('<a>\n\u0001</a>').message).toBe('line 2: U+0001 is no XML character');
+    expect(errorOf('<a>\n\u0001</a>').message).toBe('line 2: U+0001 is not an XML character');
   });
 });
 
