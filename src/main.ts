@@ -1,13 +1,9 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
-import { type Command, UsageError } from './cli/command.ts';
+import { type Command, exitConfig, exitUsage, UsageError } from './cli/command.ts';
 import { ConfigError } from './config/errors.ts';
 
-/** Exit codes of sysexits.h. */
-const exitUsage = 64;
-const exitConfig = 78;
-
-/** Loaded when they are called for: `send` must not wait for all that `serve` needs. */
+/** Each is loaded only when it is needed, so that `send` does not wait for everything that `serve` needs. */
 const commands = new Map<string, () => Promise<Command>>([
   ['init', async () => (await import('./cli/init.ts')).initCommand],
   ['check', async () => (await import('./cli/check/check.ts')).checkCommand],
@@ -24,14 +20,14 @@ const program = 'xmpp-message-gateway';
 async function main([first = '', ...others]: readonly string[]): Promise<number> {
   if (first === '--help' || first === '-h') return print(await overview());
   if (first === '--version') return print(`${readVersion()}\n`);
-  // The default command needs no name.
+  // `serve` is the default command.
   const isNamed = first !== '' && !first.startsWith('-');
   const name = isNamed ? first : 'serve';
   const load = commands.get(name);
   if (load === undefined) {
     return refuse(`unknown command ${JSON.stringify(name)}`, await overview());
   }
-  // To load `serve` takes a while, and SIGHUP must not end it; the configuration is read later anyway.
+  // SIGHUP must not end `serve` while it is loading. It reads its configuration only after that.
   if (name === 'serve') process.on('SIGHUP', () => {});
   const command = await load();
   const args = isNamed ? others : process.argv.slice(2);
@@ -40,7 +36,7 @@ async function main([first = '', ...others]: readonly string[]): Promise<number>
     return await command.run(args, process);
   } catch (error) {
     if (!(error instanceof UsageError || isParseArgsError(error))) throw error;
-    const more = `\nMore: ${program} ${name} --help\n`;
+    const more = `\nFor more: ${program} ${name} --help\nAll commands: ${program} --help\n`;
     return refuse(firstSentence(error.message), usage(command) + more);
   }
 }
@@ -53,10 +49,13 @@ async function overview(): Promise<string> {
   const all = await Promise.all([...commands.values()].map((load) => load()));
   const lines = all.map(({ synopsis, summary }) => `  ${program} ${synopsis}\n      ${summary}\n`);
   return `Usage:
-${lines.join('')}  ${program} COMMAND --help
+${lines.join('')}
+  ${program} COMMAND --help
   ${program} --help | --version
 
-Exit codes: 0 all right, 1 failed, 64 wrong usage, 78 faulty configuration; send has more.
+A first configuration: ${program} init
+
+Exit codes: 0 success, 1 failure, 64 wrong usage, 78 faulty configuration; send has more.
 `;
 }
 
@@ -81,7 +80,7 @@ function readVersion(): string {
   return version;
 }
 
-/** Tells the operator why the process cannot go on. */
+/** Tells the operator why the command failed; returns the exit code. */
 function explain(error: unknown): number {
   if (error instanceof ConfigError) {
     process.stderr.write(`${error.message}\n`);
@@ -91,7 +90,7 @@ function explain(error: unknown): number {
   return 1;
 }
 
-/** Behind it Node.js explains how to pass what begins with a hyphen, which nobody means here. */
+/** Cuts Node's hint about arguments that begin with a hyphen: it hardly ever fits the mistake. */
 function firstSentence(message: string): string {
   return message.replace(/\. .*/s, '');
 }
@@ -105,7 +104,7 @@ function isParseArgsError(error: unknown): error is Error {
   );
 }
 
-// Node.js would open its inspector, by which other processes of the machine can take over this one.
+// By default, Node.js opens its inspector, through which other local processes could take this one over.
 process.on('SIGUSR1', () => {});
 
 process.exitCode = await main(process.argv.slice(2)).catch(explain);

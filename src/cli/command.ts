@@ -1,29 +1,32 @@
 import type { Readable, Writable } from 'node:stream';
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 
-/** What a command touches of the process. */
+/** The parts of the process that a command uses. */
 export interface Surroundings {
   readonly stdin: Readable & { readonly isTTY?: boolean };
   readonly stdout: Writable & { readonly isTTY?: boolean };
   readonly stderr: Writable;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** As `process.argv`. */
   readonly argv: readonly string[];
 }
 
 /** One command of the command line. */
 export interface Command {
-  /** Its name and what may stand behind it. */
+  /** The name and its arguments. */
   readonly synopsis: string;
-  /** What it does, in a line of the overview. */
+  /** One line about the command, for the overview of all. */
   readonly summary: string;
-  /** What `--help` says below the synopsis. */
+  /** The text of `--help` below the synopsis. */
   readonly help: string;
-  /** Resolves with the exit code; throws UsageError. */
+  /** Runs the command and resolves with its exit code; throws UsageError. */
   readonly run: (args: readonly string[], surroundings: Surroundings) => Promise<number>;
 }
 
-/** A command line that cannot be understood; the message is a sentence for who typed it. */
+/** Exit codes of sysexits.h: EX_USAGE and EX_CONFIG. */
+export const exitUsage = 64;
+export const exitConfig = 78;
+
+/** The command line is wrong; the message is a sentence for the person who typed it. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
@@ -34,7 +37,7 @@ type Parsed<T extends OptionsConfig> = ReturnType<
   typeof parseArgs<{ args: string[]; allowPositionals: true; options: T; tokens: true }>
 >;
 
-/** Parses options and operands; throws UsageError where an option that is not a list is given twice. */
+/** Parses options and operands; throws UsageError if an option that is not a list is given twice. */
 export function parseOptions<T extends OptionsConfig>(
   args: readonly string[],
   options: T,
@@ -49,20 +52,33 @@ export function parseOptions<T extends OptionsConfig>(
   return parsed;
 }
 
-/** The value of an option that has to be there, such as `--config FILE`; throws UsageError. */
+/** Returns the value of a required option, such as `--config FILE`; throws UsageError. */
 export function requireOption<T>(value: T | undefined, option: string): T {
   if (value === undefined) throw new UsageError(`${option} is missing`);
   return value;
 }
 
-/** Refuses arguments that nobody reads; throws UsageError. */
+/** Returns what `parse` makes of an option; where it throws an expected error, throws UsageError. */
+export function parseOption<T>(
+  option: string,
+  parse: () => T,
+  isExpected: (error: unknown) => error is Error,
+): T {
+  try {
+    return parse();
+  } catch (error) {
+    throw isExpected(error) ? new UsageError(`${option}: ${error.message}`) : error;
+  }
+}
+
+/** Refuses operands, for a command that takes none; throws UsageError. */
 export function refuseOperands(operands: readonly string[]): void {
   if (operands.length > 0) {
     throw new UsageError(`unexpected argument ${JSON.stringify(operands[0])}`);
   }
 }
 
-/** Whether to colour what goes to stdout: on a terminal, unless https://no-color.org says no. */
+/** Whether to colour stdout: on a terminal, unless NO_COLOR is set (https://no-color.org). */
 export function wantsColour({ stdout, env }: Pick<Surroundings, 'stdout' | 'env'>): boolean {
   return stdout.isTTY === true && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb';
 }

@@ -1,21 +1,25 @@
 import { isUtf8 } from 'node:buffer';
 import type { Readable } from 'node:stream';
 import { hashPassword } from '../auth/password-hash.ts';
-import { type Command, parseOptions, refuseOperands, type Surroundings } from './command.ts';
+import {
+  type Command,
+  exitUsage,
+  parseOptions,
+  refuseOperands,
+  type Surroundings,
+} from './command.ts';
 import { NoAnswer, openPrompt } from './prompt.ts';
 
-/** Where the command reads and writes. */
 export type HashPasswordStreams = Pick<Surroundings, 'stdin' | 'stdout' | 'stderr'>;
 
-const exitUsage = 64;
 const maxBytes = 4096;
 
 /** `hash-password` */
 export const hashPasswordCommand: Command = {
   synopsis: 'hash-password',
-  summary: 'make a password_hash from a password',
-  help: `Asks for a password twice, or reads it from the first line of stdin, and prints
-what stands as password_hash under api_accounts.
+  summary: 'turn a password into a password_hash',
+  help: `Prints the hash of a password, for the key password_hash of an API account.
+On a terminal it asks for the password twice; otherwise it reads the first line of stdin.
 `,
   run: (args, surroundings) => {
     refuseOperands(parseOptions(args, {}).positionals);
@@ -24,9 +28,9 @@ what stands as password_hash under api_accounts.
 };
 
 /**
- * Prints the PHC string of a password on stdout. On a terminal the password is asked for twice,
- * without echo; else it is the first line of stdin. Returns the exit code: 0, or 64 when there is
- * no usable password.
+ * Prints the PHC string of a password. On a terminal it asks for the password twice, without echo;
+ * otherwise it reads the first line of stdin. Resolves with the exit code: 0, or 64 without a usable
+ * password.
  */
 export async function runHashPassword(streams: HashPasswordStreams): Promise<number> {
   const { stdin, stdout, stderr } = streams;
@@ -46,7 +50,7 @@ class UnusablePassword extends Error {}
 
 function requireUsable(password: string): void {
   if (password === '') throw new UnusablePassword('expected a password, got an empty one');
-  // HTTP Basic cannot carry them (RFC 7617 §2).
+  // HTTP Basic cannot carry control characters (RFC 7617 §2).
   if (/[\u0000-\u001f\u007f-\u009f]/.test(password)) {
     throw new UnusablePassword('expected a password without control characters');
   }
@@ -56,7 +60,7 @@ async function askTwice(streams: HashPasswordStreams): Promise<string> {
   const prompt = openPrompt(streams);
   try {
     const password = await prompt.askSecret('Password: ');
-    if ((await prompt.askSecret('The same again: ')) !== password) {
+    if ((await prompt.askSecret('Repeat the password: ')) !== password) {
       throw new UnusablePassword('expected the same password twice, got two different ones');
     }
     return password;

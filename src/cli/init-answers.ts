@@ -1,10 +1,10 @@
 import { parsePermission } from '../auth/permissions.ts';
 import { JidError, parseDomain } from '../core/jid/jid.ts';
 import type { ServerKind } from '../xmpp/server/identity.ts';
-import { type Surroundings, UsageError } from './command.ts';
+import { parseOption, type Surroundings, UsageError } from './command.ts';
 import { openPrompt } from './prompt.ts';
 
-/** What the command line already says; `domain` may hold several. */
+/** The answers given on the command line; `domain` may name several. */
 export interface InitFlags {
   readonly domain: string | undefined;
   readonly component: string | undefined;
@@ -13,15 +13,15 @@ export interface InitFlags {
   readonly bot: string | undefined;
 }
 
-/** All that is asked. */
+/** The answers, given or asked for. */
 export type InitChoices = Omit<InitAnswers, 'passwordHash'> & {
   readonly server: ServerKind | 'both';
 };
 
-/** The text for a question; `fallback` is undefined where there has to be an answer. */
+/** Finds the answer to a question; without a `fallback`, an answer is required. */
 type Find = (name: keyof InitFlags, question: string, fallback?: string) => Promise<string>;
 
-/** Asks on a terminal for what the flags leave open, else takes defaults; throws UsageError. */
+/** Completes the flags: asks on a terminal, otherwise takes defaults. Throws UsageError. */
 export async function findAnswers(
   flags: InitFlags,
   surroundings: Surroundings,
@@ -47,7 +47,7 @@ export async function findAnswers(
   }
 }
 
-/** `onFault` is told what is wrong with an answer, and the question is asked again. */
+/** With `onFault`, reports what is wrong with an answer and asks again; without, throws. */
 async function collect(
   flags: InitFlags,
   find: Find,
@@ -60,7 +60,7 @@ async function collect(
     parse: (text: string) => T,
   ): Promise<T> => {
     const given = flags[name];
-    if (given !== undefined) return orFlagError(name, () => parse(given));
+    if (given !== undefined) return parseOption(`--${name}`, () => parse(given), isFault);
     for (;;) {
       const text = await find(name, question, fallback);
       try {
@@ -86,25 +86,17 @@ async function collect(
     parseServer,
   );
   const account = await read('account', 'Name of the API account', 'alerts', parseAccount);
-  const bot = await read('bot', 'XMPP user who may send as itself (JID)', '', (text) =>
+  const bot = await read('bot', 'XMPP user who may send under its own name (JID)', '', (text) =>
     parseBot(text, domains),
   );
   return { domains, component, server, account, bot };
 }
 
-/** An answer that is not usable; the message says what is. */
+/** The answer cannot be used; the message says what was expected. */
 class UnusableAnswer extends Error {}
 
 function isFault(error: unknown): error is Error {
   return error instanceof UnusableAnswer || error instanceof JidError;
-}
-
-function orFlagError<T>(name: string, parse: () => T): T {
-  try {
-    return parse();
-  } catch (error) {
-    throw isFault(error) ? new UsageError(`--${name}: ${error.message}`) : error;
-  }
 }
 
 function parseDomains(text: string): readonly string[] {
@@ -114,12 +106,12 @@ function parseDomains(text: string): readonly string[] {
   return [...new Set(names.map(parseDomain))];
 }
 
-/** The rule of the configuration: no user can live in the component's domain. */
+/** Applies the rule of the configuration: users cannot have addresses in the component's domain. */
 function parseComponent(text: string, domains: readonly string[]): string {
   const component = parseDomain(text);
   if (domains.some((domain) => domain === component || domain.endsWith(`.${component}`))) {
     throw new UnusableAnswer(
-      'expected a domain of its own, neither one of the users’ nor one above it',
+      'expected a separate domain, neither a domain of the users nor a parent of one',
     );
   }
   return component;
@@ -143,63 +135,62 @@ function parseBot(text: string, domains: readonly string[]): string | undefined 
   return pattern;
 }
 
-/** What a first configuration needs to know. */
+/** The values in a first configuration. */
 interface InitAnswers {
   readonly domains: readonly string[];
   readonly component: string;
-  /** Name of the API account. */
+  /** The name of the API account. */
   readonly account: string;
   readonly passwordHash: string;
-  /** The XMPP user who may send as itself. */
+  /** The XMPP user who may send under its own name. */
   readonly bot: string | undefined;
 }
 
 /** The file beside the configuration that holds the component secret. */
 export const secretFile = 'component.secret';
 
-/** Writes a first configuration with a comment on each part. */
+/** Builds a first configuration, with a comment on each part. */
 export function buildConfigText(answers: InitAnswers): string {
   const { domains, component, account, passwordHash, bot } = answers;
   const [first = ''] = domains;
-  return `# Configuration of xmpp-message-gateway. docs/configuration.md has a table of all keys
-# and their defaults.
-# Try it: xmpp-message-gateway check --config THIS-FILE
+  return `# Configuration of xmpp-message-gateway. docs/configuration.md lists all keys and their defaults.
+# To test it: xmpp-message-gateway check --config THIS-FILE
 
 component:
-  # The gateway's own domain on the XMPP server. No user lives there, and it needs no DNS entry.
+  # The gateway's own domain on the XMPP server. It has no users and needs no DNS record.
   domain: ${quoted(component)}
-  # The same secret as on the XMPP server. Whoever has it can speak as anybody: mode 600.
+  # The same secret as on the XMPP server. Keep it private (mode 600): it allows speaking as any user.
   secret_file: ${secretFile}
-  # Where the XMPP server listens for components:
+  # Where the XMPP server listens for components. The defaults are:
   # host: 127.0.0.1
   # port: 5347
 
-# The domains that messages are sent for; the XMPP server hosts them.
+# The domains whose users send messages through the gateway. The XMPP server must host them.
 domains: ${list(domains)}
 
-# Passwords of XMPP users are checked where the XMPP server listens for clients.
+# Where the XMPP server listens for clients; the gateway checks the passwords of XMPP users there.
 # c2s:
 #   host: 127.0.0.1
 #   port: 5222
-#   security: starttls            # or tls; plaintext on loopback only
-#   ca_file: server-ca.pem        # unless the system knows the CA of the server's certificate
+#   security: starttls            # or tls, or (on loopback only) plaintext
+#   ca_file: server-ca.pem        # only if the system does not trust the CA of its certificate
 
-# Elsewhere than on loopback it needs tls: {cert_file: …, key_file: …}
+# Where the gateway listens for HTTP. Off loopback, it needs tls: {cert_file: …, key_file: …}
 # http:
 #   host: 127.0.0.1
 #   port: 8080
 
-# Those who speak as any user of these domains (narrower: senders: ["alice", "team-*"]).
-# Another account: xmpp-message-gateway hash-password
+# API accounts may send as any user of their domains, or only as some: senders: ["alice", "team-*"].
+# To add one, get its password_hash from: xmpp-message-gateway hash-password
 api_accounts:
   - username: ${quoted(account)}
     password_hash: ${quoted(passwordHash)}
     domains: ${list(domains)}
 
-# The XMPP users who may send as themselves, with the password of their account; nobody else may.
+# The XMPP users who may send under their own names, with their XMPP passwords. Nobody else may.
 permissions:
   xmppgateway: ${list(bot === undefined ? [] : [bot])}      # such as ["bot@${first}"]
-  # Where the commands grant and revoke keep what they grant:
+  # The file for permissions granted by the command "grant":
   # state_file: permissions.json
 `;
 }
@@ -208,7 +199,7 @@ function list(texts: readonly string[]): string {
   return `[${texts.map(quoted).join(', ')}]`;
 }
 
-/** YAML 1.2 §1.3: a JSON string is one of YAML. */
+/** YAML 1.2 §1.3: a JSON string is also a YAML string. */
 function quoted(text: string): string {
   return JSON.stringify(text);
 }

@@ -18,30 +18,31 @@ import {
 /** `init` */
 export const initCommand: Command = {
   synopsis: 'init [--domain DOMAIN] [--server prosody|ejabberd] [option…]',
-  summary: 'write a first gateway.yaml, and say what the XMPP server needs',
-  help: `Asks on a terminal for what is not given; elsewhere --domain is needed.
-Nothing that exists is overwritten.
+  summary: 'create a configuration, and print the lines that the XMPP server needs',
+  help: `Writes a first configuration with an API account, and a file component.secret beside it.
+It never overwrites a file. On a terminal it asks for the options that are missing;
+otherwise --domain is required.
 
-      --domain DOMAIN     of the users on the XMPP server; may stand several times
-      --component DOMAIN  the gateway's own; default: gateway.DOMAIN
-      --server NAME       prosody, ejabberd or both: whose lines to print;
-                          default: the one that answers on this machine
-      --account NAME      of the first API account; default: alerts
-      --bot JID           an XMPP user who may send as itself; default: none
-      --config PATH       default: gateway.yaml; component.secret is put beside it
+      --domain DOMAIN     domain of the XMPP users; may be given several times
+      --component DOMAIN  the gateway's own domain; default: gateway.DOMAIN
+      --server NAME       print the lines for prosody, ejabberd or both;
+                          default: the server found on this machine, or else both
+      --account NAME      name of the API account; default: alerts
+      --bot JID           XMPP user who may send under its own name; default: none
+  -c, --config FILE       the configuration to write; default: gateway.yaml
 
-Prints the password of the API account, once: the file holds only its hash.
+The account's password is printed only once: the configuration contains only its hash.
 `,
   run: init,
 };
 
-/** Where the server is that listens as the new configuration expects. */
+/** The addresses of the server that a new configuration assumes. */
 const defaultPlaces: ServerPlaces = {
   component: { host: '127.0.0.1', port: 5347 },
   c2s: { host: '127.0.0.1', port: 5222, security: 'starttls' },
 };
 
-/** Writes the files and says what the server at these places needs; resolves with the exit code. */
+/** Writes the files and prints the lines that the server needs; resolves with the exit code. */
 export async function init(
   args: readonly string[],
   surroundings: Surroundings,
@@ -50,7 +51,10 @@ export async function init(
   const { config, flags } = readFlags(args);
   const secretPath = join(dirname(config), secretFile);
   for (const path of [config, secretPath]) {
-    if (existsSync(path)) throw new Error(`${path} is there already, and stays as it is`);
+    if (existsSync(path))
+      throw new Error(
+        `${path} already exists and was not changed; with --config, choose another folder`,
+      );
   }
   const found = flags.server === undefined ? await recogniseServer(places) : undefined;
   const answers = await findAnswers({ ...flags, server: flags.server ?? found }, surroundings);
@@ -61,7 +65,7 @@ export async function init(
   await writeNew(config, text);
   const { server, component, domains, account } = answers;
   surroundings.stdout.write(
-    `Written: ${config} and ${secretPath}
+    `Created ${config} and ${secretPath}
 
 API account: ${account}
 Password:    ${password}   (shown once)
@@ -70,9 +74,9 @@ Password:    ${password}   (shown once)
 
 ${found === undefined ? '' : describeFound(found)}${serverLines(server, component)}
 
-<the same as component.secret> is the line in ${secretPath}. Then restart the server.
+In place of <the same as component.secret>, put the line in ${secretPath}. Then restart the server.
 
-== Next
+== Next steps
 
 ${nextCommands(programName(surroundings), config, account, domains[0] ?? '')}`,
   );
@@ -93,13 +97,13 @@ function readFlags(args: readonly string[]): { config: string; flags: InitFlags 
   return { config, flags: { domain: domain?.join(' '), component, server, account, bot } };
 }
 
-/** Both files hold what others must not read or change: the one the secret, the other who may. */
+/** Others must not read the secret, nor change the permissions in the configuration. */
 async function writeNew(path: string, text: string): Promise<void> {
   await writeFile(path, text, { flag: 'wx', mode: 0o600 });
 }
 
 function describeFound(kind: ServerKind): string {
-  return `${describeServer({ kind, version: undefined })} answers on this machine. (For another server: --server.)\n\n`;
+  return `${describeServer({ kind, version: undefined })} was found on this machine. (To choose another server, use --server.)\n\n`;
 }
 
 function serverLines(server: InitChoices['server'], domain: string): string {
@@ -109,18 +113,18 @@ function serverLines(server: InitChoices['server'], domain: string): string {
   return setupLines({ domain, host, port }, identity);
 }
 
-/** How the program was called, so that what is printed can be pasted. */
+/** Returns how the program was called, so that the printed commands can be pasted. */
 function programName({ argv }: Surroundings): string {
   const [, file = ''] = argv;
   const isBare = basename(file) === 'main.js';
   return isBare ? `node ${quoteForShell(relative('', file))}` : 'xmpp-message-gateway';
 }
 
-/** A user as the sender: where the gateway counts as a client, it has to be one that exists. */
+/** The sender is a user, because in mode client the sender must exist. */
 function nextCommands(program: string, config: string, account: string, domain: string): string {
   const file = quoteForShell(config);
   const you = `YOU@${domain}`;
-  return `${program} check --config ${file}     # says what is still wrong, and how to mend it
+  return `${program} check --config ${file}     # says what is still wrong and how to fix it
 ${program} serve --config ${file}     # then, in another terminal:
 ${program} send --url http://127.0.0.1:8080 --user ${quoteForShell(account)} --from ${you} --to ${you} 'Hello'
 `;

@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import type { Config } from '../config/config.ts';
 import { isLoopback } from '../config/cross-checks.ts';
 
-/** Listens for a moment; resolves with what went wrong. */
+/** Listens briefly to find out whether that is possible; resolves with the error, if any. */
 export function tryListening(address: {
   readonly host: string;
   readonly port: number;
@@ -16,31 +16,31 @@ export function tryListening(address: {
   });
 }
 
-/** Whether somebody else listens there. */
+/** Whether another process already listens at the address. */
 export function isTaken(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
 }
 
-/** What an operator can do when the gateway cannot listen at the address that is at `key`. */
+/** Advises the operator when the gateway cannot listen at the address configured under `key`. */
 export function listenAdvice(error: unknown, key: 'http' | 'http.metrics'): string {
   return isTaken(error)
-    ? `If it is the gateway that listens there, ask its /readyz, or stop it first. Else correct ${key}.port.`
-    : `Correct ${key}.host and ${key}.port, or run as a user who may listen there.`;
+    ? `If a gateway is already running there, ask its /readyz, or stop it first. Otherwise change ${key}.port.`
+    : `Correct ${key}.host and ${key}.port, or run the gateway as a user that may listen there.`;
 }
 
-/** What everybody on the way to the HTTP listener could read; undefined where nobody can. */
+/** Warns if others on the network can read what clients send to the HTTP listener. */
 export function httpExposure({ host, tls }: Config['http']): string | undefined {
   if (tls !== undefined || isLoopback(host)) return undefined;
   return 'http.insecure: passwords cross the network in the clear';
 }
 
-/** The same of the metrics listener, which knows neither passwords nor TLS. */
+/** Warns if others can reach the metrics listener, which has neither a password nor TLS. */
 export function metricsExposure({ metrics }: Config['http']): string | undefined {
   if (metrics === undefined || isLoopback(metrics.host)) return undefined;
-  return 'http.metrics.host: whoever reaches it reads the metrics, without a password';
+  return 'http.metrics.host: anyone who can reach this address can read the metrics';
 }
 
-/** Why clients do not trust the certificate of the HTTP listener today; undefined where it is in date. */
+/** Says why the dates of the HTTP listener's certificate make it invalid now, if they do. */
 export function datesFault({ tls }: Config['http'], now = new Date()): string | undefined {
   if (tls === undefined) return undefined;
   const { validFrom, validTo } = new X509Certificate(tls.cert);

@@ -15,8 +15,8 @@ import {
 /** `permissions` */
 export const permissionsCommand: Command = {
   synopsis: 'permissions --config FILE',
-  summary: 'list who has the xmppgateway permission',
-  help: `Prints a line for each: the bare JID or *@domain, a tab, and where it is granted.
+  summary: 'list the users who have the xmppgateway permission',
+  help: `Prints a line for each grant: the bare JID or *@domain, a tab, and where it is granted.
 
   -c, --config FILE  the configuration
 `,
@@ -30,8 +30,9 @@ export const permissionsCommand: Command = {
 /** `grant` */
 export const grantCommand: Command = {
   synopsis: 'grant JID --config FILE',
-  summary: 'grant it to a user, or to *@domain',
-  help: `Keeps the grant in permissions.state_file; a running gateway notices.
+  summary: 'grant that permission to a user, or with *@domain to all users of a domain',
+  help: `Adds the grant to permissions.state_file. A running gateway applies it within
+a second.
 
   -c, --config FILE  the configuration
 `,
@@ -41,9 +42,9 @@ export const grantCommand: Command = {
 /** `revoke` */
 export const revokeCommand: Command = {
   synopsis: 'revoke JID --config FILE',
-  summary: 'revoke such a grant',
-  help: `Takes the grant out of permissions.state_file; a running gateway notices.
-What the configuration grants is revoked there only.
+  summary: 'revoke a grant',
+  help: `Removes the grant from permissions.state_file. A running gateway applies that
+within a second. A grant in the configuration can only be revoked there.
 
   -c, --config FILE  the configuration
 `,
@@ -67,7 +68,7 @@ function readArguments(args: readonly string[]): { config: string; operands: rea
   return { config: requireOption(values.config, '--config FILE'), operands: positionals };
 }
 
-/** Prints who has the xmppgateway permission, and where it is granted. Returns the exit code. */
+/** Prints all grants of the xmppgateway permission; resolves with the exit code. */
 async function runPermissions(path: string, output: Writable): Promise<number> {
   const { permissions } = await loadConfig(path);
   const granted = permissions.stateFile === undefined ? [] : await readAll(permissions.stateFile);
@@ -77,8 +78,8 @@ async function runPermissions(path: string, output: Writable): Promise<number> {
 }
 
 /**
- * Grants the permission to a bare JID or `*@domain`, or revokes it; a running gateway notices by
- * itself. Returns the exit code, 1 when the permission stands in the configuration.
+ * Grants the permission to a bare JID or `*@domain`, or revokes it; resolves with the exit code. A
+ * grant in the configuration cannot be revoked here.
  */
 async function runGrant(
   path: string,
@@ -94,11 +95,17 @@ async function runGrant(
       `${pattern} is granted in ${path}, under permissions.xmppgateway: revoke it there`,
     );
   }
-  const grants = await openStateFile(config);
+  const grants = await openStateFile(config, path);
   const isChanged = await grants.set(pattern, isGranted);
-  const state = isGranted ? 'has the permission' : 'has no permission of its own';
-  output.write(`${pattern} ${state}${isChanged ? '' : ', as before'}\n`);
+  output.write(`${describeGrant(pattern, isGranted, isChanged)}\n`);
   return 0;
+}
+
+function describeGrant(pattern: string, isGranted: boolean, isChanged: boolean): string {
+  if (isGranted) return `${pattern} ${isChanged ? 'has' : 'already has'} the permission`;
+  return isChanged
+    ? `the grant for ${pattern} has been revoked`
+    : `there is no grant for ${pattern}`;
 }
 
 function readPattern(text: string, { domains }: Config): string {
@@ -113,9 +120,11 @@ function readPattern(text: string, { domains }: Config): string {
   );
 }
 
-async function openStateFile({ permissions }: Config): Promise<Grants> {
+async function openStateFile({ permissions }: Config, path: string): Promise<Grants> {
   if (permissions.stateFile === undefined) {
-    throw new Error('the configuration has no permissions.state_file to keep grants in');
+    throw new Error(
+      `permissions.state_file is missing in ${path}: set it to a file for the grants, such as permissions.json`,
+    );
   }
   return openGrants(permissions.stateFile);
 }

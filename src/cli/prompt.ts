@@ -2,19 +2,19 @@ import { createInterface } from 'node:readline';
 import { Writable } from 'node:stream';
 import type { Surroundings } from './command.ts';
 
-/** Questions on a terminal. */
+/** Asks questions on a terminal. */
 export interface Prompt {
-  /** Resolves with the line that was typed; rejects with NoAnswer. */
+  /** Resolves with the line typed; rejects with NoAnswer. */
   readonly ask: (question: string) => Promise<string>;
-  /** The same, showing nothing of what is typed. */
+  /** Like `ask`, without echo. */
   readonly askSecret: (question: string) => Promise<string>;
-  /** Resolves with all lines until Ctrl-D; rejects with NoAnswer. */
+  /** Resolves with all lines typed before Ctrl-D; rejects with NoAnswer. */
   readonly askLines: (question: string) => Promise<string>;
-  /** Gives the terminal back. */
+  /** Releases the terminal. */
   readonly close: () => void;
 }
 
-/** The input ended (Ctrl-C, Ctrl-D) before an answer. */
+/** The input ended (Ctrl-C, Ctrl-D) before there was an answer. */
 export class NoAnswer extends Error {
   override readonly name = 'NoAnswer';
 
@@ -23,10 +23,10 @@ export class NoAnswer extends Error {
   }
 }
 
-/** Opens a prompt that asks on stderr, so that stdout stays what the command prints. */
+/** Opens a prompt. It asks on stderr, so that stdout contains only the command's output. */
 export function openPrompt({ stdin, stderr }: Pick<Surroundings, 'stdin' | 'stderr'>): Prompt {
   let isHidden = true;
-  // In terminal mode readline echoes to its output what is typed.
+  // In terminal mode, readline echoes the typed characters to this output.
   const output = new Writable({
     write: (chunk, _encoding, done) => {
       if (!isHidden) stderr.write(chunk);

@@ -80,7 +80,7 @@ describe.each(servers)('check against $kind', ({ kind, start }) => {
     server: `ok     XMPP server: ${serverNames[kind]} VERSION\n`,
     component:
       'ok     component gateway.example.org at 127.0.0.1:COMPONENT: connected and trusted for example.org, bots.example.org\n',
-    sizes: 'ok     stanzas of limits.stanza_bytes (262144): taken by the XMPP server\n',
+    sizes: 'ok     stanzas of limits.stanza_bytes (262144): accepted by the XMPP server\n',
     c2s: [
       'ok     password checks for example.org at 127.0.0.1:C2S (starttls)\n',
       'ok     password checks for bots.example.org at 127.0.0.1:C2S (starttls)\n',
@@ -93,13 +93,13 @@ describe.each(servers)('check against $kind', ({ kind, start }) => {
     const { code, text, version } = await run(config(settings));
     const http = `ok     HTTP at 127.0.0.1:${port}: free to listen\n`;
     const bounces = {
-      prosody: `bounces of this server come back, of others not${isSince(version, '13.0') === true ? '; of a recipient who blocks the sender only with bounce_blocked_messages = true on Prosody 13' : ''}`,
+      prosody: `bounces come back from this server, but not from others${isSince(version, '13.0') === true ? '; from a recipient who blocks the sender, on Prosody 13, only with bounce_blocked_messages = true' : ''}`,
       ejabberd:
-        'bounces do not come back: a message to nobody, or to somebody who blocks the sender, gets 200; ejabberd drops attributes of <message/> and <body/> that it does not know',
+        'bounces do not come back: a message to a user who does not exist, or who blocks the sender, gets 200; ejabberd drops attributes of <message/> and <body/> that it does not know',
     };
     const modes = domains.map(
       (domain) =>
-        `ok     messages of ${domain}: mode plain, as delivery.mode says; not in the sender's archive, nor on other devices of the sender; ${bounces[kind]}\n`,
+        `ok     messages of ${domain}: mode plain, as delivery.mode says; not in the sender's archive, nor on the sender's other devices; ${bounces[kind]}\n`,
     );
     expect(text).toBe(
       `${lines.configuration}${http}${lines.server}${lines.component}${modes.join('')}${lines.sizes}${lines.c2s}`,
@@ -109,7 +109,7 @@ describe.each(servers)('check against $kind', ({ kind, start }) => {
 
   test.each([
     ['127.0.0.1', undefined],
-    ['0.0.0.0', 'http.metrics.host: whoever reaches it reads the metrics, without a password'],
+    ['0.0.0.0', 'http.metrics.host: anyone who can reach this address can read the metrics'],
   ])('of metrics at %s it says who can read them', async (host, advice) => {
     const port = await freePort();
     const { code, stdout } = await check(
@@ -134,7 +134,7 @@ describe.each(servers)('check against $kind', ({ kind, start }) => {
     );
     holder.close();
     expect(text).toContain(`FAILED metrics at 127.0.0.1:${port}: listen EADDRINUSE`);
-    expect(text).toContain('Else correct http.metrics.port.');
+    expect(text).toContain('Otherwise change http.metrics.port.');
     expect(code).toBe(1);
   });
 
@@ -226,7 +226,7 @@ FAILED component gateway.example.org at 127.0.0.1:${port}: connect ECONNREFUSED 
     const { code, text } = await run(config({ http: { port: gateway.port } }));
     const said = [
       `FAILED HTTP at 127.0.0.1:${gateway.port}: listen EADDRINUSE: address already in use 127.0.0.1:${gateway.port}\n`,
-      '       If it is the gateway that listens there, ask its /readyz, or stop it first. Else correct http.port.\n',
+      '       If a gateway is already running there, ask its /readyz, or stop it first. Otherwise change http.port.\n',
       `ok     XMPP server: ${serverNames[kind]}\n`,
       'FAILED component gateway.example.org at 127.0.0.1:COMPONENT: not tried, so as not to disturb a running gateway\n',
     ].join('');
@@ -273,7 +273,7 @@ FAILED password checks for bots.example.org at 127.0.0.1:${c2sPort} (starttls): 
     const http = { port: await freePort() };
     const place = new URL(redis.url).host;
     const good = await run(config({ http, store: redis.url }));
-    expect(good.text).toContain(`ok     store at ${place}: takes what is written\n`);
+    expect(good.text).toContain(`ok     store at ${place}: accepts writes\n`);
     expect(good.code).toBe(0);
     const bad = await run(config({ http, store: redis.url.replace(redis.password, 'wrong-one') }));
     expect(bad.text).toMatch(`FAILED store at ${place}: WRONGPASS`);
@@ -287,7 +287,7 @@ FAILED password checks for bots.example.org at 127.0.0.1:${c2sPort} (starttls): 
     const { code, text } = await run(config({ c2s: { security: 'starttls', ca_file: caFile } }));
     expect(text).toContain(lines.component);
     expect(text).toMatch(
-      /^FAILED password checks for example\.org at .*: TLS with the XMPP server of example\.org failed \(\w+\): .*certificate.*\nFAILED password checks for bots\.example\.org .*\n\n {7}The server needs a certificate that names the domain(.*\n)*?.*c2s\.ca_file in the configuration\.$/m,
+      /^FAILED password checks for example\.org at .*: TLS with the XMPP server of example\.org failed \(\w+\): .*certificate.*\nFAILED password checks for bots\.example\.org .*\n\n {7}The server needs a certificate for the domain, from a CA(.*\n)*?.*c2s\.ca_file in the configuration\.$/m,
     );
     expect(code).toBe(1);
   });
@@ -322,7 +322,8 @@ describe.each([
     const server = await startProsody({ ...setup, domains });
     onTestFinished(server.stop);
     const { code, stdout } = await check(gatewayConfig(server));
-    const found = /^ok {5}messages of .*: mode (\w+); in the sender's archive.* and on other/gm;
+    const found =
+      /^ok {5}messages of .*: mode (\w+); in the sender's archive.* and on the sender's other/gm;
     expect([...stdout.matchAll(found)].map(([, name]) => name)).toEqual([mode, mode]);
     const better = 'mod_message_gateway would make it mode client';
     expect(stdout).not.toMatch(foreign.prosody);

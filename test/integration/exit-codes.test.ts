@@ -140,7 +140,7 @@ api_accounts: [{ username: alerts, password_hash: plain-text-password, domains: 
     expect(code).toBe(1);
     expect(stderr).toBe(
       `xmpp-message-gateway: ${what} at 127.0.0.1:${port}: listen EADDRINUSE: address already in use 127.0.0.1:${port}
-If it is the gateway that listens there, ask its /readyz, or stop it first. Else correct ${key}.port.
+If a gateway is already running there, ask its /readyz, or stop it first. Otherwise change ${key}.port.
 `,
     );
   });

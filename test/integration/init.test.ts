@@ -103,7 +103,7 @@ test('asks on a terminal, again where the answer is no good', async () => {
   await terminal.answer('Domain of the XMPP users: ', '\r');
   await terminal.answer('got nothing', 'Example.ORG b.example.org\r');
   await terminal.answer('[gateway.example.org]: ', 'org\r');
-  await terminal.answer('neither one of the users', '\r');
+  await terminal.answer('neither a domain of the users', '\r');
   await terminal.answer('API account [alerts]: ', 'monitor\r');
   await terminal.answer('(JID) [none]: ', 'bot@b.example.org\r');
   expect(await terminal.ended).toBe(0);

@@ -174,6 +174,6 @@ test('75, when nobody listens', async () => {
   const { code, stderr } = await runCommand(args, { env: asApi });
   expect(code).toBe(75);
   expect(stderr).toBe(
-    `no answer from ${url}: connect ECONNREFUSED ${url.slice(7)}\nNothing was sent: try again later.\n`,
+    `no answer from ${url}: connect ECONNREFUSED ${url.slice(7)}\nNothing was sent. Try again later.\n`,
   );
 });

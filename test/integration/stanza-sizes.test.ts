@@ -79,7 +79,7 @@ describe.each(setups)('$kind with a lower limit than ours', ({ start, options, s
     const before = site.bob.received.length;
     const { code, stdout } = await check(gatewayConfig(site.server));
     expect(code).toBe(1);
-    const about = /it takes about (\d+) bytes/.exec(stdout)?.[1];
+    const about = /it accepts about (\d+) bytes/.exec(stdout)?.[1];
     // Prosody counts what it has read, and reads more than one stanza at a time.
     expect(Math.abs(Number(about) - limit)).toBeLessThan(8192);
     expect(stdout).toContain(setting);

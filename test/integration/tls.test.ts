@@ -290,7 +290,7 @@ test.each([
   const warnings = gateway.logLines().filter(({ level }) => level === 40);
   expect(warnings.map(({ host, msg }) => [host, msg])).toEqual(
     isWarned
-      ? [[address, 'http.metrics.host: whoever reaches it reads the metrics, without a password']]
+      ? [[address, 'http.metrics.host: anyone who can reach this address can read the metrics']]
       : [],
   );
 });

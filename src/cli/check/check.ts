@@ -7,6 +7,7 @@ import { recogniseServer } from '../../xmpp/probes/recognition.ts';
 import { createPasswordCheck } from '../../xmpp/sasl/password-check.ts';
 import {
   type Command,
+  exitConfig,
   parseOptions,
   refuseOperands,
   requireOption,
@@ -24,25 +25,22 @@ import { checkLogin } from './login.ts';
 import { type Finding, findingsToJson, formatFindings } from './report.ts';
 import { checkStream } from './stream.ts';
 
-/** Most password checks at once. */
-const maxPasswordChecks = 4;
-
-/** EX_CONFIG of sysexits.h. */
-const exitConfig = 78;
+const maxConcurrentLogins = 4;
 
 /** `check` */
 export const checkCommand: Command = {
   synopsis: 'check --config FILE [--json]',
-  summary: 'say what is wrong and how to mend it',
-  help: `Tries the configuration, the certificate, the component stream, the trust, the size of stanzas and
-the password checks.
-Stop the gateway first: beside one that runs, the component is not tried.
+  summary: 'test the configuration and the XMPP server, and say how to fix what is wrong',
+  help: `Tests the configuration, the HTTP certificate, the component stream, whether the XMPP server
+trusts the gateway, the size of stanzas, and the password checks. Stop the gateway first:
+while one is running, the component stream is not tested.
 
   -c, --config FILE  the configuration
-      --json         {"ok": …, "findings": [{"ok", "text", "advice"}]} instead of text
+      --json         print {"ok": …, "findings": [{"ok", "text", "advice"}]} instead of text
 
-Exit codes: 0 all right, 1 something failed, 78 faulty configuration.
-In colour on a terminal, unless NO_COLOR is set.
+The text is coloured on a terminal, unless NO_COLOR is set.
+
+Exit codes: 0 all good, 1 something failed, 78 faulty configuration.
 `,
   run: async (args, surroundings) => {
     const { values, positionals } = parseOptions(args, {
@@ -53,12 +51,12 @@ In colour on a terminal, unless NO_COLOR is set.
     const path = requireOption(values.config, '--config FILE');
     const { stdout } = surroundings;
     if (values.json !== true) {
-      const findings = await findOut(path);
+      const findings = await runChecks(path);
       stdout.write(formatFindings(findings, wantsColour(surroundings)));
       return exitCode(findings);
     }
     try {
-      const findings = await findOut(path);
+      const findings = await runChecks(path);
       stdout.write(findingsToJson(findings));
       return exitCode(findings);
     } catch (error) {
@@ -74,20 +72,25 @@ function exitCode(findings: readonly Finding[]): number {
   return findings.every(({ isGood }) => isGood) ? 0 : 1;
 }
 
-/** Tries everything that the gateway needs; throws ConfigError. */
-async function findOut(path: string): Promise<readonly Finding[]> {
+/** Tests everything that the gateway needs; throws ConfigError. */
+async function runChecks(path: string): Promise<readonly Finding[]> {
   const config = await loadConfig(path);
   const { c2s, domains } = config;
   const passwordCheck = createPasswordCheck({
     ...c2s,
     timeoutMs: config.auth.timeoutMs,
-    maxConcurrent: maxPasswordChecks,
+    maxConcurrent: maxConcurrentLogins,
   });
   const listenError = await tryListening(config.http);
   const recognising = recogniseServer(config);
   return [
     { isGood: true, text: `configuration: ${path}` },
-    describeListening(config.http, listenError),
+    describeListening(
+      `HTTP at ${addressOf(config.http)}`,
+      listenError,
+      'http',
+      httpExposure(config.http),
+    ),
     ...checkCertificate(config.http),
     ...(await checkMetrics(config.http)),
     ...(
@@ -102,25 +105,29 @@ async function findOut(path: string): Promise<readonly Finding[]> {
   ];
 }
 
-function describeListening(http: Config['http'], error: Error | undefined): Finding {
-  const what = `HTTP at ${http.host}:${http.port}`;
-  if (error === undefined) {
-    return { isGood: true, text: `${what}: free to listen`, advice: httpExposure(http) };
-  }
-  const advice = listenAdvice(error, 'http');
-  return { isGood: false, text: `${what}: ${describeError(error)}`, advice };
-}
-
 async function checkMetrics(http: Config['http']): Promise<Finding[]> {
   const { metrics } = http;
   if (metrics === undefined) return [];
-  const what = `metrics at ${metrics.host}:${metrics.port}`;
   const error = await tryListening(metrics);
+  const what = `metrics at ${addressOf(metrics)}`;
+  return [describeListening(what, error, 'http.metrics', metricsExposure(http))];
+}
+
+function addressOf({ host, port }: { readonly host: string; readonly port: number }): string {
+  return `${host}:${port}`;
+}
+
+function describeListening(
+  what: string,
+  error: Error | undefined,
+  key: 'http' | 'http.metrics',
+  exposure: string | undefined,
+): Finding {
   if (error === undefined) {
-    return [{ isGood: true, text: `${what}: free to listen`, advice: metricsExposure(http) }];
+    return { isGood: true, text: `${what}: free to listen`, advice: exposure };
   }
-  const advice = listenAdvice(error, 'http.metrics');
-  return [{ isGood: false, text: `${what}: ${describeError(error)}`, advice }];
+  const advice = listenAdvice(error, key);
+  return { isGood: false, text: `${what}: ${describeError(error)}`, advice };
 }
 
 async function checkStore(url: Secret | undefined): Promise<Finding[]> {
@@ -128,13 +135,14 @@ async function checkStore(url: Secret | undefined): Promise<Finding[]> {
   const what = `store at ${new URL(url.reveal()).host}`;
   const failure = await tryStore(url);
   return failure === undefined
-    ? [{ isGood: true, text: `${what}: takes what is written` }]
+    ? [{ isGood: true, text: `${what}: accepts writes` }]
     : [{ isGood: false, text: `${what}: ${failure}`, advice: storeAdvice }];
 }
 
-const storeAdvice = `Is Redis (6 or newer) running there, and are user, password and database in "store" right?`;
+const storeAdvice =
+  'Is Redis (6 or newer) running there, and does "store" have the right user, password and database?';
 
-/** Until when the certificate is good, without TLS nothing; it has been proven to fit its key. */
+/** Reports the dates of the certificate, if there is TLS; loadConfig has checked that the key fits. */
 function checkCertificate(http: Config['http']): readonly Finding[] {
   if (http.tls === undefined) return [];
   const fault = datesFault(http);
@@ -142,6 +150,6 @@ function checkCertificate(http: Config['http']): readonly Finding[] {
   if (fault === undefined) {
     return [{ isGood: true, text: `http.tls: certificate and key fit, valid until ${validTo}` }];
   }
-  const advice = 'Renew it, and send SIGHUP to the gateway if it runs.';
+  const advice = 'Renew it. If the gateway is running, send it SIGHUP.';
   return [{ isGood: false, text: `http.tls: ${fault}`, advice }];
 }

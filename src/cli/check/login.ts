@@ -7,7 +7,7 @@ import { describeWithCause } from '../../core/text.ts';
 import type { ServerKind } from '../../xmpp/server/identity.ts';
 import type { Finding } from './report.ts';
 
-/** Logs in as nobody: the server must answer with a definite no. */
+/** Tries to log in as a user that does not exist: the server must answer with a definite no. */
 export async function checkLogin(
   passwordCheck: PasswordCheck,
   { host, port, security }: Config['c2s'],
@@ -19,7 +19,10 @@ export async function checkLogin(
     const nobody = createJid(`gwcheck-${randomBytes(8).toString('hex')}`, domain);
     const isAccepted = await passwordCheck(nobody, randomBytes(16).toString('hex'));
     return isAccepted
-      ? { isGood: false, text: `${text}: the server accepted a random password of nobody` }
+      ? {
+          isGood: false,
+          text: `${text}: the server accepted a random password for a user that does not exist`,
+        }
       : { isGood: true, text };
   } catch (error) {
     if (!(error instanceof GatewayError)) {
@@ -41,9 +44,9 @@ function c2sAdvice({ message, cause }: GatewayError, kind: ServerKind | undefine
 
 function banAdvice(kind: ServerKind | undefined): string {
   const culprit = kind === 'ejabberd' ? 'mod_fail2ban' : 'If it is ejabberd with mod_fail2ban, it';
-  return `${culprit} has banned the gateway's address for wrong passwords of its users.
-Let it spare that address (trusted_network is Debian's rule for loopback), where mod_fail2ban
-stands now, then restart the server:
+  return `${culprit} has banned the gateway's address because its users gave wrong passwords.
+Exempt that address (trusted_network is Debian's rule for loopback) where mod_fail2ban is configured
+now, then restart the server:
 
   modules:
     mod_fail2ban:
@@ -57,16 +60,16 @@ const certificateLines = {
 
 function certificateAdvice(kind: ServerKind | undefined): string {
   const lines = kind === undefined ? Object.values(certificateLines) : [certificateLines[kind]];
-  return `The server needs a certificate that names the domain, from a CA that this machine knows:
+  return `The server needs a certificate for the domain, from a CA that this machine trusts:
 
 ${lines.join('\n')}
 
-If the certificate is of a CA of your own, or signed by itself, name it: c2s.ca_file in the configuration.`;
+If the certificate is self-signed or comes from your own CA, set c2s.ca_file in the configuration.`;
 }
 
 const listenerAdvice = `Compare with the server's listener for clients:
 
   c2s.host, c2s.port  where it listens
   c2s.security        starttls, tls or plaintext (plaintext on loopback only)
-  c2s.ca_file         the CA of its certificate, unless the system knows it
-  domains             the certificate has to be one for each`;
+  c2s.ca_file         the CA of its certificate, unless the system trusts it
+  domains             the certificate must be valid for each of them`;

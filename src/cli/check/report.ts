@@ -1,15 +1,15 @@
-/** Writes findings for people, one after the other. */
+/** Formats findings for people. */
 export function formatFindings(findings: readonly Finding[], isColoured: boolean): string {
   return findings
     .map((finding, index) => {
-      // Domains often fail alike: one advice is enough.
+      // Domains often fail for the same reason: the advice is printed once, after the last.
       const isRepeated = findings[index + 1]?.advice === finding.advice;
       return format(finding, isRepeated ? undefined : finding.advice, isColoured);
     })
     .join('');
 }
 
-/** Writes findings for machines: one JSON object. */
+/** Formats findings as one JSON object. */
 export function findingsToJson(findings: readonly Finding[]): string {
   const ok = findings.every(({ isGood }) => isGood);
   const list = findings.map(({ isGood, text, advice }) => ({ ok: isGood, text, advice }));
@@ -18,7 +18,7 @@ export function findingsToJson(findings: readonly Finding[]): string {
 
 function format({ isGood, text }: Finding, advice: string | undefined, isColoured: boolean) {
   const lines = advice === undefined ? '' : `${advice.replace(/^(?=.)/gm, '       ')}\n`;
-  // Lines to copy stand apart, a sentence does not.
+  // Blank lines set off lines to copy, but not a single sentence.
   const more = lines.trimEnd().includes('\n') ? `\n${lines}\n` : lines;
   return `${verdict(isGood, isColoured)} ${text}\n${more}`;
 }
@@ -30,10 +30,10 @@ function verdict(isGood: boolean, isColoured: boolean): string {
   return isColoured ? `${isGood ? green : boldRed}${word}${plain}` : word;
 }
 
-/** What was tried and how it went. */
+/** The result of one test. */
 export interface Finding {
   readonly isGood: boolean;
   readonly text: string;
-  /** How to mend what failed, or to have more of what is right. */
+  /** How to fix a failure, or how to improve what works. */
   readonly advice?: string | undefined;
 }

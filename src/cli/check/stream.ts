@@ -20,7 +20,7 @@ import { openTrustedStream } from '../../xmpp/stream/trusted-stream.ts';
 import type { StreamFailure } from '../../xmpp/wire/stream-failure.ts';
 import type { Finding } from './report.ts';
 
-/** Tries the component stream, while the server is being recognised by its greeting. */
+/** Tests the component stream; `recognising` resolves with the kind of server that its greeting shows. */
 export async function checkStream(
   config: Config,
   recognising: Promise<ServerKind | undefined>,
@@ -29,7 +29,7 @@ export async function checkStream(
   const { component } = config;
   const what = `component ${component.domain} at ${component.host}:${component.port}`;
   if (isGatewayRunning) {
-    // On ejabberd a second connection would take away answers that a gateway waits for.
+    // On ejabberd, a second connection would receive answers that the running gateway is waiting for.
     const text = `${what}: not tried, so as not to disturb a running gateway`;
     const kind = await recognising;
     return [...describeRecognised(kind && { kind, version: undefined }), { isGood: false, text }];
@@ -40,7 +40,7 @@ export async function checkStream(
   return [...describeRecognised(server), ...describeStream(config, what, found, server), ...sizes];
 }
 
-/** Only a server that accepts the component states its version, and its word comes before a guess. */
+/** A server tells its version only to a component that it has accepted; otherwise `kind` is a guess. */
 async function identify(
   { component, domains }: Config,
   kind: ServerKind | undefined,
@@ -78,7 +78,7 @@ function describeStream(
   ];
 }
 
-/** What a refused handshake means, where it is known who refused it. */
+/** The meaning of a refused handshake, by the kind of server. */
 const refusals = {
   prosody: 'the XMPP server refused component.secret',
   ejabberd: 'the XMPP server refused component.secret, or does not know component.domain',
@@ -90,7 +90,7 @@ function describeReason(failure: StreamFailure, server: ServerIdentity | undefin
     : failure.reason;
 }
 
-/** Opens a trusted stream once and closes it again; resolves with the modes or what went wrong. */
+/** Opens a trusted stream and closes it again; resolves with the modes, or with the failure. */
 function tryStream({ component, domains, delivery }: Config): Promise<DomainModes | StreamFailure> {
   return new Promise((resolve) => {
     let found: DomainModes | undefined;
@@ -110,19 +110,19 @@ function tryStream({ component, domains, delivery }: Config): Promise<DomainMode
   });
 }
 
-/** Where modes were found. */
-export interface ModesSurroundings {
+/** What the description of modes depends on. */
+export interface ModesContext {
   /** The component's domain. */
   readonly component: string;
-  /** Whether the operator insists on the mode. */
+  /** Whether `delivery.mode` prescribes the mode. */
   readonly isChosen: boolean;
   readonly server: ServerIdentity | undefined;
 }
 
-/** The mode of each domain, what follows from it and, unless it was chosen, how to have a better one. */
+/** Describes each domain's mode and its consequences, with advice on a better mode unless one is prescribed. */
 export function describeModes(
   modes: DomainModes,
-  { component, isChosen, server }: ModesSurroundings,
+  { component, isChosen, server }: ModesContext,
 ): readonly Finding[] {
   return [...modes].map(([domain, { report }]) => {
     const { mode } = report;
@@ -142,25 +142,25 @@ export function describeModes(
   });
 }
 
-/** Servers treat archive (XEP-0313) and other devices (XEP-0280) alike. */
+/** Servers treat the archive (XEP-0313) and other devices (XEP-0280) alike. */
 function describeCopies({ archive }: ModeReport, server: ServerIdentity | undefined): string {
   const isCopied = archive ?? isSince(server?.version, '23.10');
   if (isCopied === undefined) {
-    return "in the sender's archive and on other devices from ejabberd 23.10 on";
+    return "in the sender's archive and on other devices since ejabberd 23.10";
   }
   return isCopied
-    ? "in the sender's archive, if the server keeps one, and on other devices of the sender"
-    : "not in the sender's archive, nor on other devices of the sender";
+    ? "in the sender's archive, if the server keeps one, and on the sender's other devices"
+    : "not in the sender's archive, nor on the sender's other devices";
 }
 
 function describeBounces({ bounces: { local, remote } }: ModeReport): string {
-  if (remote) return 'bounces come back, of this server and of others';
+  if (remote) return 'bounces come back from this server and from others';
   return local
-    ? 'bounces of this server come back, of others not'
-    : 'bounces do not come back: a message to nobody, or to somebody who blocks the sender, gets 200';
+    ? 'bounces come back from this server, but not from others'
+    : 'bounces do not come back: a message to a user who does not exist, or who blocks the sender, gets 200';
 }
 
-/** What the server does to messages, whatever the mode, that senders would not expect. */
+/** What this kind of server does to messages, in any mode, that senders may not expect. */
 function describePeculiarities(
   { bounces }: ModeReport,
   server: ServerIdentity | undefined,
@@ -170,18 +170,18 @@ function describePeculiarities(
   }
   return server?.kind === 'prosody' && bounces.local && dropsBlocked(server.version)
     ? [
-        'of a recipient who blocks the sender only with bounce_blocked_messages = true on Prosody 13',
+        'from a recipient who blocks the sender, on Prosody 13, only with bounce_blocked_messages = true',
       ]
     : [];
 }
 
-/** How closely the server's limit is looked for: it counts a little differently itself. */
+/** How precisely to find the server's limit, in bytes; servers count slightly differently anyway. */
 const accuracy = 1024;
 
-/** Smaller limits than this no server may have (RFC 6120 §13.12). */
+/** The smallest limit that RFC 6120 §13.12 allows a server. */
 const smallestLimit = 10_000;
 
-/** Whether the server takes stanzas of `limits.stanza_bytes`, and if not, how large they may be. */
+/** Tests whether the server accepts stanzas of `limits.stanza_bytes`, or else how large they may be. */
 async function checkStanzaSize(
   config: Config,
   server: ServerIdentity | undefined,
@@ -189,22 +189,22 @@ async function checkStanzaSize(
   const { stanzaBytes } = config.limits;
   const what = `stanzas of limits.stanza_bytes (${stanzaBytes})`;
   const first = await probe(config, stanzaBytes);
-  if (first === 'taken') return [{ isGood: true, text: `${what}: taken by the XMPP server` }];
+  if (first === 'taken') return [{ isGood: true, text: `${what}: accepted by the XMPP server` }];
   if (first.condition === undefined) return [{ isGood: false, text: `${what}: ${first.reason}` }];
   const limit = await findLimit(config, stanzaBytes);
-  const text = `${what}: the XMPP server closes the stream (${first.reason}); it takes about ${limit} bytes`;
+  const text = `${what}: the XMPP server closes the stream (${first.reason}); it accepts about ${limit} bytes`;
   return [{ isGood: false, text, advice: sizeAdvice(stanzaBytes, server) }];
 }
 
-/** The largest size that is known to be taken, or the smallest that any server has to take. */
+/** Finds the largest size that the server accepts, at least the smallest that every server must accept. */
 async function findLimit(config: Config, refused: number): Promise<number> {
-  let [taken, tooLarge] = [Math.min(smallestLimit, refused), refused];
-  while (tooLarge - taken > accuracy) {
-    const middle = Math.floor((taken + tooLarge) / 2);
-    if ((await probe(config, middle)) === 'taken') taken = middle;
+  let [accepted, tooLarge] = [Math.min(smallestLimit, refused), refused];
+  while (tooLarge - accepted > accuracy) {
+    const middle = Math.floor((accepted + tooLarge) / 2);
+    if ((await probe(config, middle)) === 'taken') accepted = middle;
     else tooLarge = middle;
   }
-  return taken;
+  return accepted;
 }
 
 function probe({ component, domains, delivery }: Config, bytes: number) {

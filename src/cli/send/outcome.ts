@@ -1,22 +1,23 @@
 import { type ClientRequest, type IncomingMessage, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
+import { isRecord } from '../../core/json.ts';
 import { describeError } from '../../core/text.ts';
 import type { SendRequest } from './request.ts';
 
-/** One try: its verdict, and what to tell about it. */
+/** The result of one attempt. */
 export interface SendAttempt extends Verdict {
-  /** The body of the answer; undefined without one. */
+  /** The body of the answer; undefined if none came. */
   readonly answer: string | undefined;
-  /** The answer, if it is a JSON object. */
+  /** The members of the answer, if it is a JSON object. */
   readonly fields: Readonly<Record<string, unknown>>;
-  /** A sentence for people. */
+  /** What happened, as a sentence for people. */
   readonly reason: string;
-  /** Further lines. */
+  /** Further lines for people. */
   readonly details: readonly string[];
   readonly retryAfterMs: number | undefined;
 }
 
-/** Posts once; whatever goes wrong is in the result. */
+/** Makes one attempt; the result includes network errors. */
 export async function attemptPost(
   { url, body }: SendRequest,
   headers: Readonly<Record<string, string>>,
@@ -37,7 +38,7 @@ function readAnswer({ status, retryAfter, text }: PostAnswer): SendAttempt {
   const fields = parseObject(text);
   const [reason = '', ...details] =
     status === 200
-      ? ['200, but not from a gateway: look at --url']
+      ? ['200, but the answer is not from a gateway: check --url']
       : describeProblem(status, fields);
   return {
     ...judgeAnswer(status, fields),
@@ -49,12 +50,12 @@ function readAnswer({ status, retryAfter, text }: PostAnswer): SendAttempt {
   };
 }
 
-/** RFC 9457, with the members that the gateway adds. */
+/** Describes a problem (RFC 9457) with the members that the gateway adds. */
 function describeProblem(status: number, fields: Readonly<Record<string, unknown>>): string[] {
   const { code, title, detail, errors, condition, text, instance } = fields;
   const head = textsOf([String(status), code]).join(' ');
   const [sentence = ''] = textsOf([detail, title]);
-  // The gateway's sentence names the condition already.
+  // The gateway's sentence usually contains the condition already.
   const rest = textsOf([condition, text]).filter((word) => !sentence.includes(word));
   const words = [sentence, ...rest].filter((word) => word !== '').join(' – ');
   const faults: unknown[] = Array.isArray(errors) ? errors : [];
@@ -66,8 +67,8 @@ function describeProblem(status: number, fields: Readonly<Record<string, unknown
 }
 
 function describeFault(fault: unknown): string {
-  if (typeof fault !== 'object' || fault === null) return String(fault);
-  const { pointer, detail }: Record<string, unknown> = { ...fault };
+  if (!isRecord(fault)) return String(fault);
+  const { pointer, detail } = fault;
   return textsOf([pointer === '' ? 'the whole body' : pointer, detail]).join(': ');
 }
 
@@ -78,24 +79,24 @@ function textsOf(values: readonly unknown[]): string[] {
 function parseObject(text: string): Readonly<Record<string, unknown>> {
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? { ...value } : {};
+    return isRecord(value) ? value : {};
   } catch {
     return {};
   }
 }
 
-/** What came back. */
+/** The answer to a POST. */
 interface PostAnswer {
   readonly status: number;
-  /** The header's value; empty without one. */
+  /** The value of Retry-After, or ''. */
   readonly retryAfter: string;
   readonly text: string;
 }
 
-/** No answer came; the message says why. */
+/** There was no answer; the message says why. */
 class PostFailure extends Error {
   override readonly name = 'PostFailure';
-  /** Whether the request may have gone out. */
+  /** Whether the request may have been sent. */
   readonly wasConnected: boolean;
 
   constructor(cause: unknown, wasConnected: boolean) {
@@ -104,10 +105,13 @@ class PostFailure extends Error {
   }
 }
 
-/** More than the gateway ever answers. */
+/** The gateway's answers are much smaller. */
 const maxAnswerBytes = 1_048_576;
 
-/** Posts JSON on a connection of its own and reads the answer; rejects with PostFailure. */
+/**
+ * Posts JSON on a new connection and reads the answer; rejects with PostFailure. It does not use `fetch`,
+ * which does not tell whether a request that timed out had a connection: only then may it have been sent.
+ */
 function post(
   url: string,
   headers: Readonly<Record<string, string>>,
@@ -145,22 +149,32 @@ function open(url: string, headers: Readonly<Record<string, string>>): ClientReq
 }
 
 async function collectAnswer(response: IncomingMessage): Promise<PostAnswer> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of response) {
-    const bytes = Buffer.from(chunk);
-    length += bytes.length;
-    if (length > maxAnswerBytes) throw new Error(`more than ${maxAnswerBytes} bytes`);
-    chunks.push(bytes);
-  }
+  const body = await readAtMost(response, maxAnswerBytes);
+  if (body === undefined) throw new Error(`the answer is longer than ${maxAnswerBytes} bytes`);
   return {
     status: response.statusCode ?? 0,
     retryAfter: response.headers['retry-after'] ?? '',
-    text: Buffer.concat(chunks).toString('utf8'),
+    text: body.toString('utf8'),
   };
 }
 
-/** What became of a message. */
+/** Reads a stream to its end; resolves with undefined if it has more than `maxBytes`. */
+export async function readAtMost(
+  stream: AsyncIterable<string | Buffer>,
+  maxBytes: number,
+): Promise<Buffer | undefined> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of stream) {
+    const bytes = Buffer.from(chunk);
+    length += bytes.length;
+    if (length > maxBytes) return undefined;
+    chunks.push(bytes);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** What happened to a message. */
 export type Outcome =
   | 'confirmed'
   | 'refused'
@@ -169,7 +183,7 @@ export type Outcome =
   | 'unavailable'
   | 'unknown';
 
-/** Exit codes, as far as there are any those of sysexits.h. */
+/** Exit codes; 75 to 77 are EX_TEMPFAIL, EX_PROTOCOL and EX_NOPERM of sysexits.h. */
 export const exitCodes: Readonly<Record<Outcome, number>> = {
   confirmed: 0,
   refused: 1,
@@ -179,27 +193,27 @@ export const exitCodes: Readonly<Record<Outcome, number>> = {
   'not-permitted': 77,
 };
 
-/** How one try ended, and whether the same request may be sent again. */
+/** The outcome of one attempt, and whether to repeat the request. */
 interface Verdict {
   readonly outcome: Outcome;
   readonly mayRetry: boolean;
 }
 
-/** Judges an answer by its status and the members of the JSON object that it is, if it is one. */
+/** Judges an answer by its status and its members. */
 export function judgeAnswer(status: number, fields: Readonly<Record<string, unknown>>): Verdict {
   const { code } = fields;
   if (isReceipt(status, fields)) return final('confirmed');
-  // Once more is what the server asks for only with 503: resource-constraint, or a wait.
+  // Of the bounces, only 503 asks to try again: resource-constraint, or an error of type wait.
   if (code === 'bounced') return { outcome: 'bounced', mayRetry: status === 503 };
   if (status === 401 || status === 403) return final('not-permitted');
   if (status === 429 || status === 503) return again('unavailable');
   if (status === 504 || code === 'idempotency-in-progress') return again('unknown');
-  // A proxy lost the gateway while it was answering, or never had it.
+  // A proxy lost its connection to the gateway, or never had one: it does not say which.
   if (status === 502) return again('unknown');
   return final(status >= 500 ? 'unknown' : 'refused');
 }
 
-/** Whether it is the gateway that says so: anything may answer 200 at an address that is not right. */
+/** Whether the answer is a gateway's receipt: at a wrong URL, any server may answer 200. */
 function isReceipt(
   status: number,
   { status: word, id }: Readonly<Record<string, unknown>>,
@@ -207,12 +221,12 @@ function isReceipt(
   return status === 200 && word === 'success' && typeof id === 'string';
 }
 
-/** Judges a try without an answer: the request goes out only when there is a connection. */
+/** Judges an attempt without an answer: without a connection, the request cannot have been sent. */
 export function judgeFailure(wasConnected: boolean): Verdict {
   return again(wasConnected ? 'unknown' : 'unavailable');
 }
 
-/** The outcome of several tries: what may have been sent once stays so until it is known. */
+/** Combines attempts: after one whose fate is unknown, only a definite fate is better. */
 export function combineOutcomes(outcomes: readonly Outcome[]): Outcome {
   const last = outcomes.at(-1) ?? 'unavailable';
   const isSettled = last === 'confirmed' || last === 'bounced';

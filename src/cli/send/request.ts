@@ -1,15 +1,16 @@
 import { type Jid, JidError, parseJid, parseLocalpart } from '../../core/jid/jid.ts';
-import { UsageError } from '../command.ts';
+import { escapeText } from '../../core/xml/serialize.ts';
+import { parseOption, UsageError } from '../command.ts';
 
-/** What to send, and as whom. */
+/** The message, its sender and the gateway. */
 export interface SendOptions {
-  /** Of the gateway: scheme, host and port, and a path where a proxy has put it below one. */
+  /** The gateway's URL: scheme, host and port, with a path if a proxy serves the gateway below one. */
   readonly url: string;
-  /** User of HTTP Basic: an API account if there is `from`, else an XMPP user. */
+  /** The user name for HTTP Basic: an API account's if there is a `from`, otherwise an XMPP user's. */
   readonly user: string;
-  /** Bare JID or localpart that the API account speaks as. */
+  /** The sender for an API account: a bare JID, or a localpart. */
   readonly from: string | undefined;
-  /** Of the sender, where neither `from` nor `user` has it. */
+  /** The sender's domain, if neither `from` nor `user` contains it. */
   readonly domain: string | undefined;
   readonly to: string;
   readonly type: string | undefined;
@@ -25,7 +26,7 @@ export interface SendRequest {
   readonly body: string;
 }
 
-/** Builds the request; throws UsageError. */
+/** Builds the request for a message; throws UsageError. */
 export function buildSendRequest(options: SendOptions): SendRequest {
   const base = parseBase(options.url);
   const { local, domain } = senderOf(options);
@@ -47,7 +48,7 @@ function parseBase(text: string): string {
 function senderOf({ from, user, domain }: SendOptions): { local: string; domain: string } {
   const [name, option] = from === undefined ? [user, '--user'] : [from, '--from'];
   const own = name.includes('@') ? readBareJid(name, option) : undefined;
-  // An API account's name may hold an at-sign and be no JID at all.
+  // The name of an API account may contain an at-sign without being a JID.
   const other = from !== undefined && user.includes('@') ? user.replace(/^.*@/s, '') : undefined;
   const found = own?.domain ?? domain ?? other;
   if (found === undefined) {
@@ -57,25 +58,21 @@ function senderOf({ from, user, domain }: SendOptions): { local: string; domain:
     throw new UsageError(`expected one domain, got ${own.domain} in ${option} and --domain`);
   }
   return {
-    local: own?.local ?? orUsageError(option, () => parseLocalpart(name)),
+    local: own?.local ?? parseOption(option, () => parseLocalpart(name), isJidError),
     domain: found,
   };
 }
 
 function readBareJid(text: string, option: string): { local: string; domain: string } {
-  const { local, domain, resource }: Jid = orUsageError(option, () => parseJid(text));
+  const { local, domain, resource }: Jid = parseOption(option, () => parseJid(text), isJidError);
   if (local === undefined || resource !== undefined) {
     throw new UsageError(`expected a bare JID as ${option}, got ${JSON.stringify(text)}`);
   }
   return { local, domain };
 }
 
-function orUsageError<T>(option: string, parse: () => T): T {
-  try {
-    return parse();
-  } catch (error) {
-    throw error instanceof JidError ? new UsageError(`${option}: ${error.message}`) : error;
-  }
+function isJidError(error: unknown): error is JidError {
+  return error instanceof JidError;
 }
 
 function buildMessage({ to, type, subject, id, text }: SendOptions): object {
@@ -88,10 +85,6 @@ function buildMessage({ to, type, subject, id, text }: SendOptions): object {
       : {}),
     ...(subject === undefined
       ? {}
-      : { extra_elements: `<subject>${escapeXml(subject)}</subject>` }),
+      : { extra_elements: `<subject>${escapeText(subject)}</subject>` }),
   };
-}
-
-function escapeXml(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 }

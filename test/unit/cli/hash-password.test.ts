@@ -57,7 +57,7 @@ describe('from a terminal', () => {
     const { code, out, err } = await run('s3cretx\u007f\rs3cret\r', true);
     expect(code).toBe(0);
     expect(await verifyPassword('s3cret', out.trimEnd())).toBe(true);
-    expect(err).toBe('Password: \nThe same again: \n');
+    expect(err).toBe('Password: \nRepeat the password: \n');
   });
 
   test.each([

@@ -51,7 +51,7 @@ test('a name that YAML would read otherwise stays a name', async () => {
 test.each(['gateway.yaml', 'component.secret'])('never overwrites: %s', async (name) => {
   writeFileSync(at(name), 'mine');
   await expect(init('--domain', 'example.org')).rejects.toThrow(
-    `${at(name)} is there already, and stays as it is`,
+    `${at(name)} already exists and was not changed`,
   );
   expect(readFileSync(at(name), 'utf8')).toBe('mine');
   expect(readdirSync(folder)).toEqual([name]);
@@ -99,7 +99,9 @@ describe('what it prints', () => {
       const args = ['--config', at('gateway.yaml'), '--domain', 'example.org'];
       const { out } = await run(initCommandAt({ host: '127.0.0.1', port }), args);
       server.close();
-      expect(out).toContain(`\n${name} answers on this machine. (For another server: --server.)\n`);
+      expect(out).toContain(
+        `\n${name} was found on this machine. (To choose another server, use --server.)\n`,
+      );
       expect(out.match(/prosody\.cfg\.lua|ejabberd\.yml/g)).toEqual(files);
     },
   );
@@ -110,7 +112,7 @@ describe('what it prints', () => {
       'prosody.cfg.lua',
       'ejabberd.yml',
     ]);
-    expect(out).not.toContain('answers on this machine');
+    expect(out).not.toContain('found on this machine');
   });
 
   test('commands that can be pasted', async () => {

@@ -12,9 +12,9 @@ function find(form: WireForm, isChosen = false, server?: ServerIdentity, returns
 }
 
 test.each([
-  [undefined, "in the sender's archive and on other devices from ejabberd 23.10 on"],
-  ['23.01-1', "not in the sender's archive, nor on other devices of the sender"],
-  ['24.07', "in the sender's archive, if the server keeps one, and on other devices of the sender"],
+  [undefined, "in the sender's archive and on other devices since ejabberd 23.10"],
+  ['23.01-1', "not in the sender's archive, nor on the sender's other devices"],
+  ['24.07', "in the sender's archive, if the server keeps one, and on the sender's other devices"],
 ])('what ejabberd %s does with privileged messages', (version, copies) => {
   const namespace = 'urn:xmpp:privilege:1';
   const form: WireForm = { mode: 'privileged', namespace, component, domain: 'example.org' };
@@ -24,7 +24,7 @@ test.each([
 
 const attributes = '; ejabberd drops attributes of <message/> and <body/> that it does not know';
 const blockers =
-  '; of a recipient who blocks the sender only with bounce_blocked_messages = true on Prosody 13';
+  '; from a recipient who blocks the sender, on Prosody 13, only with bounce_blocked_messages = true';
 
 test.each([
   ['prosody', '0.12.3', true, ''],
@@ -34,10 +34,10 @@ test.each([
 ] as const)('what %s %s does to messages', (kind, version, returnsBounces, end) => {
   const { text } = find({ mode: 'plain' }, false, { kind, version }, returnsBounces) ?? {};
   const bounces = returnsBounces
-    ? 'bounces of this server come back, of others not'
-    : 'bounces do not come back: a message to nobody, or to somebody who blocks the sender, gets 200';
+    ? 'bounces come back from this server, but not from others'
+    : 'bounces do not come back: a message to a user who does not exist, or who blocks the sender, gets 200';
   expect(text).toBe(
-    `messages of example.org: mode plain; not in the sender's archive, nor on other devices of the sender; ${bounces}${end}`,
+    `messages of example.org: mode plain; not in the sender's archive, nor on the sender's other devices; ${bounces}${end}`,
   );
 });
 

@@ -4,7 +4,7 @@ import {
   type IncomingMessage,
   type ServerResponse,
 } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { sendCommand } from '../../../../src/cli/send/send.ts';
@@ -85,7 +85,7 @@ test.each([{}, '<html>', '"success"'])(
     const { url, seen } = await startScript([{ status: 200, body }]);
     const { code, out, err } = await send(url, 'hi');
     expect([code, out, seen.length]).toEqual([1, '', 1]);
-    expect(err).toBe('200, but not from a gateway: look at --url\n');
+    expect(err).toBe('200, but the answer is not from a gateway: check --url\n');
   },
 );
 
@@ -93,7 +93,7 @@ test('does not wait longer than it may try', async () => {
   const { url, seen } = await startScript([{ status: 503, retryAfter: '100' }]);
   const { code, err } = await send(url, '--timeout', '5', 'hi');
   expect([code, seen.length]).toEqual([75, 1]);
-  expect(err).toContain('Nothing was sent: try again later.');
+  expect(err).toContain('Nothing was sent. Try again later.');
 });
 
 test('76 when the answer does not come in time', async () => {
@@ -109,6 +109,18 @@ test('76 when the answer does not come in time', async () => {
   const { code, err } = await send(`http://127.0.0.1:${port}`, '--timeout', '1', 'hi');
   expect(code).toBe(76);
   expect(err).toMatch(/: none within 1 s\n.*--idempotency-key [0-9a-f-]{36}\n$/);
+});
+
+test('75 when TLS is not set up in time: the request cannot have been sent', async () => {
+  const server = createTcpServer();
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  onTestFinished(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  const { code, err } = await send(`https://127.0.0.1:${port}`, '--timeout', '1', 'hi');
+  expect(code).toBe(75);
+  expect(err).toMatch(/: none within 1 s\nNothing was sent/);
 });
 
 test('shows nothing that would steer the terminal', async () => {
