@@ -1,132 +1,137 @@
 import { write, writeSync } from 'node:fs';
 import { Socket } from 'node:net';
-import { stripVTControlCharacters } from 'node:util';
 import type { DestinationStream } from 'pino';
 
-/** Where the log goes. */
-export interface LogStream extends DestinationStream {
-  /**
-   * Waits for the reader to take what is left, and after `timeoutMs` gives it up. Resolves with
-   * whether the process can end now: not when the system holds on to a write for `timeoutMs` more.
-   */
-  end(timeoutMs: number): Promise<boolean>;
-}
+/** How long lines are collected before a write: too short for a reader to notice. */
+const collectMs = 10;
 
-/** How long lines are gathered: nobody who reads along notices. */
-const gatherMs = 10;
-
-/** After how long a reader that took nothing is tried again. */
+/** The pause before the next attempt after the reader has taken nothing. */
 const retryMs = 100;
 
-/** Most characters that wait for a reader: a log that stands still must not fill the memory. */
+/** The most characters kept for a slow reader: a stalled log must not fill the memory. */
 const maxWaiting = 16 * 1024 * 1024;
 
 /**
- * Whole lines for the open file `fd`. They are written some milliseconds later, together: a write for
- * each line, or for each turn of the event loop, would cost a busy gateway some percent of its time.
- * What a full disk or a closed terminal does not take is lost, for no log is a reason to stop;
- * `onLost` is told of how many lines, once others are taken again.
+ * Writes whole lines to an open file. It collects them for some milliseconds, because a write for each
+ * line, or for each turn of the event loop, would cost a busy gateway a few percent of its time. Lines
+ * that a full disk or a closed terminal refuses are lost: the log is no reason to stop.
  */
-export function createLogStream(fd: number, onLost: (lines: number) => void): LogStream {
-  let waiting = '';
-  /** Taken from what waits, and not written yet. */
-  let rest = Buffer.alloc(0);
-  let lost = 0;
-  let isBusy = false;
-  let isWriting = false;
-  let isGivenUp = false;
-  let timer: NodeJS.Timeout | undefined;
-  let onIdle: (() => void) | undefined;
-  letWritesFail(fd);
+export class LogStream implements DestinationStream {
+  readonly #fd: number;
+  readonly #onLost: (lines: number) => void;
+  /** The lines for the next batch. */
+  #waiting = '';
+  /** The part of the current batch that has not been written yet. */
+  #rest = Buffer.alloc(0);
+  #lost = 0;
+  /** Whether a batch is scheduled or being written. */
+  #isBusy = false;
+  /** Whether the system is carrying out a write. */
+  #isWriting = false;
+  #hasEnded = false;
+  #timer: NodeJS.Timeout | undefined;
+  #onIdle: (() => void) | undefined;
 
-  const flush = (): void => {
-    rest = Buffer.from(waiting);
-    waiting = '';
-    writeRest(retryMs);
-  };
+  /** `onLost` gets the number of lines lost, as soon as others are written again. */
+  constructor(fd: number, onLost: (lines: number) => void) {
+    this.#fd = fd;
+    this.#onLost = onLost;
+    makeNonBlocking(fd);
+    process.once('exit', () => this.#writeAtExit());
+  }
 
-  const writeRest = (pauseMs: number): void => {
-    isWriting = true;
-    write(fd, rest, (error, count) => {
-      isWriting = false;
-      const left = rest.subarray(error === null ? count : 0);
-      if (isGivenUp) {
-        rest = left;
-        onIdle?.();
+  write(lines: string): void {
+    if (this.#waiting.length + lines.length > maxWaiting) {
+      this.#lost += countLines(lines);
+      return;
+    }
+    this.#waiting += lines;
+    this.#schedule();
+  }
+
+  /**
+   * Waits up to `timeoutMs` for the reader to take the remaining lines, then gives up. Resolves with
+   * whether the process can end now: not if the system is still blocked in a write after `timeoutMs`
+   * more.
+   */
+  async end(timeoutMs: number): Promise<boolean> {
+    if (this.#isBusy) await this.#idleWithin(timeoutMs);
+    clearTimeout(this.#timer);
+    this.#hasEnded = true;
+    // On a busy machine, even a write that fails at once may take a while to report it.
+    if (this.#isWriting) await this.#idleWithin(timeoutMs);
+    return !this.#isWriting;
+  }
+
+  #schedule(): void {
+    if (this.#isBusy) return;
+    this.#isBusy = true;
+    this.#timer = setTimeout(() => {
+      this.#rest = Buffer.from(this.#waiting);
+      this.#waiting = '';
+      this.#writeRest(retryMs);
+    }, collectMs);
+  }
+
+  #writeRest(pauseMs: number): void {
+    this.#isWriting = true;
+    write(this.#fd, this.#rest, (error, count) => {
+      this.#isWriting = false;
+      const left = this.#rest.subarray(error === null ? count : 0);
+      if (this.#hasEnded) {
+        this.#rest = left;
+        this.#onIdle?.();
         return;
       }
       if (error?.code === 'EAGAIN') {
-        timer = setTimeout(writeRest, pauseMs, retryMs);
+        this.#timer = setTimeout(() => this.#writeRest(retryMs), pauseMs);
         return;
       }
-      rest = error === null ? left : Buffer.alloc(0);
-      // A reader that has taken something soon takes more.
-      if (rest.length > 0) writeRest(gatherMs);
-      else finish(countLines(left.toString()));
+      this.#rest = error === null ? left : Buffer.alloc(0);
+      // A reader that has just taken something will soon take more.
+      if (this.#rest.length > 0) this.#writeRest(collectMs);
+      else this.#finishBatch(countLines(left.toString()));
     });
-  };
+  }
 
-  const finish = (lostNow: number): void => {
-    isBusy = false;
-    lost += lostNow;
-    if (waiting !== '') gather();
-    else onIdle?.();
-    if (lostNow > 0 || lost === 0) return;
-    const lines = lost;
-    lost = 0;
-    onLost(lines);
-  };
+  #finishBatch(lostNow: number): void {
+    this.#isBusy = false;
+    this.#lost += lostNow;
+    if (this.#waiting !== '') this.#schedule();
+    else this.#onIdle?.();
+    if (lostNow > 0 || this.#lost === 0) return;
+    const lines = this.#lost;
+    this.#lost = 0;
+    this.#onLost(lines);
+  }
 
-  const gather = (): void => {
-    if (isBusy) return;
-    isBusy = true;
-    timer = setTimeout(flush, gatherMs);
-  };
-
-  const idleWithin = (timeoutMs: number): Promise<void> =>
-    new Promise((resolve) => {
+  #idleWithin(timeoutMs: number): Promise<void> {
+    return new Promise((resolve) => {
       const deadline = setTimeout(resolve, timeoutMs);
-      onIdle = () => {
+      this.#onIdle = () => {
         clearTimeout(deadline);
         resolve();
       };
     });
+  }
 
-  process.once('exit', () => {
-    let left = Buffer.concat([isWriting ? Buffer.alloc(0) : rest, Buffer.from(waiting)]);
+  #writeAtExit(): void {
+    const rest = this.#isWriting ? Buffer.alloc(0) : this.#rest;
+    let left = Buffer.concat([rest, Buffer.from(this.#waiting)]);
     try {
-      while (left.length > 0) left = left.subarray(writeSync(fd, left));
+      while (left.length > 0) left = left.subarray(writeSync(this.#fd, left));
     } catch {
-      // There is nobody left to tell.
+      // There is nowhere left to report it.
     }
-  });
-
-  return {
-    write: (lines) => {
-      if (waiting.length + lines.length > maxWaiting) {
-        lost += countLines(lines);
-        return;
-      }
-      waiting += lines;
-      gather();
-    },
-    end: async (timeoutMs) => {
-      if (isBusy) await idleWithin(timeoutMs);
-      clearTimeout(timer);
-      isGivenUp = true;
-      // On a busy machine a write that fails at once may take a while to say so.
-      if (isWriting) await idleWithin(timeoutMs);
-      return !isWriting;
-    },
-  };
+  }
 }
 
 /**
- * A write to a pipe or socket that nobody reads fails from now on (EAGAIN) where it would wait, in a
- * thread that keeps the process from ending. Node.js has no call for it but sets it on what it opens
- * as a socket, which is never closed. Files and terminals stay as they are.
+ * Makes writes to a pipe or socket that nobody reads fail (EAGAIN). A blocking write would occupy a
+ * thread, and the process could not end. Node.js has no call for this, but does it for whatever it opens
+ * as a socket; this one is never closed. Files and terminals stay as they are.
  */
-function letWritesFail(fd: number): void {
+function makeNonBlocking(fd: number): void {
   try {
     void new Socket({ fd, readable: false, writable: true });
   } catch {
@@ -138,78 +143,34 @@ function countLines(text: string): number {
   return text.split('\n').length - 1;
 }
 
-/** Names and colours of pino's levels. */
-const levels = new Map<unknown, readonly [name: string, colour: number]>([
-  [10, ['trace', 90]],
-  [20, ['debug', 90]],
-  [30, ['info', 32]],
-  [40, ['warn', 33]],
-  [50, ['error', 31]],
-  [60, ['fatal', 31]],
-]);
-
-/** Fields whose text has lines of its own. */
-const blocks: readonly string[] = ['advice', 'stack'];
-
-/** A destination for pino that writes each line for people: time, level, message, key=value. */
-export function createPrettyLog(
-  output: { write: (text: string) => unknown },
+/**
+ * Creates a destination for pino that formats each line for people. It formats in this thread and writes
+ * to `output`, because a worker thread could lose lines and keep the process from ending. pino-pretty is
+ * imported only here: a service, which logs JSON, starts without it.
+ */
+export async function createPrettyLog(
+  output: DestinationStream,
   isColoured: boolean,
-): DestinationStream {
-  return { write: (line) => void output.write(formatLogLine(line, isColoured)) };
+): Promise<DestinationStream> {
+  const { prettyFactory } = await import('pino-pretty');
+  const format = prettyFactory({
+    colorize: isColoured,
+    singleLine: true,
+    translateTime: 'SYS:HH:MM:ss.l',
+    // These keep their line breaks: a stack trace, and configuration lines to copy.
+    errorLikeObjectKeys: ['err', 'advice'],
+    customPrettifiers: { advice: String },
+  });
+  return { write: (line) => output.write(format(escapeInvisible(line))) };
 }
 
-/** Writes a JSON line of the log for people; what is not JSON stays as it is. */
-export function formatLogLine(line: string, isColoured: boolean): string {
-  const { level, time, msg, ...fields } = parseLine(line) ?? {};
-  if (typeof time !== 'number') return line;
-  const [name, colour] = levels.get(level) ?? [String(level), 0];
-  const paint = (text: string, code: number): string =>
-    isColoured ? `\u001b[${code}m${text}\u001b[0m` : text;
-  const pairs = Object.entries(flatten(fields));
-  const inline = pairs
-    .filter(([key]) => !blocks.includes(key))
-    .map(([key, value]) => ` ${paint(`${key}=`, 90)}${formatValue(value)}`);
-  const below = pairs
-    .filter(([key]) => blocks.includes(key))
-    .map(([, value]) => escapeLines(String(value)).replace(/^(?=.)/gm, '    '));
-  // Local time: whoever reads this sits before the machine.
-  const at = new Date(time);
-  const clock = `${at.toTimeString().slice(0, 8)}.${String(at.getMilliseconds()).padStart(3, '0')}`;
-  const head = `${paint(clock, 90)} ${paint(name.padEnd(5), colour)} ${String(msg)}${inline.join('')}`;
-  return `${[head, ...below].join('\n')}\n`;
-}
-
-function parseLine(line: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(line);
-    return typeof value === 'object' && value !== null ? { ...value } : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** Of an error the message and the stack. */
-function flatten({ err, ...fields }: Record<string, unknown>): Record<string, unknown> {
-  if (typeof err !== 'object' || err === null) return fields;
-  const message = 'message' in err ? err.message : undefined;
-  return { ...fields, err: message, ...('stack' in err ? { stack: err.stack } : {}) };
-}
-
-/** Quoted unless it is a plain word; what would steer a terminal is escaped. */
-function formatValue(value: unknown): string {
-  const text = typeof value === 'string' ? value : JSON.stringify(value);
-  if (typeof value !== 'string' || /^[\w@.:/*+-]+$/.test(text)) return text;
-  return escapeControls(JSON.stringify(text));
-}
-
-function escapeLines(text: string): string {
-  return text.split('\n').map(stripVTControlCharacters).map(escapeControls).join('\n');
-}
-
-function escapeControls(text: string): string {
-  return text.replace(
-    /[\p{Cc}\p{Cf}\u2028\u2029]/gu,
-    (found) => `\\u${(found.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`,
+/**
+ * Escapes characters that could make a terminal show something else. JSON escapes only ASCII control
+ * characters, and pino-pretty silently drops or even prints the others.
+ */
+function escapeInvisible(json: string): string {
+  return json.replace(
+    /[\u007f-\u009f\p{Cf}\u2028\u2029]/gu,
+    (found) => `\\\\u${(found.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`,
   );
 }

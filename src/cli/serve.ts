@@ -14,38 +14,39 @@ import {
   wantsColour,
 } from './command.ts';
 import { datesFault, httpExposure, listenAdvice, metricsExposure } from './listen-address.ts';
-import { createLogStream, createPrettyLog, type LogStream } from './log.ts';
+import { createPrettyLog, LogStream } from './log.ts';
 
 const standardOutput = 1;
 
 const reloadAdvice = 'Correct it and send SIGHUP again.';
 
-/** How long at the end, in milliseconds, a reader of the log has to take what is left. */
+/** How long a reader of the log has, at the end, to take the remaining lines. */
 const logEndMs = 1000;
 
-/** After how long, in milliseconds, it is clear that a signal has not ended the process. */
-const firstProcessMs = 100;
+/** A signal that has not ended the process after this time was without effect. */
+const signalMs = 100;
 
 /** `serve` */
 export const serveCommand: Command = {
   synopsis: '[serve] --config FILE [--log-format json|pretty]',
   summary: 'run the gateway',
-  help: `Runs until SIGTERM or SIGINT; SIGHUP reads accounts and permissions again.
+  help: `Runs the gateway until SIGTERM or SIGINT. A second one of these ends it at once.
+SIGHUP reloads the API accounts, the permissions and the HTTP certificate.
 
-  -c, --config FILE         the configuration
-      --log-format FORMAT   json (default): one object a line; pretty: to be read by people
+  -c, --config FILE        the configuration
+      --log-format FORMAT  json: one JSON object per line; pretty: for people to read;
+                           default: pretty on a terminal, otherwise json
 
-Exit codes: 0 stopped, 1 failed, 78 faulty configuration. A second SIGTERM or SIGINT ends it at
-once, by that signal.
+Exit codes: 0 stopped, 1 failed, 78 faulty configuration.
 `,
   run: (args, surroundings) => {
     const { values, positionals } = parseOptions(args, {
       config: { type: 'string', short: 'c' },
-      'log-format': { type: 'string', default: 'json' },
+      'log-format': { type: 'string' },
     });
     refuseOperands(positionals);
     const path = requireOption(values.config, '--config FILE');
-    const format = values['log-format'];
+    const format = values['log-format'] ?? (surroundings.stdout.isTTY === true ? 'pretty' : 'json');
     if (format !== 'json' && format !== 'pretty') {
       throw new UsageError(`expected --log-format json or pretty, got ${JSON.stringify(format)}`);
     }
@@ -53,47 +54,45 @@ once, by that signal.
   },
 };
 
-/** The log, and what ends it (`LogStream`). */
-interface ServeLog extends Pick<LogStream, 'end'> {
+interface ServeLog {
   readonly log: Logger;
+  readonly output: LogStream;
 }
 
-function createLog(
+async function createLog(
   level: Config['log']['level'],
   format: 'json' | 'pretty',
   surroundings: Surroundings,
-): ServeLog {
-  const output = createLogStream(standardOutput, (lines) => log.warn({ lines }, 'log lines lost'));
-  const stream = format === 'json' ? output : createPrettyLog(output, wantsColour(surroundings));
+): Promise<ServeLog> {
+  const output = new LogStream(standardOutput, (lines) => log.warn({ lines }, 'log lines lost'));
+  const stream =
+    format === 'json' ? output : await createPrettyLog(output, wantsColour(surroundings));
   const log = pino({ level, base: null }, stream);
-  return { log, end: output.end };
+  return { log, output };
 }
 
-/**
- * Runs the gateway until SIGTERM or SIGINT; SIGHUP reads the accounts, the permissions and
- * the certificate again. A second SIGTERM or SIGINT ends the process at once, by that signal. Returns
- * the exit code.
- */
+/** Runs the gateway until a signal ends it; resolves with the exit code. */
 async function runServe(
   path: string,
-  openLog: (config: Config['log']) => ServeLog,
+  openLog: (config: Config['log']) => Promise<ServeLog>,
 ): Promise<number> {
-  // A service manager may say it before the gateway runs, and the configuration may have changed then.
+  // First of all: a service manager may send SIGHUP, for a changed configuration, before the gateway
+  // is running.
   const onHangUp = catchHangUps();
   const config = await loadConfig(path);
-  const { log, end } = openLog(config.log);
+  const { log, output } = await openLog(config.log);
   try {
     const signal = await runGateway(path, config, log, onHangUp);
     log.info('stopped');
-    if (!(await end(logEndMs))) endBySignal(signal);
+    if (!(await output.end(logEndMs))) endBySignal(signal);
     return 0;
   } catch (error) {
-    await end(logEndMs);
+    await output.end(logEndMs);
     throw error;
   }
 }
 
-/** Resolves with the signal that has ended it. */
+/** Resolves with the signal that ended the gateway. */
 async function runGateway(
   path: string,
   config: Config,
@@ -125,7 +124,7 @@ async function runGateway(
       log.info('accounts and permissions reloaded');
       warnOfDates(next.http, log);
     } catch (error) {
-      // Also of an error that should not be: a signal is no reason to end.
+      // Even an unexpected error is only logged: SIGHUP must not end the gateway.
       const why = error instanceof ConfigError ? { faults: error.faults } : { err: error };
       log.error({ ...why, advice: reloadAdvice }, 'configuration not reloaded: the old one stays');
     }
@@ -162,19 +161,19 @@ function firstSignal(): Promise<NodeJS.Signals> {
 }
 
 /**
- * Ends the process as the signal does where nobody listens to it: `process.exit()` would wait for all
- * that threads are at, such as a write to a terminal that stands still.
+ * Ends the process by the signal's default action. `process.exit()` would wait for the threads of the
+ * process, and one of them may be blocked, for example in a write to a stopped terminal.
  */
 function endBySignal(signal: NodeJS.Signals): void {
   process.removeAllListeners(signal);
   process.kill(process.pid, signal);
-  // The first process of a container is not ended by its own signals.
-  setTimeout(() => process.exit(1), firstProcessMs);
+  // The first process of a container is immune to its own signals.
+  setTimeout(() => process.exit(1), signalMs);
 }
 
 /**
- * Catches SIGHUP from now on; returns what sets the handler, which is called at once when a signal
- * has come before, and never runs twice at a time.
+ * Catches SIGHUP from now on. Returns a function that sets the handler; it calls the handler at once if
+ * a signal has already arrived. Runs of the handler never overlap.
  */
 function catchHangUps(): (handle: () => Promise<void>) => void {
   let handler: (() => Promise<void>) | undefined;

@@ -1,5 +1,7 @@
-import { readFileSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { stringify } from 'yaml';
 import { basic, type HttpAnswer, post, type RequestOptions } from '../support/clients/http.ts';
 import {
   apiAccount,
@@ -10,6 +12,8 @@ import {
 import { servers } from '../support/servers/servers.ts';
 import type { XmppServer } from '../support/servers/xmpp-server.ts';
 import { freePort } from '../support/system/ports.ts';
+import { createDirectory, removeDirectory } from '../support/system/processes.ts';
+import { openTerminal } from '../support/system/terminal.ts';
 import { waitUntil } from '../support/system/wait.ts';
 
 const alerts = [apiAccount.username, apiAccount.password] as const;
@@ -175,9 +179,11 @@ describe.each(servers)('the log of a gateway on $kind', ({ start }) => {
       serveArgs: ['--log-format', 'pretty'],
     });
     await send('', { auth: ['mallory', 'wrong'], body: '{}' });
-    const line = /^\d\d:\d\d:\d\d\.\d{3} warn {2}login failed address=127\.0\.0\.1 user=mallory$/m;
+    const line =
+      /^\[\d\d:\d\d:\d\d\.\d{3}\] WARN: login failed \{"address":"127\.0\.0\.1","user":"mallory"\}$/m;
     await waitUntil(() => line.test(gateway.output()), { label: 'the line' });
-    const request = / info {2}request request=\S+ method=POST route=user status=401 /;
+    const request =
+      / INFO: request \{"request":"[^"]+","method":"POST","route":"user","status":401,/;
     await waitUntil(() => request.test(gateway.output()), { label: 'the line of the request' });
     expect(gateway.output()).not.toContain('{"level"');
   });
@@ -216,4 +222,24 @@ describe.each(servers)('the log of a gateway on $kind', ({ start }) => {
       expect(await gateway.stop()).toEqual({ code: 0, signal: null });
     },
   );
+});
+
+test.each([
+  [[], /\[[\d:.]{12}\] INFO: listening for HTTP \{"host":"127\.0\.0\.1","port":\d+\}/],
+  [['--log-format', 'json'], /^\{"level":30,.*"msg":"listening for HTTP"\}\s*$/m],
+])('the log on a terminal with %j', async (args, line) => {
+  const directory = createDirectory('log-terminal');
+  onTestFinished(() => removeDirectory(directory));
+  const file = join(directory, 'gateway.yaml');
+  const config = {
+    component: { domain: 'gateway.example.org', secret: 'secret', port: await freePort() },
+    domains: ['example.org'],
+    http: { port: await freePort() },
+  };
+  writeFileSync(file, stringify(config), { mode: 0o600 });
+  const terminal = openTerminal(['serve', '--config', file, ...args], { env: { NO_COLOR: '1' } });
+  await terminal.answer('listening for HTTP', '\u0003');
+  expect(await terminal.ended).toBe(0);
+  expect(terminal.screen()).toMatch(line);
+  expect(terminal.screen()).toContain('stopped');
 });

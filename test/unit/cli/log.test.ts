@@ -1,7 +1,7 @@
 import type { write } from 'node:fs';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { createLogStream, createPrettyLog, formatLogLine } from '../../../src/cli/log.ts';
+import { createPrettyLog, LogStream } from '../../../src/cli/log.ts';
 
 type Callback = (error: NodeJS.ErrnoException | null, count: number) => void;
 
@@ -24,7 +24,7 @@ afterEach(() => {
 
 function open() {
   const lost: number[] = [];
-  const stream = createLogStream(1, (lines) => lost.push(lines));
+  const stream = new LogStream(1, (lines) => lost.push(lines));
   const next = () => {
     vi.advanceTimersByTime(200);
     expect(writes).toHaveLength(1);
@@ -35,10 +35,15 @@ function open() {
       fail: (code: string) => end(Object.assign(new Error(code), { code }), 0),
     };
   };
-  return { write: (text: string) => stream.write(text), end: stream.end, next, lost };
+  return {
+    write: (text: string) => stream.write(text),
+    end: (timeoutMs: number) => stream.end(timeoutMs),
+    next,
+    lost,
+  };
 }
 
-test('lines are gathered, and written one batch after the other', () => {
+test('lines are collected and written in batches, one after the other', () => {
   const { write, next } = open();
   write('1\n');
   write('2\n');
@@ -51,7 +56,7 @@ test('lines are gathered, and written one batch after the other', () => {
   expect(next().text).toBe('3\n');
 });
 
-test('what was taken in part is completed', () => {
+test('a batch that was written in part is completed', () => {
   const { write, next, lost } = open();
   write('größer\n');
   next().take(4);
@@ -61,7 +66,7 @@ test('what was taken in part is completed', () => {
   expect(lost).toEqual([]);
 });
 
-test('a reader that takes nothing now is waited for', () => {
+test('waits for a reader that takes nothing now', () => {
   const { write, next, lost } = open();
   write('1\n');
   next().fail('EAGAIN');
@@ -72,7 +77,7 @@ test('a reader that takes nothing now is waited for', () => {
 });
 
 test.each(['ENOSPC', 'EIO', 'EPIPE'])(
-  'what %s costs is counted, and told when it is over',
+  'counts the lines lost to %s and reports them once it is over',
   (code) => {
     const { write, next, lost } = open();
     write('1\n2\n');
@@ -90,7 +95,7 @@ test.each(['ENOSPC', 'EIO', 'EPIPE'])(
   },
 );
 
-test('a reader that stands still does not fill the memory', () => {
+test('a stalled reader does not fill the memory', () => {
   const { write, next, lost } = open();
   write('first\n');
   const first = next();
@@ -101,7 +106,7 @@ test('a reader that stands still does not fill the memory', () => {
   expect(next().text).toBe(line.repeat(16));
 });
 
-test('at the end the reader is waited for', async () => {
+test('waits for the reader at the end', async () => {
   expect(await open().end(1000)).toBe(true);
   const { write, end, next } = open();
   write('1\n');
@@ -112,7 +117,7 @@ test('at the end the reader is waited for', async () => {
   expect(await ended).toBe(true);
 });
 
-test('a reader that takes nothing is not waited for longer than was said', async () => {
+test('gives up on a reader that takes nothing before the deadline', async () => {
   const { write, end, next } = open();
   write('1\n');
   const ended = end(1000);
@@ -124,7 +129,7 @@ test('a reader that takes nothing is not waited for longer than was said', async
   expect(writes).toEqual([]);
 });
 
-test('a write that the system holds on to is said to keep the process', async () => {
+test('reports a write in which the system is still blocked', async () => {
   const { write, end } = open();
   write('1\n');
   const ended = end(1000);
@@ -133,56 +138,56 @@ test('a write that the system holds on to is said to keep the process', async ()
 });
 
 const time = new Date(2026, 0, 2, 3, 4, 5, 6).getTime();
-const format = (fields: object, isColoured = false): string =>
-  formatLogLine(`${JSON.stringify({ level: 30, time, ...fields })}\n`, isColoured);
+async function format(fields: object, isColoured = false): Promise<string> {
+  const written: string[] = [];
+  const stream = await createPrettyLog({ write: (text) => written.push(text) }, isColoured);
+  stream.write(`${JSON.stringify({ level: 30, time, ...fields })}\n`);
+  return written.join('');
+}
 
-test('a line is time, level, message and fields', () => {
-  const fields = {
-    method: 'POST',
-    status: 200,
-    sender: 'a@b.c',
-    reason: 'two words',
-    msg: 'request',
-  };
-  expect(format(fields)).toBe(
-    '03:04:05.006 info  request method=POST status=200 sender=a@b.c reason="two words"\n',
+test('a pretty line is time, level, message and fields', async () => {
+  const fields = { method: 'POST', status: 200, reason: 'two words', msg: 'request' };
+  expect(await format(fields)).toBe(
+    '[03:04:05.006] INFO: request {"method":"POST","status":200,"reason":"two words"}\n',
   );
 });
 
-test('advice and stacks stand below, with lines of their own', () => {
-  expect(format({ level: 40, msg: 'down', advice: 'Do:\n\n  this', attempt: 1 })).toBe(
-    '03:04:05.006 warn  down attempt=1\n    Do:\n\n      this\n',
+test('advice and stacks keep their lines', async () => {
+  expect(await format({ level: 40, msg: 'down', advice: 'Do:\n\n  this', attempt: 1 })).toBe(
+    '[03:04:05.006] WARN: down {"attempt":1}\n    advice: Do:\n    \n      this\n',
   );
   const err = { type: 'Error', message: 'oh', stack: 'Error: oh\n    at x' };
-  expect(format({ level: 50, msg: 'internal error', err })).toBe(
-    '03:04:05.006 error internal error err=oh\n    Error: oh\n        at x\n',
+  expect(await format({ level: 50, msg: 'internal error', err })).toMatch(
+    /^\[[\d:.]+\] ERROR: internal error \n[^]*\n +Error: oh\n +at x\n/,
   );
 });
 
-test.each(['\u001b[2J', '\u009b2J', 'a\nb', 'a\u202eb', '"'])('is not steered by %j', (user) => {
-  const line = format({ level: 40, user, msg: 'login failed' });
-  expect(line).toMatch(/^[\x20-\x7e]+\n$/);
-  expect(line.match(/user=(.*)\n/)?.[1]).toBe(
-    JSON.stringify(user).replace(
-      /[\u007f-\uffff]/g,
-      (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
-    ),
-  );
-});
+test.each(['\u001b[2J', '\u009b2J', 'a\nb', 'a\u202eb', '"'])(
+  'a pretty line shows %j escaped',
+  async (user) => {
+    const line = await format({ level: 40, user, msg: 'login failed' });
+    expect(line).toMatch(/^[\x20-\x7e]+\n$/);
+    expect(line).toContain(
+      JSON.stringify({ user }).replace(
+        /[\u007f-\uffff]/g,
+        (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
+      ),
+    );
+    const err = { type: 'Error', message: user, stack: user };
+    expect(await format({ level: 50, err, msg: 'internal error' })).toMatch(/^[\x20-\x7e\n]+$/);
+  },
+);
 
-test('in colour it is the same text', () => {
+test('in colour it is the same text', async () => {
   const fields = { status: 503, msg: 'request' };
-  expect(format(fields, true).replaceAll(/\u001b\[\d+m/g, '')).toBe(format(fields));
-  expect(format({ level: 50, msg: 'm' }, true)).toContain('\u001b[31merror');
+  const coloured = await format(fields, true);
+  expect(coloured.replaceAll(/\u001b\[\d+m/g, '')).toBe(await format(fields));
+  expect(coloured).toContain('\u001b[32mINFO');
 });
 
-test.each(['no JSON\n', '{}\n', '[1]\n', 'null\n'])('%j stays as it is', (line) => {
-  expect(formatLogLine(line, false)).toBe(line);
-});
-
-test('is a destination of pino', () => {
+test('is a destination of pino', async () => {
   const written: string[] = [];
-  const log = pino({ base: null }, createPrettyLog({ write: (text) => written.push(text) }, false));
-  log.warn({ err: new Error('oh') }, 'failed');
-  expect(written.join('')).toMatch(/^[\d:.]{12} warn {2}failed err=oh\n {4}Error: oh\n/);
+  const stream = await createPrettyLog({ write: (text) => written.push(text) }, false);
+  pino({ base: null }, stream).warn({ err: new Error('oh') }, 'failed');
+  expect(written.join('')).toMatch(/^\[[\d:.]{12}\] WARN: failed \n[^]*Error: oh\n/);
 });
