@@ -30,7 +30,7 @@ describe('from a pipe', () => {
     expect(await verifyPassword(password, out.trimEnd())).toBe(true);
   });
 
-  test('does not wait for more than a line', async () => {
+  test('does not wait for a second line', async () => {
     const stdin = new PassThrough();
     stdin.write('s3cret\n');
     const streams = { stdin, stdout: new PassThrough(), stderr: new PassThrough() };
@@ -53,7 +53,7 @@ describe('from a pipe', () => {
 });
 
 describe('from a terminal', () => {
-  test('asks twice, and shows nothing of what is typed', async () => {
+  test('asks twice, without echo', async () => {
     const { code, out, err } = await run('s3cretx\u007f\rs3cret\r', true);
     expect(code).toBe(0);
     expect(await verifyPassword('s3cret', out.trimEnd())).toBe(true);

@@ -17,9 +17,9 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true }));
 
 const at = (name: string): string => join(folder, name);
-/** Where nothing listens: the discard port. */
+/** The discard port, where nothing listens. */
 const nowhere = { host: '127.0.0.1', port: 9 };
-/** `init` on a machine whose server for components is there, if any is. */
+/** `init` on a machine whose XMPP server, if any, listens for components at this address. */
 const initCommandAt = (component = nowhere): Command => ({
   ...initCommand,
   run: (args, surroundings) =>
@@ -27,7 +27,7 @@ const initCommandAt = (component = nowhere): Command => ({
 });
 const init = (...args: string[]) => run(initCommandAt(), ['--config', at('gateway.yaml'), ...args]);
 
-test('the configuration is valid, its account has the password that is shown', async () => {
+test('writes a valid configuration, with the printed password for its account', async () => {
   const { code, out } = await init('--domain', 'Example.org', '--domain', 'b.example.org');
   expect(code).toBe(0);
   const config = await loadConfig(at('gateway.yaml'));
@@ -42,13 +42,13 @@ test('the configuration is valid, its account has the password that is shown', a
   expect(config.permissions.xmppgateway).toEqual([]);
 });
 
-test('a name that YAML would read otherwise stays a name', async () => {
+test('quotes a name that YAML would misread', async () => {
   await init('--domain', 'example.org', '--account', '#1 "no": {x}'.replace(':', ''));
   const config = await loadConfig(at('gateway.yaml'));
   expect(config.apiAccounts[0]?.username).toBe('#1 "no" {x}');
 });
 
-test.each(['gateway.yaml', 'component.secret'])('never overwrites: %s', async (name) => {
+test.each(['gateway.yaml', 'component.secret'])('never overwrites %s', async (name) => {
   writeFileSync(at(name), 'mine');
   await expect(init('--domain', 'example.org')).rejects.toThrow(
     `${at(name)} already exists and was not changed`,
@@ -91,7 +91,7 @@ describe('what it prints', () => {
     ],
     ['ejabberd', 'ejabberd', ['ejabberd.yml'], "<stream:stream id='14944763139221074660'>"],
   ])(
-    'without --server the lines for the one that answers: %s',
+    'without --server, the lines for the server that answers: %s',
     async (_kind, name, files, says) => {
       const server = createServer((socket) => socket.on('error', () => {}).end(says));
       await once(server.listen(0, '127.0.0.1'), 'listening');

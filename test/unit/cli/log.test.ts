@@ -178,7 +178,7 @@ test.each(['\u001b[2J', '\u009b2J', 'a\nb', 'a\u202eb', '"'])(
   },
 );
 
-test('in colour it is the same text', async () => {
+test('colours do not change the text', async () => {
   const fields = { status: 503, msg: 'request' };
   const coloured = await format(fields, true);
   expect(coloured.replaceAll(/\u001b\[\d+m/g, '')).toBe(await format(fields));

@@ -2,7 +2,7 @@ import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import type { Command, Surroundings } from '../../../src/cli/command.ts';
 
-/** Runs a command that is given no input, or this, with nothing in its environment. */
+/** Runs a command, by default without input and with an empty environment. */
 export async function run(
   command: Command,
   args: readonly string[],

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createFaultList, escapePointer } from '../../../src/core/fault-list.ts';
 
-test('one fault speaks for itself', () => {
+test('the sentence of a single fault is the detail', () => {
   const faults = createFaultList();
   expect(faults.isEmpty()).toBe(true);
   faults.add('/to', 'Wrong.');
@@ -13,7 +13,7 @@ test('one fault speaks for itself', () => {
   });
 });
 
-test('many faults are counted, the first 32 told', () => {
+test('counts all faults and reports the first 32', () => {
   const faults = createFaultList();
   for (let index = 0; index < 100; index += 1) faults.add(`/${index}`, `Fault ${index}.`);
   const error = faults.toError();

@@ -1,6 +1,6 @@
 import { type SaxesAttributeNS, SaxesParser } from 'saxes';
 
-/** What a namespace-aware reader makes of an element: prefixes and declarations do not count. */
+/** An element as a namespace-aware reader sees it: without prefixes and declarations. */
 export interface Infoset {
   readonly name: string;
   readonly attributes: readonly (readonly [name: string, value: string])[];
@@ -46,7 +46,7 @@ export function readInfoset(text: string): Infoset {
 
 const component = 'jabber:component:accept';
 
-/** What a server reads of a stanza on a component's stream, its namespace taken for jabber:client. */
+/** A stanza as a server reads it from a component's stream, whose namespace it treats as jabber:client. */
 export function readFromStream(xml: string): Infoset {
   const stream = readInfoset(
     `<stream:stream xmlns='${component}' xmlns:stream='http://etherx.jabber.org/streams'>${xml}</stream:stream>`,
@@ -58,7 +58,7 @@ export function readFromStream(xml: string): Infoset {
   return asContent(stanza);
 }
 
-/** Inside a payload the stream's namespace must not show, outside it must stand for jabber:client. */
+/** The stream's namespace must not occur inside a payload; outside, it means jabber:client. */
 function asContent(element: Infoset): Infoset {
   if (!element.name.startsWith(`{${component}}`)) {
     if (/\{jabber:component:accept\}/.test(JSON.stringify(element))) throw new Error('a leak');

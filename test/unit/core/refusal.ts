@@ -1,13 +1,13 @@
 import { GatewayError, type ProblemCode } from '../../../src/core/errors.ts';
 
-/** What a caller learns of a refusal; anything but a GatewayError is thrown on. */
+/** The parts of a refusal that the caller sees; rethrows anything but a GatewayError. */
 export interface Refusal {
   readonly code: ProblemCode;
   readonly detail: string;
   readonly pointers: readonly string[];
 }
 
-/** The refusal that a function ends with; fails when it returns. */
+/** Returns the refusal that a function throws; fails if it returns. */
 export function refusalOf(run: () => unknown): Refusal {
   try {
     run();

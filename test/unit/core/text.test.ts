@@ -18,7 +18,7 @@ test.each([
   expect(quote(text)).toBe(expected);
 });
 
-test('abbreviate keeps what is short enough', () => {
+test('abbreviate leaves short texts unchanged', () => {
   expect(abbreviate('abc', 3)).toBe('abc');
   expect(abbreviate('abcd', 3)).toBe('abc…');
 });

@@ -21,11 +21,11 @@ FAILED c
 
 `;
 
-test('for people: the same advice once, lines to copy apart', () => {
+test('for people: prints repeated advice once, and sets off lines to copy', () => {
   expect(formatFindings(findings, false)).toBe(plain);
 });
 
-test('in colour it is the same text', () => {
+test('colours do not change the text', () => {
   const coloured = formatFindings(findings, true);
   expect(coloured).toContain('\u001b[32mok    \u001b[0m configuration');
   expect(coloured).toContain('\u001b[1;31mFAILED\u001b[0m a');

@@ -41,7 +41,7 @@ test.each([
   );
 });
 
-test('nothing is better than mode client, and nothing is advised where the mode was chosen', () => {
+test('advises nothing for mode client, nor where the mode is prescribed', () => {
   const client = find({ mode: 'client', resource: 'http-1', speaksInRooms: false });
   expect(client).toMatchObject({ isGood: true, advice: undefined });
   expect(find({ mode: 'plain' }, true)?.advice).toBeUndefined();

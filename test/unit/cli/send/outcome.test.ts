@@ -9,7 +9,7 @@ import {
 } from '../../../../src/cli/send/outcome.ts';
 import { type ProblemCode, problems } from '../../../../src/core/errors.ts';
 
-/** Of every code of the gateway: the outcome, and whether the message is sent again. */
+/** For every problem code: the outcome, and whether to send the message again. */
 const expected: Record<ProblemCode, [Outcome, boolean]> = {
   'malformed-body': ['refused', false],
   unauthenticated: ['not-permitted', false],
@@ -83,7 +83,7 @@ test.each<[Outcome[], Outcome]>([
   expect(combineOutcomes(outcomes)).toBe(outcome);
 });
 
-test('the exit codes are those that are documented', () => {
+test('the exit codes are the documented ones', () => {
   const page = readFileSync(new URL('../../../../docs/commands.md', import.meta.url), 'utf8');
   const codes = new Set([64, ...Object.values(exitCodes)]);
   expect([...page.matchAll(/^\| (\d+) \|/gm)].map(([, code]) => Number(code))).toEqual(

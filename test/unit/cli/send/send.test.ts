@@ -15,7 +15,7 @@ interface Seen {
   readonly body: string;
 }
 
-/** A gateway that gives these answers, one after the other; `undefined` cuts the connection. */
+/** Starts a gateway that gives these answers in order; `undefined` closes the connection. */
 async function startScript(
   answers: readonly ({ status: number; body?: object | string; retryAfter?: string } | undefined)[],
 ): Promise<{ url: string; seen: Seen[] }> {
@@ -80,7 +80,7 @@ test.each([
 });
 
 test.each([{}, '<html>', '"success"'])(
-  'a 200 that is not a gateway’s is none: %j',
+  'does not count a 200 that is not from a gateway: %j',
   async (body) => {
     const { url, seen } = await startScript([{ status: 200, body }]);
     const { code, out, err } = await send(url, 'hi');
@@ -89,7 +89,7 @@ test.each([{}, '<html>', '"success"'])(
   },
 );
 
-test('does not wait longer than it may try', async () => {
+test('does not wait beyond --timeout', async () => {
   const { url, seen } = await startScript([{ status: 503, retryAfter: '100' }]);
   const { code, err } = await send(url, '--timeout', '5', 'hi');
   expect([code, seen.length]).toEqual([75, 1]);
@@ -123,7 +123,7 @@ test('75 when TLS is not set up in time: the request cannot have been sent', asy
   expect(err).toMatch(/: none within 1 s\nNothing was sent/);
 });
 
-test('shows nothing that would steer the terminal', async () => {
+test('replaces control characters, which could manipulate the terminal', async () => {
   const detail = '\u001b[2Jwiped\u009b';
   const { url } = await startScript([{ status: 422, body: { code: 'invalid-message', detail } }]);
   const { code, err } = await send(url, 'hi');
@@ -144,7 +144,7 @@ describe('wrong usage', () => {
     await expect(run(sendCommand, args, { env })).rejects.toThrow(sentence);
   });
 
-  test('no password, and nobody to ask', async () => {
+  test('no password, and no terminal to ask on', async () => {
     await expect(run(sendCommand, ['--url', url, ...names, 'hi'])).rejects.toThrow(
       'XMPP_GATEWAY_PASSWORD is not set',
     );

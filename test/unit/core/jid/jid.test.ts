@@ -27,7 +27,7 @@ describe('parseLocalpart', () => {
     expect(parseLocalpart(text)).toBe(expected);
   });
 
-  // What an attacker puts, percent-decoded, where the URL has the user name.
+  // What an attacker may put, percent-decoded, in place of the user name in the URL.
   test.each([
     ['%2F', 'juliet/x'],
     ['%40', 'juliet@other.example'],
@@ -101,7 +101,7 @@ describe('parseJid', () => {
     expect(() => parseJid(text)).toThrow(JidError);
   });
 
-  test('throws nothing but JidError, and what it prints it reads back', () => {
+  test('throws only JidError, and parses its own output', () => {
     const part = oneof(
       string({ unit: 'binary' }),
       string({ unit: 'grapheme' }),
@@ -131,7 +131,7 @@ function parseOrUndefined(text: string): Jid | undefined {
 }
 
 describe('Jid', () => {
-  test('prints as it stands on the wire', () => {
+  test('prints the form that goes on the wire', () => {
     expect(String(createJid('Juliet', 'EXAMPLE.org'))).toBe('juliet@example.org');
     expect(parseJid('Example.org/x').toString()).toBe('example.org/x');
   });
@@ -201,7 +201,7 @@ describe('parseDomain', () => {
     [`${'a'.repeat(63)}.example`, `${'a'.repeat(63)}.example`],
     [`${'a.'.repeat(511)}a`, `${'a.'.repeat(511)}a`],
     [`${'ü'.repeat(57)}.example`, `${'ü'.repeat(57)}.example`],
-    // Both forms of IDNA are one domain.
+    // A-labels and U-labels denote the same domain.
     ['bücher.example', 'bücher.example'],
     ['BÜCHER.example', 'bücher.example'],
     ['bu\u0308cher.example', 'bücher.example'],
@@ -215,7 +215,7 @@ describe('parseDomain', () => {
     // Full stops of IDNA.
     ['例え。テスト', '例え.テスト'],
     ['example．org｡', 'example.org'],
-    // IP literals in their own form.
+    // IP literals in canonical form.
     ['127.0.0.1', '127.0.0.1'],
     ['１２７.0.0.1', '127.0.0.1'],
     ['[::1]', '[::1]'],

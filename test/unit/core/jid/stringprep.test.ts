@@ -85,7 +85,7 @@ describe('prepareIdentifier', () => {
     expect(() => prepareIdentifier(`a${character}b`)).toThrow('which is prohibited');
   });
 
-  test('leaves what it made as it is', () => {
+  test('leaves prepared text unchanged', () => {
     assert(
       property(string({ unit: 'binary' }), (text) => {
         const prepared = prepareOrSkip(text);

@@ -26,7 +26,7 @@ const readXml: Read = (extra, own) =>
     },
   );
 
-/** Each form, and where it says a fault in an element is. */
+/** Each form of body, and its pointer to a fault in an element. */
 const forms = [
   ['JSON', readJson, () => '/extra_elements'],
   ['XML', readXml, (path: string) => path],
@@ -85,7 +85,7 @@ describe.each(forms)('in %s', (form, read, placeOf) => {
     expect(refusal.detail).toContain(told);
   });
 
-  test('attributes in all, declarations counted: the last allowed and the first refused', () => {
+  test('attributes in total, including declarations: the last allowed and the first refused', () => {
     // On <message/>: to and type in XML.
     const around = form === 'XML' ? 2 : 0;
     const elements = `<a xmlns='urn:a'${attributes(3)}/><b${attributes(6)}/>`;
@@ -101,7 +101,7 @@ describe.each(forms)('in %s', (form, read, placeOf) => {
     );
   });
 
-  test('expanded: the last byte allowed and the first refused, in bytes that are told', () => {
+  test('expanded size: the last byte allowed and the first refused, with both sizes in the message', () => {
     const message = read(`<a xmlns='urn:a' b='c'>${'<d/>'.repeat(100)}</a>`, limits);
     const [, bytes] =
       /needs (\d+) bytes/.exec(

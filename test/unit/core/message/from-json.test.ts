@@ -176,7 +176,7 @@ describe('refuses', () => {
   });
 });
 
-/** Anything but a GatewayError is thrown on. */
+/** Rethrows anything but a GatewayError. */
 function sendUnlessRefused(value: unknown): string | undefined {
   try {
     return send(value);
@@ -192,7 +192,7 @@ function isMessageOfSender(xml: string): boolean {
   return name === '{jabber:client}message' && from === '{}from,myuser@example.org';
 }
 
-test('anything is refused or becomes one message of the sender', () => {
+test('every value is refused or becomes one message from the sender', () => {
   const name = fc.oneof(
     fc.constantFrom('to', 'body', 'message_attributes', 'body_attributes', 'extra_elements'),
     fc.string(),

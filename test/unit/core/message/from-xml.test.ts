@@ -76,7 +76,7 @@ describe('calls malformed', () => {
   });
 });
 
-/** A message to somebody, with these children. */
+/** A message with these children. */
 function withChildren(children: string): string {
   return `<message to='user@host.example'>${children}</message>`;
 }
@@ -142,7 +142,7 @@ describe('refuses', () => {
     expect(detail).toContain(reason);
   });
 
-  test('depth, <message/> counted as 1', () => {
+  test('depth, where <message/> counts as 1', () => {
     const deepest = withChildren('<a>'.repeat(31) + '</a>'.repeat(31));
     const tooDeep = withChildren('<a>'.repeat(32) + '</a>'.repeat(32));
     expect(() => parseMessageFromXml(deepest, context)).not.toThrow();

@@ -19,7 +19,7 @@ test('a stanza knows its addresses, its id and its length in bytes', () => {
   expect(stanza.bytes).toBe(stanza.xml.length + 2);
 });
 
-test('both forms of one message are the stanza that the documentation shows', () => {
+test('JSON and XML give the stanza that the documentation shows', () => {
   const json = `{"to": "user@host.example", "message_attributes": {"id": "1234"},
      "body": "Hello, this is a test message.",
      "extra_elements": "<subject>This is a message subject</subject>"}`;
@@ -39,7 +39,7 @@ test('the last byte allowed and the first refused', () => {
   expect(refusal).toMatchObject({ code: 'too-large', pointers: [] });
 });
 
-test('a privileged message is wrapped, and its own namespace is that of clients', () => {
+test('a privileged message is wrapped, and in jabber:client itself', () => {
   const json = { to: 'a@b.example', message_attributes: { id: `"'` }, body: 'hi' };
   const message = readMessageFromJson(json, context);
   const form = {

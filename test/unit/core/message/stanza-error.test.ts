@@ -22,7 +22,7 @@ describe('readStanzaError', () => {
     });
   });
 
-  test('takes the error of the server, not one that the sender had put in and that is echoed', () => {
+  test('reads the error of the server, not an echoed one from the sender', () => {
     const echoed = `<error type='wait'><resource-constraint xmlns='${namespace}'/><sender-refused xmlns='urn:xmpp-message-gateway:0'/></error>`;
     const own = `<error type='cancel'><item-not-found xmlns='${namespace}'/></error>`;
     const stanza = bounceWith(echoed + own);

@@ -65,7 +65,7 @@ test('a declaration holds until its element ends', () => {
   expect([scope.resolve(''), scope.resolve('p')]).toEqual(['outer', undefined]);
 });
 
-test('of two declarations on one element, the end restores what was before both', () => {
+test('the end of an element restores the binding before both of its declarations', () => {
   const scope = createNamespaceScope(new Map<string, string>([['', 'outer']]));
   scope.enter();
   scope.declare('', 'one');
@@ -74,7 +74,7 @@ test('of two declarations on one element, the end restores what was before both'
   expect(scope.resolve('')).toBe('outer');
 });
 
-test('names of Object.prototype are prefixes like others', () => {
+test('names of Object.prototype are ordinary prefixes', () => {
   const scope = createNamespaceScope(new Map<string, string>([]));
   expect(scope.resolve('__proto__')).toBeUndefined();
   expect(scope.resolve('constructor')).toBeUndefined();

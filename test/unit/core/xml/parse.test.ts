@@ -207,7 +207,7 @@ describe('limits', () => {
     expect(errorOf(nested(32), true).kind).toBe('refused');
   });
 
-  test('depth: 1,000 levels whatever the operator allows', () => {
+  test('depth: at most 1,000 levels, even if the operator allows more', () => {
     const options = {
       defaultNamespace: '',
       fragment: false,
@@ -226,7 +226,7 @@ describe('limits', () => {
     expect(errorOf(`<a xmlns:p='urn:p'${manyAttributes(256)}/>`).kind).toBe('refused');
   });
 
-  // In quadratic time, or read to their ends, these would take longer than the test's deadline.
+  // In quadratic time, or if parsed to their ends, these would exceed the test's deadline.
   test('hostile texts come to an end', () => {
     const many = 100_000;
     const longNamespace = 'n'.repeat(many / 2);
@@ -245,7 +245,7 @@ describe('limits', () => {
     for (const text of texts) expect(() => parse(text)).toThrow(XmlError);
   });
 
-  test('names and namespaces are abbreviated in what is told', () => {
+  test('messages abbreviate names and namespaces', () => {
     const long = 'x'.repeat(100_000);
     for (const text of [`<${long}`, `<a><${long}></a>`, `<${long}:a/>`, `<a>&${long};</a>`]) {
       const { message, path } = errorOf(text);
@@ -253,7 +253,7 @@ describe('limits', () => {
     }
   });
 
-  test('the place is told', () => {
+  test('messages name the place', () => {
     expect(errorOf('<a>\n  <b>&foo;</b></a>').message).toBe('line 2, column 10: undefined entity');
     expect(errorOf('<a>\n\u0001</a>').message).toBe('line 2: U+0001 is not an XML character');
   });

@@ -68,7 +68,7 @@ test.each([
   expect(serialize(text)).toBe(expected);
 });
 
-test('any element is read from the stream as it was written by the caller', () => {
+test('a server reads every element as the caller wrote it', () => {
   fc.assert(
     fc.property(xmlElement, (text) => {
       const given = `<message xmlns='jabber:client'>${text}</message>`;
@@ -78,7 +78,7 @@ test('any element is read from the stream as it was written by the caller', () =
   );
 });
 
-test('what is too long is refused, at the last byte and for gigabytes alike', () => {
+test('refuses a stanza that is one byte or gigabytes too long', () => {
   expect(serialize('<m>€</m>', 10)).toBe('<m>€</m>');
   expect(refusalOf(() => serialize('<m>€</m>', 9)).code).toBe('too-large');
   const namespace = 'n'.repeat(100_000);

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 
-/** What an element is made of before its names are resolved against what is declared around it. */
+/** An element before its names are resolved against the declarations around it. */
 interface Sketch {
   readonly declarations: readonly (readonly [prefix: string, namespace: string])[];
   readonly prefixChoice: number;
@@ -48,7 +48,7 @@ const { sketch } = fc.letrec<{ sketch: Sketch }>((tie) => ({
   }),
 }));
 
-/** An element in jabber:client or elsewhere, as text: what it says is namespace-well-formed. */
+/** The text of a namespace-well-formed element, in jabber:client or another namespace. */
 export const xmlElement = sketch.map((tree) => render(tree, new Map([['', 'jabber:client']])));
 
 function render(tree: Sketch, outer: ReadonlyMap<string, string>): string {
