@@ -1,4 +1,4 @@
-import type { RawAnswer } from '../support/clients/http-connection.ts';
+import type { HttpAnswer } from '../support/clients/http.ts';
 import type { FuzzRequest } from './requests.ts';
 
 /** A message that the gateway says it has sent. */
@@ -33,7 +33,7 @@ function parse(body: string): Readonly<Record<string, unknown>> | undefined {
 }
 
 /** Judges an answer by itself. */
-export function judge({ sender, bytes }: FuzzRequest, { status, body }: RawAnswer): Judgement {
+export function judge({ sender, bytes }: FuzzRequest, { status, body }: HttpAnswer): Judgement {
   if (bytes.subarray(0, 5).toString('latin1') === 'HEAD ') return {};
   const members = parse(body);
   if (status === 200) {

@@ -10,7 +10,8 @@ export async function replay(program: FuzzServer, file: string): Promise<boolean
     const answer = await connection.exchange(readFileSync(file), 5000).catch(String);
     const trouble = await site.findTrouble();
     console.log(`\n${program.kind}:`);
-    console.log(typeof answer === 'string' ? answer : `${answer.head}\n\n${answer.body}`);
+    if (typeof answer === 'string') console.log(answer);
+    else console.log(answer.status, answer.headers, `\n\n${answer.body}`);
     for (const { xml } of site.bob().received) console.log(`the recipient got: ${xml}`);
     console.log(trouble ?? 'nothing broke');
     const isGood = typeof answer !== 'string' && answer.status !== 500;

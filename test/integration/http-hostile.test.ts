@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs';
 import { Agent } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { basic, type HttpAnswer, post, request } from '../support/clients/http.ts';
+import { connectRaw, type RawConnection } from '../support/clients/http-connection.ts';
 import {
   apiAccount,
   type GatewayProcess,
@@ -11,7 +12,6 @@ import {
 import { type GatewaySite, startGatewaySite } from '../support/gateway/site.ts';
 import { startProsody } from '../support/servers/prosody.ts';
 import { waitUntil } from '../support/system/wait.ts';
-import { connectRaw, type RawConnection } from '../unit/http/http-client.ts';
 
 // The XMPP server has no part in this: one will do, and it must notice nothing.
 let site: GatewaySite;
@@ -167,7 +167,7 @@ describe('a connection closes behind', () => {
     const raw = await exchange(Buffer.from(build(), 'latin1'));
     const answer = await raw.answer();
     // Which one it is for a coding depends on how much of it the version of Node.js understands.
-    expect(status === 400 ? [400, 501] : [status], answer.text).toContain(answer.status);
+    expect(status === 400 ? [400, 501] : [status], answer.body).toContain(answer.status);
     expect(answer.headers).toMatchObject({
       'content-type': 'application/problem+json',
       connection: 'close',
@@ -221,8 +221,8 @@ describe('a target', () => {
       ),
     );
     const answer = await raw.answer();
-    expect(answer.status, answer.text).toBe(status);
-    if (status === 404) expect(JSON.parse(answer.text)).toMatchObject({ status });
+    expect(answer.status, answer.body).toBe(status);
+    if (status === 404) expect(JSON.parse(answer.body)).toMatchObject({ status });
     raw.destroy();
   });
 });
@@ -285,9 +285,9 @@ test('100 pipelined messages are all answered, and arrive in their order', async
   const raw = await exchange(Array.from({ length: 100 }, good).join(''));
   const ids: unknown[] = [];
   for (let index = 0; index < 100; index += 1) {
-    const { status, text } = await raw.answer();
-    expect(status, text).toBe(200);
-    ids.push((JSON.parse(text) as { id: string }).id);
+    const { status, body } = await raw.answer();
+    expect(status, body).toBe(200);
+    ids.push((JSON.parse(body) as { id: string }).id);
   }
   raw.destroy();
   expect(ids).toEqual(Array.from({ length: 100 }, (_, index) => `good-${first + index}`));

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { basic, type HttpAnswer, post, rawRequest } from '../support/clients/http.ts';
+import { basic, type HttpAnswer, post } from '../support/clients/http.ts';
+import { connectRaw } from '../support/clients/http-connection.ts';
 import { bodyOf, enterRoom, type Room, roomExists } from '../support/clients/room.ts';
 import { openSessionOn, type Session } from '../support/clients/session.ts';
 import {
@@ -137,8 +138,9 @@ describe.each(servers)('rooms on $kind', ({ kind, start }) => {
       const close = index === ids.length - 1 ? 'Connection: close\r\n' : '';
       return `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: ${basic(...auth)}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n${close}\r\n${body}`;
     });
-    const answers = await rawRequest(site.gateway.port, requests.join(''), 20_000);
-    expect(answers.match(/HTTP\/1\.1 200 /g)).toHaveLength(100);
+    const raw = await connectRaw(site.gateway.port);
+    raw.write(requests.join(''));
+    expect((await raw.closed).match(/HTTP\/1\.1 200 /g)).toHaveLength(100);
     await settle();
     expect(said(room)).toEqual(['join', ...ids].map((id) => `alice: ${id}`));
   });

@@ -3,6 +3,7 @@ import http from 'node:http';
 import https from 'node:https';
 import { fileURLToPath } from 'node:url';
 import { readRss } from '../soak/diagnostics.ts';
+import { post } from '../support/clients/http.ts';
 import { answerHonestly, startComponentServer } from '../support/doubles/component-server.ts';
 import {
   type GatewayProcess,
@@ -162,28 +163,20 @@ interface Client {
 
 function createClient(port: number, isTls: boolean): Client {
   const options = { keepAlive: true, maxSockets: warmUpClients };
-  const agent = isTls ? new https.Agent(options) : new http.Agent(options);
+  const agent = isTls
+    ? new https.Agent({ ...options, rejectUnauthorized: false })
+    : new http.Agent(options);
+  const url = `${isTls ? 'https' : 'http'}://127.0.0.1:${port}${path}`;
+  const auth = [credentials.username, credentials.password] as const;
   const failures: Record<string, number> = {};
-  const send = (): Promise<string> =>
-    new Promise((resolve) => {
-      const request = (isTls ? https : http).request({
-        host: '127.0.0.1',
-        port,
-        path,
-        method: 'POST',
-        agent,
-        auth: `${credentials.username}:${credentials.password}`,
-        headers: { 'Content-Type': 'application/json', 'Content-Length': body.length },
-        rejectUnauthorized: false,
-        timeout: sendTimeoutMs,
-      });
-      request.on('response', (response) => {
-        response.resume().once('close', () => resolve(String(response.statusCode)));
-      });
-      request.on('timeout', () => request.destroy());
-      request.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
-      request.end(body);
-    });
+  const send = async (): Promise<string> => {
+    try {
+      return String((await post(url, { agent, auth, body, timeoutMs: sendTimeoutMs })).status);
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      return code ?? message;
+    }
+  };
   const sendWhile = async (goesOn: () => boolean): Promise<Latencies> => {
     const times: number[] = [];
     const begunMs = performance.now();

@@ -7,8 +7,9 @@ import { defaultLimits } from '../../src/config/config.ts';
 import { problems } from '../../src/core/errors.ts';
 import { bounceStatuses } from '../../src/core/message/stanza-error.ts';
 import { createOpenApi, docsFiles } from '../../src/http/routes/docs.ts';
+import { send } from '../support/clients/http.ts';
 import { codesOf, examplesOf, openApiFile, readOperations } from '../support/gateway/openapi.ts';
-import { send } from './http/http-client.ts';
+
 import { apiPath, goodHeaders, limits, startTestGateway, userPath } from './http/test-gateway.ts';
 
 function build(own: Readonly<Record<string, number>>, hasDocs: boolean): unknown {
@@ -48,13 +49,13 @@ describe('a gateway', () => {
   it('serves it with its own limits', async () => {
     const openApi = createOpenApi(JSON.stringify(buildOpenApi()), limits, false);
     const { port } = await startTestGateway({ openApi });
-    const { text, headers } = await send(port, { path: '/openapi.json' });
+    const { body, headers } = await send(port, { path: '/openapi.json' });
     expect(headers['content-type']).toBe('application/json');
-    expect(text).toContain('at most 10000 bytes');
-    expect(text).toContain('may have 5000 bytes');
-    expect(text).toContain('nested to 8 levels');
-    expect(text).toContain('"maxProperties":8');
-    expect(text).not.toMatch(/\{\{|undefined/);
+    expect(body).toContain('at most 10000 bytes');
+    expect(body).toContain('may have 5000 bytes');
+    expect(body).toContain('nested to 8 levels');
+    expect(body).toContain('"maxProperties":8');
+    expect(body).not.toMatch(/\{\{|undefined/);
   });
 
   it('without the page serves a document that is valid without it', async () => {
@@ -91,7 +92,7 @@ describe('the problems', () => {
     const answer = await send(port, { method: 'POST', path: apiPath, headers: goodHeaders, body });
     const response = operations[0]?.responses.find(({ status }) => status === 500);
     const [[, , example] = []] = response === undefined ? [] : examplesOf(response);
-    expect({ ...JSON.parse(answer.text), instance: '' }).toEqual({
+    expect({ ...JSON.parse(answer.body), instance: '' }).toEqual({
       ...(example as object),
       instance: '',
     });

@@ -1,113 +1,134 @@
-import { connect, type Socket } from 'node:net';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { buildAnswer, type HttpAnswer } from './http.ts';
 
-/** An answer read off the wire. */
-export interface RawAnswer {
-  readonly status: number;
-  /** Status line and header fields. */
-  readonly head: string;
-  readonly body: string;
+/** A TCP connection that writes any bytes, well-formed HTTP or not. */
+export interface RawConnection {
+  write(bytes: string | Uint8Array): void;
+  /** The next answer; `head` when it answers HEAD. Rejects when the connection ends first. */
+  answer(head?: boolean): Promise<HttpAnswer>;
+  /** What was received and not yet read as an answer. */
+  unread(): string;
+  /** Resolves once the connection is closed, with what is unread. */
+  readonly closed: Promise<string>;
+  readonly isClosed: () => boolean;
+  /** Closes the sending half. */
+  end(): void;
+  destroy(): void;
+  reset(): void;
 }
 
-/** One keep-alive connection, for requests as they are: nothing is checked or added. */
+/** Connects to a port on loopback. */
+export async function connectRaw(port: number): Promise<RawConnection> {
+  const socket = connect({ host: '127.0.0.1', port, noDelay: true });
+  await once(socket, 'connect');
+  let received: Buffer = Buffer.alloc(0);
+  let isClosed = false;
+  let wake: (() => void) | undefined;
+  socket.on('error', () => {});
+  socket.on('data', (chunk: Buffer) => {
+    received = received.length === 0 ? chunk : Buffer.concat([received, chunk]);
+    wake?.();
+  });
+  const closed = new Promise<string>((resolve) => {
+    socket.on('close', () => {
+      isClosed = true;
+      wake?.();
+      resolve(received.toString('utf8'));
+    });
+  });
+  const answer = async (head = false): Promise<HttpAnswer> => {
+    for (;;) {
+      const parsed = parseAnswer(received, head);
+      if (parsed !== undefined) {
+        received = received.subarray(parsed.length);
+        return parsed.answer;
+      }
+      if (isClosed) throw new Error(`closed after ${JSON.stringify(received.toString('latin1'))}`);
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+    }
+  };
+  return {
+    write: (bytes) => void socket.write(bytes),
+    answer,
+    unread: () => received.toString('utf8'),
+    closed,
+    isClosed: () => isClosed,
+    end: () => void socket.end(),
+    destroy: () => socket.destroy(),
+    reset: () => void socket.resetAndDestroy(),
+  };
+}
+
+function parseAnswer(
+  bytes: Buffer,
+  head: boolean,
+): { answer: HttpAnswer; length: number } | undefined {
+  const headEnd = bytes.indexOf('\r\n\r\n');
+  if (headEnd === -1) return undefined;
+  const [statusLine = '', ...lines] = bytes.toString('latin1', 0, headEnd).split('\r\n');
+  const status = Number(/^HTTP\/1\.1 (\d{3})/.exec(statusLine)?.[1]);
+  if (Number.isNaN(status)) throw new Error(`expected a status line, got ${statusLine}`);
+  const headers: Record<string, string> = {};
+  for (const line of lines) {
+    const colon = line.indexOf(':');
+    headers[line.slice(0, colon).toLowerCase()] = line.slice(colon + 1).trim();
+  }
+  // Only Node.js itself sends chunks, and then only the last, empty one.
+  const isChunked = headers['transfer-encoding'] === 'chunked';
+  const declared = isChunked ? '0\r\n\r\n'.length : Number(headers['content-length'] ?? 0);
+  const length = headEnd + 4 + (head || status < 200 ? 0 : declared);
+  if (bytes.length < length) return undefined;
+  const body = isChunked ? '' : bytes.toString('utf8', headEnd + 4, length);
+  return { answer: buildAnswer(status, headers, body), length };
+}
+
+/** One keep-alive connection for requests as they are: nothing is checked or added. */
 export interface HttpConnection {
   /**
-   * Writes one request and reads its answer (of HEAD, the head only); rejects when the connection
-   * ends before, or after `timeoutMs`. One at a time; reconnects where the peer has closed.
+   * Writes one request and reads its only answer; rejects when the connection ends before it, or
+   * after `timeoutMs`. For one request at a time; connects again when the peer has closed.
    */
-  exchange(request: Buffer, timeoutMs: number): Promise<RawAnswer>;
+  exchange(request: Buffer, timeoutMs: number): Promise<HttpAnswer>;
   destroy(): void;
 }
 
-interface Exchange {
-  readonly isHead: boolean;
-  readonly resolve: (answer: RawAnswer) => void;
-  readonly reject: (error: Error) => void;
-}
-
-/** The answer at the beginning of what was received, 1xx left out; undefined while incomplete. */
-function readAnswer(received: Buffer, isHead: boolean): RawAnswer | undefined {
-  const end = received.indexOf('\r\n\r\n');
-  if (end === -1) return undefined;
-  const head = received.toString('latin1', 0, end);
-  const rest = received.subarray(end + 4);
-  const status = Number(/^HTTP\/1\.1 (\d{3})/.exec(head)?.[1]);
-  if (Number.isNaN(status)) throw new Error(`expected a status line, got ${head}`);
-  if (status < 200) return readAnswer(rest, isHead);
-  // Only Node itself answers so, and then without a body.
-  const isChunked = /^transfer-encoding: *chunked/im.test(head);
-  const fixed = isChunked ? 5 : Number(/^content-length: *(\d+)/im.exec(head)?.[1] ?? 0);
-  const length = isHead ? 0 : fixed;
-  if (rest.length < length) return undefined;
-  // A request that cannot be parsed gets a body even where its method was HEAD.
-  const isWhole = rest.length === length || (isHead && /^connection: *close/im.test(head));
-  if (!isWhole) throw new Error(`expected one answer, got more: ${rest.toString()}`);
-  return { status, head, body: isChunked ? '' : rest.toString('utf8') };
-}
-
-/** Connects at the first exchange. */
+/** Connects with the first request. */
 export function createHttpConnection(port: number): HttpConnection {
-  let socket: Socket | undefined;
-  let received: Buffer = Buffer.alloc(0);
-  let current: Exchange | undefined;
+  let raw: RawConnection | undefined;
 
-  const settle = (settleIt: (exchange: Exchange) => void): void => {
-    const exchange = current;
-    current = undefined;
-    received = Buffer.alloc(0);
-    if (exchange !== undefined) settleIt(exchange);
-  };
-  const fail = (error: Error): void => settle(({ reject }) => reject(error));
-
-  const onData = (chunk: Buffer): void => {
-    received = received.length === 0 ? chunk : Buffer.concat([received, chunk]);
-    try {
-      const answer = readAnswer(received, current?.isHead ?? false);
-      if (answer === undefined) return;
-      // Not to be used again: its end is on the way.
-      if (/^connection: *close/im.test(answer.head)) socket = undefined;
-      settle(({ resolve }) => resolve(answer));
-    } catch (error) {
-      fail(error as Error);
+  const readFinalAnswer = async (from: RawConnection, isHead: boolean): Promise<HttpAnswer> => {
+    let answer = await from.answer(isHead);
+    while (answer.status < 200) answer = await from.answer(isHead);
+    const isClosing = answer.headers.connection === 'close';
+    if (isClosing) raw = undefined;
+    // A request that cannot be parsed is answered with a body even if its method was HEAD.
+    if (from.unread() !== '' && !(isHead && isClosing)) {
+      throw new Error(`expected one answer, got more: ${from.unread()}`);
     }
+    return answer;
   };
-
-  const open = (): Socket => {
-    const opened = connect(port, '127.0.0.1').setNoDelay(true);
-    let failure = new Error('the connection was closed');
-    opened.on('data', onData);
-    opened.on('error', (error) => {
-      failure = error;
-    });
-    opened.once('close', () => {
-      if (socket !== opened) return;
-      socket = undefined;
-      fail(failure);
-    });
-    return opened;
-  };
-
   return {
-    exchange: (request, timeoutMs) =>
-      new Promise((resolve, reject) => {
-        const deadline = setTimeout(() => {
-          const stuck = socket;
-          fail(new Error(`no answer within ${timeoutMs} ms`));
-          stuck?.destroy();
-        }, timeoutMs);
-        current = {
-          isHead: request.subarray(0, 5).toString('latin1') === 'HEAD ',
-          resolve: (answer) => {
-            clearTimeout(deadline);
-            resolve(answer);
-          },
-          reject: (error) => {
-            clearTimeout(deadline);
-            reject(error);
-          },
-        };
-        socket ??= open();
-        socket.write(request);
-      }),
-    destroy: () => void socket?.destroy(),
+    exchange: async (request, timeoutMs) => {
+      if (raw === undefined || raw.isClosed()) raw = await connectRaw(port);
+      const used = raw;
+      let isLate = false;
+      const deadline = setTimeout(() => {
+        isLate = true;
+        used.destroy();
+      }, timeoutMs);
+      try {
+        used.write(request);
+        return await readFinalAnswer(used, request.toString('latin1', 0, 5) === 'HEAD ');
+      } catch (error) {
+        used.destroy();
+        throw isLate ? new Error(`no answer within ${timeoutMs} ms`) : error;
+      } finally {
+        clearTimeout(deadline);
+      }
+    },
+    destroy: () => raw?.destroy(),
   };
 }

@@ -8,25 +8,29 @@ import {
   request as requestHttp,
 } from 'node:http';
 import { request as requestHttps } from 'node:https';
-import { connect } from 'node:net';
 
 /** What a request consists of besides its URL. */
 export interface RequestOptions {
   /** Default GET. */
   readonly method?: string;
-  /** The exact request target, instead of the URL's. */
-  readonly target?: string;
   /** User and password for Basic authentication, or the header's whole value. */
   readonly auth?: readonly [user: string, password: string] | string;
   /** Content-Type. */
   readonly type?: string;
-  readonly body?: string | Buffer;
+  readonly body?: string | Uint8Array;
   readonly headers?: OutgoingHttpHeaders;
   /** PEM text of the CA to trust, for https. */
   readonly ca?: string;
-  readonly agent?: Agent;
-  /** Deadline of the whole exchange; default 40,000, longer than the gateway's own. */
+  /** False for a connection that only this request uses. */
+  readonly agent?: Agent | false;
+  /** Deadline of the whole exchange, to end what hangs; default 120,000. */
   readonly timeoutMs?: number;
+}
+
+/** A request to a gateway in the same process. */
+export interface LoopbackRequest extends RequestOptions {
+  /** Default `/`. */
+  readonly path?: string;
 }
 
 /** An HTTP response that was read to its end. */
@@ -34,7 +38,7 @@ export interface HttpAnswer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: string;
-  /** The body as a JSON object; throws when it is none. */
+  /** The body as a JSON object; throws when it is not one. */
   json(): Record<string, unknown>;
 }
 
@@ -47,8 +51,9 @@ export function basic(user: string, password: string): string {
 }
 
 function headersOf({ auth, type, body, headers }: RequestOptions): OutgoingHttpHeaders {
+  const isChunked = Object.keys(headers ?? {}).some((name) => /^transfer-encoding$/i.test(name));
   return {
-    ...(body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }),
+    ...(body === undefined || isChunked ? {} : { 'content-length': Buffer.byteLength(body) }),
     ...(type === undefined ? {} : { 'content-type': type }),
     ...(auth === undefined
       ? {}
@@ -64,7 +69,7 @@ function openRequest(url: string, options: RequestOptions): ClientRequest {
     host: parts['host'],
     port: Number(parts['port']),
     method: options.method ?? 'GET',
-    path: options.target ?? (parts['target'] || '/'),
+    path: parts['target'] || '/',
     headers: headersOf(options),
     agent: options.agent,
     ...(options.ca === undefined ? {} : { ca: options.ca }),
@@ -76,12 +81,16 @@ async function readAnswer(response: IncomingMessage): Promise<HttpAnswer> {
   const chunks: Buffer[] = [];
   for await (const chunk of response) chunks.push(chunk);
   const body = Buffer.concat(chunks).toString('utf8');
-  return {
-    status: response.statusCode ?? 0,
-    headers: response.headers,
-    body,
-    json: () => parseObject(body),
-  };
+  return buildAnswer(response.statusCode ?? 0, response.headers, body);
+}
+
+/** An answer from its parts. */
+export function buildAnswer(
+  status: number,
+  headers: IncomingHttpHeaders,
+  body: string,
+): HttpAnswer {
+  return { status, headers, body, json: () => parseObject(body) };
 }
 
 function parseObject(body: string): Record<string, unknown> {
@@ -96,7 +105,7 @@ function parseObject(body: string): Record<string, unknown> {
 export function request(url: string, options: RequestOptions = {}): Promise<HttpAnswer> {
   return new Promise((resolve, reject) => {
     const outgoing = openRequest(url, options);
-    const { timeoutMs = 40_000 } = options;
+    const { timeoutMs = 120_000 } = options;
     const deadline = setTimeout(
       () => outgoing.destroy(new Error(`expected an answer from ${url} within ${timeoutMs} ms`)),
       timeoutMs,
@@ -110,29 +119,15 @@ export function request(url: string, options: RequestOptions = {}): Promise<Http
   });
 }
 
-/** `request` with POST and, unless told otherwise, JSON. */
+/** `request` with POST and, by default, JSON. */
 export function post(url: string, options: RequestOptions = {}): Promise<HttpAnswer> {
   return request(url, { method: 'POST', type: 'application/json', ...options });
 }
 
-/** Writes bytes to a loopback port and returns what came until the peer closed or time was up. */
-export function rawRequest(
+/** `request` to a path on a loopback port, on a connection that only it uses. */
+export function send(
   port: number,
-  bytes: string | Buffer,
-  timeoutMs = 2000,
-): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    const socket = connect(port, '127.0.0.1', () => socket.write(bytes));
-    const deadline = setTimeout(() => socket.destroy(), timeoutMs);
-    socket.on('data', (chunk) => chunks.push(chunk));
-    socket.on('error', (error: NodeJS.ErrnoException) => {
-      // A reset ends the answer; only a connection that never was is a failure.
-      if (error.code === 'ECONNREFUSED') reject(error);
-    });
-    socket.once('close', () => {
-      clearTimeout(deadline);
-      resolve(Buffer.concat(chunks).toString('utf8'));
-    });
-  });
+  { path = '/', ...options }: LoopbackRequest,
+): Promise<HttpAnswer> {
+  return request(`http://127.0.0.1:${port}${path}`, { agent: false, ...options });
 }

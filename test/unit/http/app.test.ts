@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import { GatewayError } from '../../../src/core/errors.ts';
-import { connectRaw, send } from './http-client.ts';
+import { send } from '../../support/clients/http.ts';
+import { connectRaw } from '../../support/clients/http-connection.ts';
 import { apiPath, basic, goodHeaders, startTestGateway, userPath } from './test-gateway.ts';
 
 const good = {
@@ -24,8 +25,8 @@ describe('an error that nobody foresaw', () => {
       status: 500,
       headers: { 'content-type': 'application/problem+json' },
     });
-    expect(answer.text + JSON.stringify(answer.headers)).not.toMatch(/secret-1|x-leak/);
-    const instance: string = JSON.parse(answer.text).instance;
+    expect(answer.body + JSON.stringify(answer.headers)).not.toMatch(/secret-1|x-leak/);
+    const instance: string = JSON.parse(answer.body).instance;
     expect(logLines).toContainEqual(
       expect.objectContaining({ level: 50, request: instance.replace('urn:uuid:', '') }),
     );
@@ -57,7 +58,7 @@ describe('the log', () => {
   it('holds one line for a refusal, with the instance of its problem', async () => {
     const { port, logLines } = await startTestGateway();
     const answer = await send(port, { ...good, headers: { Authorization: basic('bot', 'no') } });
-    const { instance } = JSON.parse(answer.text);
+    const { instance } = JSON.parse(answer.body);
     expect(logLines).toHaveLength(1);
     expect(logLines[0]).toMatchObject({ level: 30, status: 401, code: 'unauthenticated' });
     expect(`urn:uuid:${String(logLines[0]?.['request'])}`).toBe(instance);

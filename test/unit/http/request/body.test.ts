@@ -9,7 +9,8 @@ import {
 } from '../../../../src/http/request/body.ts';
 import { sendRefusal } from '../../../../src/http/response/refuse.ts';
 import { createListener } from '../../../../src/http/server/listener.ts';
-import { connectRaw, send } from '../http-client.ts';
+import { send } from '../../../support/clients/http.ts';
+import { connectRaw } from '../../../support/clients/http-connection.ts';
 import { noEvents } from '../serve.ts';
 import { createSignal } from '../signal.ts';
 
@@ -65,8 +66,8 @@ describe('createReadBody', () => {
   ])('gives the bytes of %s as they are', async (contentType) => {
     const body = Buffer.from([0xef, 0xbb, 0xbf, 0xff, 0x00, 0xc0, 0x80]);
     const headers = { 'Content-Type': contentType };
-    const { text } = await send(port, { method: 'POST', headers, body });
-    expect(text).toBe(body.toString('hex'));
+    const { body: answered } = await send(port, { method: 'POST', headers, body });
+    expect(answered).toBe(body.toString('hex'));
   });
 
   it.each([
@@ -76,7 +77,7 @@ describe('createReadBody', () => {
   ])('gives nothing for %s', async (_, request) => {
     const raw = await connectRaw(port);
     raw.write(request);
-    expect(await raw.answer()).toMatchObject({ status: 200, text: '' });
+    expect(await raw.answer()).toMatchObject({ status: 200, body: '' });
     raw.destroy();
   });
 
@@ -84,7 +85,7 @@ describe('createReadBody', () => {
     const raw = await connectRaw(port);
     raw.write(`${head}Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n`);
     raw.write('2\r\nbc\r\n0\r\n\r\n');
-    expect((await raw.answer()).text).toBe(Buffer.from('abc').toString('hex'));
+    expect((await raw.answer()).body).toBe(Buffer.from('abc').toString('hex'));
     raw.destroy();
   });
 
@@ -99,7 +100,7 @@ describe('createReadBody', () => {
     const chunked = { ...headers, 'Transfer-Encoding': 'chunked' };
     const unknown = await send(port, { method: 'POST', headers: chunked, body });
     expect(unknown.status).toBe(status);
-    expect(unknown.text).toBe(status === 200 ? known.text : 'too-large');
+    expect(unknown.body).toBe(status === 200 ? known.body : 'too-large');
   });
 
   it.each([limit + 1, 2 ** 31, 2 ** 32, 2 ** 32 + 1, '9'.repeat(15)])(
@@ -107,7 +108,7 @@ describe('createReadBody', () => {
     async (length) => {
       const raw = await connectRaw(port);
       raw.write(`${head}Content-Length: ${length}\r\n\r\n`);
-      expect((await raw.answer()).text).toBe('too-large');
+      expect((await raw.answer()).body).toBe('too-large');
       raw.destroy();
     },
   );
@@ -116,9 +117,9 @@ describe('createReadBody', () => {
     const raw = await connectRaw(port);
     const chunk = `${(100_000).toString(16)}\r\n${'x'.repeat(100_000)}\r\n`;
     raw.write(`${head}Transfer-Encoding: chunked\r\n\r\n${chunk}`);
-    expect((await raw.answer()).text).toBe('too-large');
+    expect((await raw.answer()).body).toBe('too-large');
     raw.write(`${chunk}0\r\n\r\n${head}Content-Length: 1\r\n\r\na`);
-    expect(await raw.answer()).toMatchObject({ status: 200, text: '61' });
+    expect(await raw.answer()).toMatchObject({ status: 200, body: '61' });
     raw.destroy();
   });
 
@@ -127,14 +128,14 @@ describe('createReadBody', () => {
     raw.write(`${head}Expect: 100-continue\r\nContent-Length: 1\r\n\r\n`);
     expect((await raw.answer()).status).toBe(100);
     raw.write('a');
-    expect(await raw.answer()).toMatchObject({ status: 200, text: '61' });
+    expect(await raw.answer()).toMatchObject({ status: 200, body: '61' });
     raw.destroy();
   });
 
   it('does not ask for a body over the limit', async () => {
     const raw = await connectRaw(port);
     raw.write(`${head}Expect: 100-continue\r\nContent-Length: ${limit + 1}\r\n\r\n`);
-    expect(await raw.answer()).toMatchObject({ status: 400, text: 'too-large' });
+    expect(await raw.answer()).toMatchObject({ status: 400, body: 'too-large' });
     raw.destroy();
   });
 

@@ -1,7 +1,8 @@
 import type { RequestListener, ServerResponse } from 'node:http';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { refuseMalformed, sendRefusal } from '../../../../src/http/response/refuse.ts';
-import { connectRaw, send } from '../http-client.ts';
+import { send } from '../../../support/clients/http.ts';
+import { connectRaw } from '../../../support/clients/http-connection.ts';
 import { serve } from '../serve.ts';
 
 const mebibyte = 1024 * 1024;
@@ -24,7 +25,7 @@ async function serveRefusals(onRequest: RequestListener = refuse): Promise<numbe
 describe('sendRefusal', () => {
   it('clears headers that were set before', async () => {
     const answer = await send(await serveRefusals(), { method: 'POST', body: 'x' });
-    expect(answer).toMatchObject({ status: 413, text: 'refused' });
+    expect(answer).toMatchObject({ status: 413, body: 'refused' });
     expect(answer.headers).toMatchObject({ 'content-type': 'text/plain', 'content-length': '7' });
     expect(answer.headers).not.toHaveProperty('x-success');
   });
@@ -32,10 +33,10 @@ describe('sendRefusal', () => {
   it('answers while the body is still being sent, and goes on with the connection', async () => {
     const raw = await connectRaw(await serveRefusals());
     raw.write(`POST / HTTP/1.1\r\nHost: h\r\nContent-Length: ${mebibyte}\r\n\r\n`);
-    expect(await raw.answer()).toMatchObject({ status: 413, text: 'refused' });
+    expect(await raw.answer()).toMatchObject({ status: 413, body: 'refused' });
     raw.write(Buffer.alloc(mebibyte));
     raw.write('POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx');
-    expect(await raw.answer()).toMatchObject({ status: 413, text: 'refused' });
+    expect(await raw.answer()).toMatchObject({ status: 413, body: 'refused' });
     expect(raw.isClosed()).toBe(false);
     raw.destroy();
   });
@@ -49,7 +50,7 @@ describe('sendRefusal', () => {
         [`POST / ${line}`, 'Host: h', `Content-Length: ${mebibyte}`, ...headers].join('\r\n'),
       );
       raw.write('\r\n\r\n');
-      expect(await raw.answer()).toMatchObject({ status: 413, text: 'refused' });
+      expect(await raw.answer()).toMatchObject({ status: 413, body: 'refused' });
       raw.write(Buffer.alloc(mebibyte));
       expect(await raw.closed).toBe('');
     },
@@ -116,15 +117,15 @@ describe('sendRefusal', () => {
   it('answers HEAD though its body is still being sent', async () => {
     const raw = await connectRaw(await serveRefusals());
     raw.write('HEAD / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\n');
-    expect(await raw.answer(true)).toMatchObject({ status: 413, text: '' });
+    expect(await raw.answer(true)).toMatchObject({ status: 413, body: '' });
     raw.destroy();
   });
 
   it('answers HEAD without a body', async () => {
     const raw = await connectRaw(await serveRefusals());
     raw.write('HEAD / HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n');
-    expect(await raw.answer(true)).toMatchObject({ status: 413, text: '' });
-    expect(await raw.answer()).toMatchObject({ status: 413, text: 'refused' });
+    expect(await raw.answer(true)).toMatchObject({ status: 413, body: '' });
+    expect(await raw.answer()).toMatchObject({ status: 413, body: 'refused' });
     raw.destroy();
   });
 });
@@ -167,7 +168,7 @@ it.each([
     status,
     headers: { 'content-type': 'application/problem+json', connection: 'close' },
   });
-  expect(JSON.parse(answer.text)).toEqual({ type: 'about:blank', title, status });
+  expect(JSON.parse(answer.body)).toEqual({ type: 'about:blank', title, status });
   expect(await raw.closed).toBe('');
 });
 

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { problems } from '../../../../src/core/errors.ts';
 import { docsFiles, readDocs } from '../../../../src/http/routes/docs.ts';
+import { send } from '../../../support/clients/http.ts';
 import { createDirectory, removeDirectory } from '../../../support/system/processes.ts';
-import { send } from '../http-client.ts';
 import { startTestGateway, type TestGateway } from '../test-gateway.ts';
 
 const docs = new Map(
@@ -23,7 +23,7 @@ it('is the page', async () => {
   const answer = await send(port, { path: '/docs' });
   expect(answer).toMatchObject({
     status: 200,
-    text: 'page.html ü',
+    body: 'page.html ü',
     headers: {
       'content-type': 'text/html; charset=utf-8',
       'content-length': '12',
@@ -36,7 +36,7 @@ it('is the page', async () => {
     },
   });
   const head = await send(port, { path: '/docs', method: 'HEAD' });
-  expect(head).toMatchObject({ status: 200, text: '', headers: { 'content-length': '12' } });
+  expect(head).toMatchObject({ status: 200, body: '', headers: { 'content-length': '12' } });
 });
 
 it.each(Object.entries(docsFiles))('has the file %s', async (name, type) => {
@@ -45,12 +45,12 @@ it.each(Object.entries(docsFiles))('has the file %s', async (name, type) => {
   const answer = await send(port, { path });
   expect(answer).toMatchObject({
     status: 200,
-    text: `${name} ü`,
+    body: `${name} ü`,
     headers: { 'content-type': type, 'x-content-type-options': 'nosniff' },
   });
   const etag = String(answer.headers.etag);
   const again = await send(port, { path, headers: { 'If-None-Match': etag } });
-  expect(again).toMatchObject({ status: 304, text: '', headers: { etag } });
+  expect(again).toMatchObject({ status: 304, body: '', headers: { etag } });
   const changed = await send(port, { path, headers: { 'If-None-Match': '"other"' } });
   expect(changed.status).toBe(200);
 });
@@ -98,9 +98,9 @@ it.each(Object.entries(problems))('explains %s', async (code, { title, retry }) 
     status: 200,
     headers: { 'content-type': 'text/plain; charset=utf-8' },
   });
-  for (const part of [code, title, retry]) expect(answer.text).toContain(part);
+  for (const part of [code, title, retry]) expect(answer.body).toContain(part);
   const head = await send(port, { path: `/problems/${code}`, method: 'HEAD' });
-  expect(head).toMatchObject({ status: 200, text: '' });
+  expect(head).toMatchObject({ status: 200, body: '' });
   const other = await send(port, { path: `/problems/${code}`, method: 'POST' });
   expect(other).toMatchObject({ status: 405, headers: { allow: 'GET, HEAD' } });
 });

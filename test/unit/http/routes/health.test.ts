@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { send } from '../http-client.ts';
+import { send } from '../../../support/clients/http.ts';
 import { startTestGateway } from '../test-gateway.ts';
 
 const down = () => ({ ready: false, reason: 'The XMPP server refuses the secret.' }) as const;
@@ -28,9 +28,9 @@ describe.each([
     const answer = await send(port, { path: `${path}?x=1` });
     expect(answer).toMatchObject({ status, headers: { 'cache-control': 'no-store' } });
     expect(answer.headers['content-type']).toMatch(/^application\/json/);
-    expect(JSON.parse(answer.text)).toEqual(body);
+    expect(JSON.parse(answer.body)).toEqual(body);
     const head = await send(port, { path, method: 'HEAD' });
-    expect(head).toMatchObject({ status, text: '' });
+    expect(head).toMatchObject({ status, body: '' });
     expect(head.headers['content-length']).toBe(answer.headers['content-length']);
   });
 

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { GatewayError } from '../../../../src/core/errors.ts';
-import { connectRaw, type HttpAnswer, type HttpRequest, send } from '../http-client.ts';
+import { type HttpAnswer, type LoopbackRequest, send } from '../../../support/clients/http.ts';
+import { connectRaw } from '../../../support/clients/http-connection.ts';
 import { createSignal } from '../signal.ts';
 import {
   apiPath,
@@ -22,12 +23,12 @@ beforeEach(async () => {
   gateway = await startTestGateway();
 });
 
-function post(request: HttpRequest): Promise<HttpAnswer> {
+function post(request: LoopbackRequest): Promise<HttpAnswer> {
   return send(gateway.port, { ...good, ...request });
 }
 
 function codeOf(answer: HttpAnswer): string {
-  return answer.status === 200 ? 'ok' : JSON.parse(answer.text).code;
+  return answer.status === 200 ? 'ok' : JSON.parse(answer.body).code;
 }
 
 describe('a good message', () => {
@@ -48,8 +49,8 @@ describe('a good message', () => {
       'content-type': 'application/json',
       'cache-control': 'no-store',
     });
-    expect(answer.headers['content-length']).toBe(String(Buffer.byteLength(answer.text)));
-    expect(JSON.parse(answer.text)).toEqual({
+    expect(answer.headers['content-length']).toBe(String(Buffer.byteLength(answer.body)));
+    expect(JSON.parse(answer.body)).toEqual({
       status: 'success',
       message: 'The XMPP server accepted the message.',
       id: '1234',
@@ -66,7 +67,7 @@ describe('a good message', () => {
 
   it('gets an id when it has none', async () => {
     const answer = await post({ body: JSON.stringify({ to: 'user@host.example' }) });
-    const { id } = JSON.parse(answer.text);
+    const { id } = JSON.parse(answer.body);
     expect(id).toMatch(/^[0-9a-f-]{36}$/);
     expect(gateway.delivered[0]?.id).toBe(id);
   });
@@ -103,7 +104,7 @@ describe('the URL', () => {
     [messages('example.org', '/j%C3%BCliet'), 'jüliet@example.org'],
     [messages('example.org', '/%EF%BC%AAuliet'), 'juliet@example.org'],
   ])('%s sends as %s', async (path, from) => {
-    expect(JSON.parse((await post({ path })).text)).toMatchObject({ from });
+    expect(JSON.parse((await post({ path })).body)).toMatchObject({ from });
   });
 
   it.each([
@@ -217,14 +218,14 @@ describe('the method', () => {
     async (method, path) => {
       const answer = await send(gateway.port, { method, path });
       expect(answer).toMatchObject({ status: 405, headers: { allow: 'POST' } });
-      expect(answer.text === '').toBe(method === 'HEAD');
+      expect(answer.body === '').toBe(method === 'HEAD');
     },
   );
 });
 
 describe('the order of refusals', () => {
   const tooBig = ' '.repeat(10_001);
-  const steps: readonly (readonly [string, HttpRequest])[] = [
+  const steps: readonly (readonly [string, LoopbackRequest])[] = [
     ['not-found', { path: `${userPath}/%ff?x`, method: 'GET', headers: {}, body: tooBig }],
     ['method-not-allowed', { path: '/api/1.0/xmppdomains/x.example/gateway/messages/a?x' }],
     ['unknown-domain', { method: 'POST' }],
@@ -326,7 +327,7 @@ describe('what the delivery says', () => {
     const answer = await send(port, good);
     expect(answer.status).toBe(status);
     expect(answer.headers['retry-after']).toBe(retryAfter);
-    expect(answer.text).not.toContain('a bug');
+    expect(answer.body).not.toContain('a bug');
   });
 });
 
@@ -342,7 +343,7 @@ describe('a dry run', () => {
     expect(answer).toMatchObject({
       status: 200,
       headers: { 'content-type': 'application/xml', 'cache-control': 'no-store' },
-      text: stanza(from),
+      body: stanza(from),
     });
     expect(gateway.delivered).toEqual([]);
     expect(gateway.logLines).toEqual([expect.objectContaining({ code: 'ok', dryRun: true })]);
@@ -354,11 +355,11 @@ describe('a dry run', () => {
   });
 
   it('is none with dry_run=false', async () => {
-    expect(JSON.parse((await post({ path: `${userPath}?dry_run=false` })).text).id).toBe('1234');
+    expect(JSON.parse((await post({ path: `${userPath}?dry_run=false` })).body).id).toBe('1234');
     expect(gateway.delivered).toHaveLength(1);
   });
 
-  it.each<readonly [string, HttpRequest]>([
+  it.each<readonly [string, LoopbackRequest]>([
     ['unauthenticated', { headers: {} }],
     ['permission-missing', { headers: { ...goodHeaders, Authorization: basic('stranger') } }],
     ['sender-not-allowed', { path: `${userPath}/romeo?dry_run=true` }],
@@ -374,11 +375,11 @@ describe('a dry run', () => {
     const headers = { ...goodHeaders, 'Idempotency-Key': 'key-1' };
     const preview = await post({ path: `${userPath}?dry_run=true`, headers });
     const originId = '<origin-id xmlns="urn:xmpp:sid:0" id="1234"/>';
-    expect(preview.text).toBe(stanza('bot@example.org', originId));
+    expect(preview.body).toBe(stanza('bot@example.org', originId));
     const other = { ...good, body: JSON.stringify({ ...json, body: 'Other' }) };
     const sent = await post({ ...other, headers });
     expect(sent.status).toBe(200);
     expect(sent.headers['idempotency-replayed']).toBeUndefined();
-    expect((await post({ path: `${userPath}?dry_run=true`, headers })).text).toBe(preview.text);
+    expect((await post({ path: `${userPath}?dry_run=true`, headers })).body).toBe(preview.body);
   });
 });

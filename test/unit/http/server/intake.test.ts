@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { expect, it, vi } from 'vitest';
 import { createIntake } from '../../../../src/http/server/intake.ts';
-import { connectRaw, type RawConnection } from '../http-client.ts';
+import { connectRaw, type RawConnection } from '../../../support/clients/http-connection.ts';
 import { serve } from '../serve.ts';
 
 const get = 'GET / HTTP/1.1\r\nHost: h\r\n\r\n';

@@ -19,7 +19,8 @@ import {
   type ListenerOptions,
   parseConnectionLimit,
 } from '../../../../src/http/server/listener.ts';
-import { connectRaw, type RawConnection, send } from '../http-client.ts';
+import { send } from '../../../support/clients/http.ts';
+import { connectRaw, type RawConnection } from '../../../support/clients/http-connection.ts';
 import { noEvents } from '../serve.ts';
 import { createSignal, type Signal } from '../signal.ts';
 
@@ -91,8 +92,8 @@ describe('createListener', () => {
     raw.write('GET /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\n\r\n');
     await whenBegun(1);
     release();
-    expect((await raw.answer()).text).toBe('/1');
-    expect((await raw.answer()).text).toBe('/2');
+    expect((await raw.answer()).body).toBe('/1');
+    expect((await raw.answer()).body).toBe('/2');
     raw.destroy();
   });
 
@@ -105,8 +106,8 @@ describe('createListener', () => {
     await whenBegun(1);
     raw.write('more garbage\r\n\r\n');
     release();
-    expect(await raw.answer()).toMatchObject({ status: 200, text: '/1' });
-    expect(await raw.answer()).toMatchObject({ status: 200, text: '/2' });
+    expect(await raw.answer()).toMatchObject({ status: 200, body: '/1' });
+    expect(await raw.answer()).toMatchObject({ status: 200, body: '/2' });
     expect(await raw.answer()).toMatchObject({ status: 400, headers: { connection: 'close' } });
     expect(await raw.closed).toBe('');
   });
@@ -123,7 +124,7 @@ describe('createListener', () => {
     const { port, release } = await startHeld();
     release();
     const headers = { Connection: 'Upgrade', Upgrade: 'h2c' };
-    expect(await send(port, { path: '/x', headers })).toMatchObject({ status: 200, text: '/x' });
+    expect(await send(port, { path: '/x', headers })).toMatchObject({ status: 200, body: '/x' });
   });
 });
 
@@ -346,8 +347,8 @@ describe('a client that closes its sending half', () => {
     raw.end();
     await whenBegun(1);
     release();
-    expect((await raw.answer()).text).toBe('/1');
-    expect((await raw.answer()).text).toBe('/2');
+    expect((await raw.answer()).body).toBe('/1');
+    expect((await raw.answer()).body).toBe('/2');
     expect(await raw.closed).toBe('');
   });
 
@@ -393,7 +394,7 @@ describe('a request that Node.js lets pass', () => {
       status,
       headers: { 'content-type': 'application/problem+json', connection: 'close' },
     });
-    expect(JSON.parse(answer.text)).toMatchObject({ type: 'about:blank', status });
+    expect(JSON.parse(answer.body)).toMatchObject({ type: 'about:blank', status });
     expect(begun()).toBe(0);
     raw.destroy();
   });
