@@ -43,10 +43,13 @@ interface Chunk {
 // More than this waiting in one direction: read no further.
 const maxQueuedBytes = 1024 * 1024;
 
+type Pause = (ms: number) => Promise<unknown>;
+
 /** Calls `forward` for each chunk in order, each at its time, then `end`. */
 function pump(
   from: Socket,
   delayMs: () => number,
+  pause: Pause,
   forward: (bytes: Buffer) => Promise<void>,
   end: () => void,
 ): void {
@@ -60,7 +63,7 @@ function pump(
     running = true;
     for (let chunk = queue.shift(); chunk !== undefined; chunk = queue.shift()) {
       const waitMs = chunk.dueAt - performance.now();
-      if (waitMs > 0) await delay(waitMs);
+      if (waitMs > 0) await pause(waitMs);
       await forward(chunk.bytes);
       queuedBytes -= chunk.bytes.length;
       if (from.isPaused() && queuedBytes < maxQueuedBytes) from.resume();
@@ -86,21 +89,30 @@ async function write(to: Socket, bytes: Buffer): Promise<void> {
 }
 
 /** Writes slice by slice, each at the pace that holds by then; 0 = at once. */
-async function writeSlowly(to: Socket, bytes: Buffer, bytesPerSecond: () => number): Promise<void> {
+async function writeSlowly(
+  to: Socket,
+  bytes: Buffer,
+  bytesPerSecond: () => number,
+  pause: Pause,
+): Promise<void> {
   let start = 0;
   while (start < bytes.length && !to.destroyed) {
     const pace = bytesPerSecond();
     const slice = bytes.subarray(start, pace > 0 ? start + Math.ceil(pace / 50) : bytes.length);
     await write(to, slice);
-    if (pace > 0) await delay((slice.length * 1000) / pace);
+    if (pace > 0) await pause((slice.length * 1000) / pace);
     start += slice.length;
   }
 }
 
-/** Starts a proxy in front of a loopback port; `onRead` sees all bytes that it reads from clients. */
+/**
+ * Starts a proxy in front of a loopback port. `onRead` gets all bytes that it reads from clients;
+ * `pause` is how it waits for `delayMs` and `bytesPerSecond`.
+ */
 export async function startProxy(
   targetPort: number,
   onRead: (bytes: Buffer) => void = () => undefined,
+  pause: Pause = delay,
 ): Promise<FaultProxy> {
   const port = await freePort();
   const clients = new Set<Socket>();
@@ -126,7 +138,7 @@ export async function startProxy(
   };
   const forward = async (to: Socket, bytes: Buffer): Promise<void> => {
     if (state.mode === 'half-open') await untilMoving(to);
-    await writeSlowly(to, bytes, () => pace.bytesPerSecond);
+    await writeSlowly(to, bytes, () => pace.bytesPerSecond, pause);
   };
   const forwardUp = async (to: Socket, bytes: Buffer): Promise<void> => {
     if (state.mode === 'swallow') return;
@@ -148,12 +160,14 @@ export async function startProxy(
     pump(
       client,
       delayMs,
+      pause,
       (bytes) => forwardUp(upstream, bytes),
       () => upstream.end(),
     );
     pump(
       upstream,
       delayMs,
+      pause,
       async (bytes) => {
         if (state.mode !== 'mute') await forward(client, bytes);
       },
