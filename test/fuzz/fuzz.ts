@@ -4,7 +4,7 @@ import { createHttpConnection } from '../support/clients/http-connection.ts';
 import type { Stanza } from '../support/clients/stanza.ts';
 import { readCorpus } from './corpus.ts';
 import { createRequests, type FuzzRequest } from './requests.ts';
-import { type Fault, hangMs, playRound, type Round } from './round.ts';
+import { type Fault, playRound, type Round } from './round.ts';
 import { type FuzzServer, type FuzzSite, startFuzzSite } from './site.ts';
 
 /** What went wrong, and with which request. */
@@ -118,7 +118,7 @@ async function findCulprit(
   for (let index = first; index < end; index += 1) {
     const request = build(index);
     const connection = createHttpConnection(site.gateway().port);
-    await connection.exchange(request.bytes, hangMs).catch(() => undefined);
+    await connection.exchange(request.bytes).catch(() => undefined);
     connection.destroy();
     if ((await site.findTrouble()) === undefined) continue;
     await site.mend();

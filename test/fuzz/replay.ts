@@ -7,7 +7,7 @@ export async function replay(program: FuzzServer, file: string): Promise<boolean
   const site = await startFuzzSite(program);
   const connection = createHttpConnection(site.gateway().port);
   try {
-    const answer = await connection.exchange(readFileSync(file), 5000).catch(String);
+    const answer = await connection.exchange(readFileSync(file)).catch(String);
     const trouble = await site.findTrouble();
     console.log(`\n${program.kind}:`);
     if (typeof answer === 'string') console.log(answer);

@@ -10,7 +10,7 @@ import {
 } from '../support/gateway/gateway.ts';
 import { servers } from '../support/servers/servers.ts';
 import type { XmppServer } from '../support/servers/xmpp-server.ts';
-import { waitUntil } from '../support/system/wait.ts';
+import { hangMs, waitUntil } from '../support/system/wait.ts';
 
 const messages = '/api/1.0/xmppdomains/example.org/gateway/messages';
 const body = '{"to": "bob@example.org", "body": "hello"}';
@@ -43,10 +43,6 @@ const statusCounts = (answers: readonly HttpAnswer[]): Record<number, number> =>
   return counts;
 };
 
-function percentile(times: readonly number[], part: number): number {
-  return times.toSorted((a, b) => a - b)[Math.floor(times.length * part)] ?? Number.NaN;
-}
-
 describe.each(servers)('a flood of logins on $kind', ({ start }) => {
   let server: XmppServer;
   let proxy: FaultProxy;
@@ -65,7 +61,7 @@ describe.each(servers)('a flood of logins on $kind', ({ start }) => {
 
   /** A gateway that has counted nothing yet and whose password checks go through the proxy. */
   async function startGateway(auth: object = {}): Promise<void> {
-    const config = { auth, c2s: { port: proxy.port } };
+    const config = { auth: { timeout_ms: hangMs, ...auth }, c2s: { port: proxy.port } };
     gateway = await startGatewayProcess({ config: gatewayConfig(server, config) });
   }
   const logIn = ({ user, password, isApi = false, address = '127.0.0.1', headers = {} }: Attempt) =>
@@ -145,7 +141,6 @@ describe.each(servers)('a flood of logins on $kind', ({ start }) => {
       // Right, but without the permission.
       await waitUntil(async () => (await logIn(carol)).status === 403, {
         label: 'carol to get in',
-        timeoutMs: 2 * window_ms,
         // Seldom enough to be late whenever the failures are counted anew.
         stepMs: 200,
       });
@@ -172,30 +167,14 @@ describe.each(servers)('a flood of logins on $kind', ({ start }) => {
     expect(proxy.accepted - before).toBe(60);
   });
 
-  test('is refused no sooner where there is no such user', async () => {
-    await startGateway({ throttle: { per_address: 1000, per_user: 1000 } });
-    const users = ['nobody', 'carol', apiAccount.username, 'no-account'];
-    for (const [index, user] of users.entries()) {
-      const startedMs = performance.now();
-      expect((await logIn({ user, password: 'guess', isApi: index > 1 })).status).toBe(401);
-      expect(performance.now() - startedMs, user).toBeGreaterThan(95);
-    }
-  });
-
-  test('leaves those unharmed who are remembered', async () => {
+  test('does no harm to clients whose credentials are remembered', async () => {
     await startGateway();
-    const measure = async (rounds: number): Promise<number[]> => {
-      const times: number[] = [];
-      for (let round = 0; round < rounds; round += 1) {
-        const startedMs = performance.now();
-        const answer = await logIn(round % 2 === 0 ? rightUser : rightAccount);
-        times.push(performance.now() - startedMs);
-        expect(answer.status, answer.body).toBe(200);
-      }
-      return times;
+    const expectSuccess = async (attempt: Attempt): Promise<void> => {
+      const answer = await logIn(attempt);
+      expect(answer.status, answer.body).toBe(200);
     };
-    await measure(20);
-    const quiet = await measure(100);
+    await expectSuccess(rightUser);
+    await expectSuccess(rightAccount);
     const state = { isOver: false, refused: 0 };
     const flood = async (_: unknown, index: number): Promise<void> => {
       for (let count = 0; !state.isOver; count += 1) {
@@ -208,14 +187,11 @@ describe.each(servers)('a flood of logins on $kind', ({ start }) => {
     };
     const floods = Array.from({ length: 16 }, flood);
     await waitUntil(() => state.refused > 50, { label: 'the flood' });
-    const flooded = await measure(100);
+    for (let round = 0; round < 50; round += 1) {
+      await expectSuccess(rightUser);
+      await expectSuccess(rightAccount);
+    }
     state.isOver = true;
     await Promise.all(floods);
-    if (process.env['FIGURES'] !== undefined) {
-      for (const part of [0.5, 0.9, 0.99]) {
-        const [before, during] = [quiet, flooded].map((times) => percentile(times, part));
-        console.log(`${server.kind}: p${part * 100} ${before} ms, in the flood ${during} ms`);
-      }
-    }
   });
 });

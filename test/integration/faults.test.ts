@@ -32,7 +32,7 @@ describe.each(programs.filter(({ isForCrashes }) => !isForCrashes))(
     afterAll(() => stage?.stop());
 
     test.each(scenarios)('$name', async (scenario) => {
-      const { violations, acknowledged, posted } = await play(stage, scenario);
+      const { violations, acknowledged, posted } = await play(stage, scenario, false);
       expect(violations).toEqual([]);
       expect(acknowledged).toBeGreaterThan(0);
       expect(posted).toBeGreaterThan(0);

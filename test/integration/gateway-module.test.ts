@@ -84,7 +84,7 @@ describe.each(modules)('mod_message_gateway on $kind', (module) => {
     const { differences, all } = comparison;
     expect(differences).toEqual([]);
     expect(all).toBeGreaterThan(95);
-  }, 120_000);
+  });
 
   describe('announces itself', () => {
     test('to its components, on virtual hosts', async () => {

@@ -357,7 +357,7 @@ describe('while slow clients hold more connections than there may be', () => {
         expect((await postOne(opening)).status).toBe(200);
         return [silent, halfHead, unauthenticated].flat().every((raw) => raw?.isClosed());
       },
-      { label: 'the end of the slow connections', timeoutMs: 60_000, stepMs: 200 },
+      { label: 'the end of the slow connections', stepMs: 200 },
     );
   });
 });

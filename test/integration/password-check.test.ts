@@ -17,6 +17,7 @@ import { servers } from '../support/servers/servers.ts';
 import type { XmppServer } from '../support/servers/xmpp-server.ts';
 import { createCertificates } from '../support/system/certificates.ts';
 import { createDirectory, removeDirectory } from '../support/system/processes.ts';
+import { hangMs } from '../support/system/wait.ts';
 
 function createCheck(server: XmppServer, options: Partial<PasswordCheckOptions> = {}) {
   return createPasswordCheck({
@@ -24,7 +25,7 @@ function createCheck(server: XmppServer, options: Partial<PasswordCheckOptions> 
     port: server.c2sPort,
     security: 'starttls',
     ca: readFileSync(server.caFile, 'utf8'),
-    timeoutMs: 10_000,
+    timeoutMs: hangMs,
     maxConcurrent: 16,
     ...options,
   });

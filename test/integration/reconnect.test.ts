@@ -13,7 +13,6 @@ import type { XmppServer } from '../support/servers/xmpp-server.ts';
 import { waitUntil } from '../support/system/wait.ts';
 
 const clients = 4;
-const readyWithinMs = 60_000;
 
 /** Loses its stream and gets it back while clients go on posting. */
 async function outage(load: Load, server: XmppServer, gateway: GatewayProcess, end: () => void) {
@@ -30,7 +29,7 @@ async function outage(load: Load, server: XmppServer, gateway: GatewayProcess, e
   );
   expect([status, headers['retry-after']]).toEqual([503, '2']);
   await server.resume();
-  await gateway.waitUntilReady(readyWithinMs);
+  await gateway.waitUntilReady();
   await waitForMore(load, 200, 50);
   await load.stop();
 }
@@ -75,7 +74,7 @@ describe.each(servers)('the gateway and an outage of $kind', ({ kind, start }) =
     const { reason } = (await request(`${gateway.url}/readyz`)).json();
     expect(reason).toBe(`connect ECONNREFUSED 127.0.0.1:${server.componentPort}`);
     await server.resume();
-    await gateway.waitUntilReady(readyWithinMs);
+    await gateway.waitUntilReady();
     const told = gateway.logLines().filter(({ msg }) => msg === 'component stream down');
     // A server that is starting may accept a connection before it answers.
     const reasons = told.map((line) => line['reason']);

@@ -13,8 +13,6 @@ import { servers } from '../support/servers/servers.ts';
 import type { XmppServer } from '../support/servers/xmpp-server.ts';
 import { waitUntil } from '../support/system/wait.ts';
 
-const readyWithinMs = 60_000;
-
 describe.each(servers)('a component stream to $kind that breaks', ({ start }) => {
   let server: XmppServer;
   let proxy: FaultProxy;
@@ -35,7 +33,7 @@ describe.each(servers)('a component stream to $kind that breaks', ({ start }) =>
   });
   afterEach(async () => {
     await proxy.setMode('forward');
-    await gateway.waitUntilReady(readyWithinMs);
+    await gateway.waitUntilReady();
   });
   afterAll(async () => {
     bob?.destroy();
@@ -71,7 +69,7 @@ describe.each(servers)('a component stream to $kind that breaks', ({ start }) =>
     proxy.cutAfter(4000 + 150);
     expect(await fateOf(send('cut-behind', body))).toEqual(unknown);
     await bob.waitForMessage('cut-behind');
-    await gateway.waitUntilReady(readyWithinMs);
+    await gateway.waitUntilReady();
     expect((await send('after-cut-behind')).status).toBe(200);
     expect((await arrived()).filter((id) => id === 'cut-behind')).toHaveLength(1);
   });
@@ -79,7 +77,7 @@ describe.each(servers)('a component stream to $kind that breaks', ({ start }) =>
   test('within a message: 504, and nothing has arrived', async () => {
     proxy.cutAfter(2000);
     expect(await fateOf(send('cut-within', 'x'.repeat(4000)))).toEqual(unknown);
-    await gateway.waitUntilReady(readyWithinMs);
+    await gateway.waitUntilReady();
     expect((await send('after-cut-within')).status).toBe(200);
     expect(await arrived()).not.toContain('cut-within');
   });
@@ -90,7 +88,7 @@ describe.each(servers)('a component stream to $kind that breaks', ({ start }) =>
     await waitUntilDown(/ECONNREFUSED/);
     expect(await fateOf(send('refused'))).toEqual(unavailable);
     await proxy.setMode('forward');
-    await gateway.waitUntilReady(readyWithinMs);
+    await gateway.waitUntilReady();
     expect((await send('after-refused')).status).toBe(200);
     expect(await arrived()).not.toContain('refused');
   });
@@ -101,7 +99,7 @@ describe.each(servers)('a component stream to $kind that breaks', ({ start }) =>
     await waitUntilDown(/silent for 1000 ms|no answer within/);
     expect(await fateOf(send('refused-in-silence'))).toEqual(unavailable);
     await proxy.setMode('forward');
-    await gateway.waitUntilReady(readyWithinMs);
+    await gateway.waitUntilReady();
     expect((await send('after-silence')).status).toBe(200);
     const ids = await arrived();
     expect(ids).not.toContain('swallowed');

@@ -52,7 +52,6 @@ const afterMs = 3000;
 /** Enough for V8 to let its young generation grow, as it does in any process that is used. */
 const warmUp = 20_000;
 const warmUpClients = 64;
-const sendTimeoutMs = 60_000;
 /** As deploy/ sets it. */
 const nodeArgs = ['--max-old-space-size=512', '--max-semi-space-size=16'];
 const body = JSON.stringify({ to: 'bob@example.org', body: 'ordinary' });
@@ -90,7 +89,7 @@ export async function besiege(attack: Attack, options: SiegeOptions): Promise<Si
   });
   const client = createClient(port, isTls);
   try {
-    await waitUntil(client.isServed, { label: 'the first message', timeoutMs: 60_000 });
+    await waitUntil(client.isServed, { label: 'the first message' });
     const target = attack.port === 'metrics' ? metricsPort : port;
     return await measure(gateway, client, {
       name: attack.name,
@@ -171,7 +170,7 @@ function createClient(port: number, isTls: boolean): Client {
   const failures: Record<string, number> = {};
   const send = async (): Promise<string> => {
     try {
-      return String((await post(url, { agent, auth, body, timeoutMs: sendTimeoutMs })).status);
+      return String((await post(url, { agent, auth, body })).status);
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
       return code ?? message;

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import { hangMs } from '../system/wait.ts';
 import { buildAnswer, type HttpAnswer } from './http.ts';
 
 /** A TCP connection that writes any bytes, well-formed HTTP or not. */
@@ -88,10 +89,10 @@ function parseAnswer(
 /** One keep-alive connection for requests as they are: nothing is checked or added. */
 export interface HttpConnection {
   /**
-   * Writes one request and reads its only answer; rejects when the connection ends before it, or
-   * after `timeoutMs`. For one request at a time; connects again when the peer has closed.
+   * Writes one request and reads its only answer; rejects when the connection ends first, or after
+   * `hangMs`. For one request at a time; connects again when the peer has closed.
    */
-  exchange(request: Buffer, timeoutMs: number): Promise<HttpAnswer>;
+  exchange(request: Buffer): Promise<HttpAnswer>;
   destroy(): void;
 }
 
@@ -111,20 +112,20 @@ export function createHttpConnection(port: number): HttpConnection {
     return answer;
   };
   return {
-    exchange: async (request, timeoutMs) => {
+    exchange: async (request) => {
       if (raw === undefined || raw.isClosed()) raw = await connectRaw(port);
       const used = raw;
       let isLate = false;
       const deadline = setTimeout(() => {
         isLate = true;
         used.destroy();
-      }, timeoutMs);
+      }, hangMs);
       try {
         used.write(request);
         return await readFinalAnswer(used, request.toString('latin1', 0, 5) === 'HEAD ');
       } catch (error) {
         used.destroy();
-        throw isLate ? new Error(`no answer within ${timeoutMs} ms`) : error;
+        throw isLate ? new Error(`no answer within ${hangMs} ms`) : error;
       } finally {
         clearTimeout(deadline);
       }

@@ -8,6 +8,7 @@ import {
   request as requestHttp,
 } from 'node:http';
 import { request as requestHttps } from 'node:https';
+import { hangMs } from '../system/wait.ts';
 
 /** What a request consists of besides its URL. */
 export interface RequestOptions {
@@ -23,7 +24,7 @@ export interface RequestOptions {
   readonly ca?: string;
   /** False for a connection that only this request uses. */
   readonly agent?: Agent | false;
-  /** Deadline of the whole exchange, to end what hangs; default 120,000. */
+  /** Deadline of the whole exchange; default `hangMs`. */
   readonly timeoutMs?: number;
 }
 
@@ -105,7 +106,7 @@ function parseObject(body: string): Record<string, unknown> {
 export function request(url: string, options: RequestOptions = {}): Promise<HttpAnswer> {
   return new Promise((resolve, reject) => {
     const outgoing = openRequest(url, options);
-    const { timeoutMs = 120_000 } = options;
+    const { timeoutMs = hangMs } = options;
     const deadline = setTimeout(
       () => outgoing.destroy(new Error(`expected an answer from ${url} within ${timeoutMs} ms`)),
       timeoutMs,

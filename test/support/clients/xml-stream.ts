@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { hangMs } from '../system/wait.ts';
 import { createStreamParser, type Stanza } from './stanza.ts';
 
 /** What waits for stanzas. */
@@ -65,7 +66,7 @@ export function createXmlStream(name: string, firstSocket: Socket): XmlStream {
   };
   attach();
 
-  const waitFor: XmlStream['waitFor'] = (predicate, label = 'a stanza', timeoutMs = 60_000) =>
+  const waitFor: XmlStream['waitFor'] = (predicate, label = 'a stanza', timeoutMs = hangMs) =>
     new Promise((resolve, reject) => {
       const past = received.find(predicate);
       if (past !== undefined) return resolve(past);
@@ -101,7 +102,7 @@ export function createXmlStream(name: string, firstSocket: Socket): XmlStream {
         reject(error);
       };
       const waiter: Waiter = { offer: () => undefined, fail };
-      const deadline = setTimeout(() => fail(new Error(`${name}: no stream header`)), 60_000);
+      const deadline = setTimeout(() => fail(new Error(`${name}: no stream header`)), hangMs);
       waiters.add(waiter);
       parse = createStreamParser({
         onHeader: ({ attributes }) => {
@@ -134,7 +135,7 @@ export function createXmlStream(name: string, firstSocket: Socket): XmlStream {
 function closeSocket(socket: Socket): Promise<void> {
   return new Promise((resolve) => {
     if (socket.destroyed) return resolve();
-    const deadline = setTimeout(() => socket.destroy(), 5000);
+    const deadline = setTimeout(() => socket.destroy(), hangMs);
     socket.once('close', () => {
       clearTimeout(deadline);
       resolve();

@@ -114,7 +114,7 @@ export interface GatewayProcess {
   readonly output: () => string;
   readonly isRunning: () => boolean;
   /** Resolves when /readyz says 200; throws when the process ends or the deadline passes. */
-  readonly waitUntilReady: (timeoutMs?: number) => Promise<void>;
+  readonly waitUntilReady: () => Promise<void>;
   /** Writes another configuration over the present one. */
   readonly reconfigure: (config: Settings | string) => void;
   readonly signal: (signal: NodeJS.Signals) => void;
@@ -147,7 +147,7 @@ function gatewayCommand(args: readonly string[], options: Partial<GatewayOptions
 
 async function isReady(url: string): Promise<boolean> {
   try {
-    return (await request(`${url}/readyz`, { timeoutMs: 20_000 })).status === 200;
+    return (await request(`${url}/readyz`)).status === 200;
   } catch {
     return false;
   }
@@ -178,14 +178,14 @@ export async function startGatewayProcess(options: GatewayOptions): Promise<Gate
   const { stdout } = options;
   const command = gatewayCommand(args, options);
   const child = await startChild(stdout === undefined ? command : { ...command, stdout });
-  const waitUntilReady = async (timeoutMs = 60_000): Promise<void> => {
+  const waitUntilReady = async (): Promise<void> => {
     try {
       await waitUntil(
         async () => {
           if (!child.isRunning()) throw new Error('it ended');
           return isReady(url);
         },
-        { label: '200 from /readyz', timeoutMs },
+        { label: '200 from /readyz' },
       );
     } catch (error) {
       throw new Error(
@@ -197,7 +197,7 @@ export async function startGatewayProcess(options: GatewayOptions): Promise<Gate
     }
   };
   const stop = async (signal?: NodeJS.Signals): Promise<Exit> => {
-    const exit = await child.end(signal, 40_000);
+    const exit = await child.end(signal);
     removeDirectory(directory);
     return exit;
   };

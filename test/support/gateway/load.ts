@@ -84,7 +84,6 @@ export async function waitForMore(load: Load, status: number, count: number): Pr
   const before = load.outcomes.length;
   await waitUntil(() => idsWith(load.outcomes.slice(before), status).length >= count, {
     label: `${count} answers of ${status}`,
-    timeoutMs: 60_000,
   });
 }
 

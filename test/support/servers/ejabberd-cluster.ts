@@ -31,7 +31,7 @@ export async function startCluster(options: ServerOptions): Promise<EjabberdClus
     const second = await startEjabberd({ ...options, node: nodes.second });
     servers.push(second);
     await evaluateOn(nodes.second, `ejabberd_cluster:join('${nodes.first.name}')`);
-    await waitUntil(() => isJoined(second), { label: 'the cluster', timeoutMs: 120_000 });
+    await waitUntil(() => isJoined(second), { label: 'the cluster' });
     return { first, second, nodes, stop };
   } catch (error) {
     await stop();

@@ -174,7 +174,7 @@ async function launch(program: ServerProgram, site: Site, command: Command): Pro
         if (!child.isRunning()) throw new Error('it ended while starting');
         return program.isReady(site, newLog());
       },
-      { label: `${program.kind} to be ready`, timeoutMs: 120_000 },
+      { label: `${program.kind} to be ready` },
     );
     return child;
   } catch (error) {

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { hangMs } from './wait.ts';
 
 /** How a process ended. */
 export interface Exit {
@@ -30,8 +31,8 @@ export interface Child {
   readonly isRunning: () => boolean;
   /** Sends a signal; to a process that has ended it does nothing. */
   readonly kill: (signal: NodeJS.Signals) => void;
-  /** Signals and waits for the end; after `graceMs` (default 10,000) kills. */
-  readonly end: (signal?: NodeJS.Signals, graceMs?: number) => Promise<Exit>;
+  /** Signals and waits for the end; kills the process after `hangMs`. */
+  readonly end: (signal?: NodeJS.Signals) => Promise<Exit>;
   readonly exited: Promise<Exit>;
 }
 
@@ -100,7 +101,7 @@ export async function startChild(command: Command, input?: string): Promise<Chil
     stderr: () => collected.stderr,
     isRunning: () => child.exitCode === null && child.signalCode === null,
     kill: (signal) => void child.kill(signal),
-    end: (signal = 'SIGTERM', graceMs = 10_000) => endChild(child, exited, signal, graceMs),
+    end: (signal = 'SIGTERM') => endChild(child, exited, signal),
     exited,
   };
 }
@@ -109,12 +110,11 @@ async function endChild(
   child: ChildProcess,
   exited: Promise<Exit>,
   signal: NodeJS.Signals,
-  graceMs: number,
 ): Promise<Exit> {
   child.kill(signal);
   // A stopped process sees other signals than SIGKILL only once it runs again.
   child.kill('SIGCONT');
-  const deadline = setTimeout(() => child.kill('SIGKILL'), graceMs);
+  const deadline = setTimeout(() => child.kill('SIGKILL'), hangMs);
   try {
     return await exited;
   } finally {
