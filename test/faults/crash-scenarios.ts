@@ -4,7 +4,7 @@ import type { Scenario } from './scenario.ts';
 
 const some = 40;
 
-/** Messages flow for some time, in which a server may or may not write them to disk. */
+/** Lets messages flow for some time, in which the server may or may not write them to disk. */
 async function crashUnderLoad({ server, crash, answers, healthy }: Drill): Promise<void> {
   await answers(200, some);
   await delay(3000);

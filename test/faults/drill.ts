@@ -4,20 +4,20 @@ import type { Posts, Url } from './posts.ts';
 import type { Recipient } from './recipient.ts';
 import type { Stage } from './stage.ts';
 
-/** What a scenario has to work with while the clients post. */
+/** What a scenario can do and observe while the clients post. */
 export interface Drill extends Stage {
   readonly recipient: Recipient;
-  /** Waits for that many more answers of that status. */
+  /** Waits for `count` more answers with this status. */
   answers(status: number, count: number): Promise<void>;
-  /** To be called when nothing is broken any more: waits until the gateway is ready again. */
+  /** Call it when nothing is broken any more: waits until the gateway is ready again. */
   healthy(): Promise<void>;
-  /** Ends the server's process without warning. */
+  /** Kills the server's process. */
   crash(): Promise<void>;
   /** Stops the server gracefully and starts it again. */
   restart(): Promise<void>;
-  /** When the server ended in a way that may make it forget. */
+  /** When the server ended in a way that may lose accepted messages. */
   readonly crashes: readonly number[];
-  /** The longest that `healthy` waited, in milliseconds; undefined before its first end. */
+  /** The longest wait of `healthy`, in milliseconds; undefined before the first. */
   readonly readyMs: number | undefined;
 }
 
@@ -31,7 +31,7 @@ export function createDrill(stage: Stage, posts: Posts, recipient: Recipient, ur
       label: `${count} answers of ${status}`,
     });
   };
-  /** Ready is who says so and acknowledges a message that was posted afterwards. */
+  /** Whether the gateway says that it is ready and then acknowledges a message. */
   const isReady = async (): Promise<boolean> => {
     const answer = await request(`${stage.gateway.url}/readyz`);
     return answer.status === 200 && (await posts.postOne(url)).status === 200;

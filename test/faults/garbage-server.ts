@@ -19,7 +19,7 @@ function base64(text: string): string {
   return Buffer.from(text).toString('base64');
 }
 
-/** What it says at once and what to the first bytes after that; then it falls silent or hangs up. */
+/** What it sends first, and after the first bytes from the client; then it is silent or hangs up. */
 const scripts: readonly { readonly first: string | Buffer; readonly reply?: string }[] = [
   { first: 'HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n' },
   { first: randomBytes(3000) },
@@ -40,7 +40,7 @@ const scripts: readonly { readonly first: string | Buffer; readonly reply?: stri
   { first: `${header}<stream:features/>` },
 ];
 
-/** Starts it; each connection gets another kind of garbage, every other one is then closed. */
+/** Starts it. Each connection gets the next kind of garbage, and every other one is then closed. */
 export async function startGarbageServer(): Promise<GarbageServer> {
   const port = await freePort();
   const sockets = new Set<Socket>();

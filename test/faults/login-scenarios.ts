@@ -6,13 +6,13 @@ import type { Scenario } from './scenario.ts';
 
 const some = 40;
 
-/** The bot needs the c2s port, alice does not. */
+/** The bot logs in over the c2s port, the API account for alice does not. */
 const clients: readonly ClientOptions[] = [
   { url: 'user', clients: 6 },
   { url: 'api', clients: 2 },
 ];
 
-/** Breaks c2s, and the connections that are open, until logins have failed for some time. */
+/** Breaks the c2s port and its open connections until logins have failed for some time. */
 async function whileBroken(
   { c2s, answers, healthy }: Drill,
   breakIt: () => Promise<void>,
@@ -28,7 +28,7 @@ async function whileBroken(
   await answers(200, some);
 }
 
-/** What happens to the port where passwords are checked. */
+/** Faults of the port where passwords are checked. */
 export const loginScenarios: readonly Scenario[] = [
   {
     name: 'c2s refused',

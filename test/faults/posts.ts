@@ -3,14 +3,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type HttpAnswer, post } from '../support/clients/http.ts';
 import { apiAccount } from '../support/gateway/gateway.ts';
 
-/** Which of the gateway's two URLs: as alice by the API account, or as the bot by itself. */
+/** Which of the gateway's two URLs: as alice with the API account, or as the bot itself. */
 export type Url = 'api' | 'user';
 
-/** What one request got; times on the clock of `performance.now()`. */
+/** The answer to one request; times on the clock of `performance.now()`. */
 export interface Answer {
   /** Undefined when the connection ended without a complete answer. */
   readonly status: number | undefined;
-  /** Of the problem, or `ok`. */
+  /** The code of the problem, or `ok`. */
   readonly code: string;
   readonly startedAt: number;
   readonly endedAt: number;
@@ -40,16 +40,16 @@ export interface Posts {
 /** What the clients of a scenario do. */
 export interface ClientOptions {
   readonly url: Url;
-  /** How many, each with a connection of its own. */
+  /** The number of clients; each has its own connection. */
   readonly clients: number;
   /** Posts a message again, with the same Idempotency-Key, until it is acknowledged; default false. */
   readonly retries?: boolean;
 }
 
-/** Pause between a client's requests: the scenarios want continuous load, not the highest. */
+/** Pause between a client's requests: the scenarios need continuous load, not the highest. */
 const pauseMs = 20;
 
-/** How long a client goes on with one message, in milliseconds. */
+/** How long a client keeps trying to post one message, in milliseconds. */
 const patienceMs = 120_000;
 
 /** Creates the posts to `to`; `prefix` makes their names unique. */

@@ -7,20 +7,20 @@ import { ejabberdDirectory } from '../support/servers/versions.ts';
 import type { ServerKind, ServerOptions, XmppServer } from '../support/servers/xmpp-server.ts';
 import { createDirectory, runToSuccess } from '../support/system/processes.ts';
 
-/** A server as the scenarios meet it. */
+/** A server for the scenarios. */
 export interface Program {
   readonly title: string;
   readonly kind: ServerKind;
   readonly start: (options?: ServerOptions) => Promise<XmppServer>;
-  /** Why it may lose in a crash what it had accepted; undefined: it may not. */
+  /** Why it may lose accepted messages in a crash; undefined: it may not. */
   readonly forgets: string | undefined;
-  /** Whether it may lose that in a graceful stop too. */
+  /** Whether it may also lose them when it is stopped gracefully. */
   readonly mayForgetWhenStopped?: boolean;
-  /** Only the scenarios in which the server's process crashes. */
+  /** Plays only the scenarios in which the server's process crashes. */
   readonly isForCrashes: boolean;
 }
 
-// It keeps 100 messages for a user who is offline, and returns the others to their sender.
+// By default it stores 100 messages for an offline user and returns the others to the sender.
 const unlimitedOffline = `
 shaper_rules:
   max_user_offline_messages: infinity
@@ -49,7 +49,7 @@ async function startWithSqlite(options: ServerOptions = {}): Promise<XmppServer>
 const forgetsInMemory =
   'ejabberd answers before Mnesia has the messages safe on disk; with an SQL database it loses none (below)';
 
-/** All servers that the scenarios are played on. */
+/** The servers that the scenarios are played on. */
 export const programs: readonly Program[] = [
   {
     title: 'Prosody',

@@ -3,9 +3,9 @@ import { find, text } from '../support/clients/stanza.ts';
 import type { Stage } from './stage.ts';
 import type { Arrival } from './verdict.ts';
 
-/** The user to whom a scenario's messages go. */
+/** The recipient of a scenario's messages. */
 export interface Recipient {
-  /** Logs in; what was stored meanwhile arrives now. */
+  /** Logs in; what was stored meanwhile arrives then. */
   logIn(): Promise<Session>;
   /** All that arrived in any of the sessions. */
   arrivals(): Arrival[];

@@ -31,7 +31,7 @@ async function playOne(stage: Stage, scenario: Scenario): Promise<readonly strin
   }
 }
 
-/** Prints a server's table and each violation below its line; returns how many there were. */
+/** Prints a server's table with each violation below its line; returns their number. */
 async function playAll(program: Program, selected: readonly Scenario[]): Promise<number> {
   const stage = await startStage(program, selected.length, true);
   let count = 0;

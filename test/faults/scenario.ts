@@ -5,31 +5,31 @@ import { createRecipient, type Recipient } from './recipient.ts';
 import { deadlines, type Stage } from './stage.ts';
 import { judge, type Verdict } from './verdict.ts';
 
-/** A fault, and how it is brought about while clients post. */
+/** A fault, and how to cause it while clients post. */
 export interface Scenario {
   readonly name: string;
-  /** Default: eight that post as alice. */
+  /** Default: eight clients that post as alice. */
   readonly clients?: readonly ClientOptions[];
   /** Statuses that a caller may get; default 200, 503 and 504. */
   readonly statuses?: readonly number[];
   /** The recipient is logged in meanwhile; default: it logs in afterwards. */
   readonly isRecipientOnline?: boolean;
-  /** Why that kind of server may lose here what it had accepted. */
+  /** Why this kind of server may lose accepted messages in this scenario. */
   readonly forgets?: Partial<Readonly<Record<ServerKind, string>>>;
   readonly run: (drill: Drill) => Promise<void>;
 }
 
 const allClients: readonly ClientOptions[] = [{ url: 'api', clients: 8 }];
 
-/** How much later than its deadline an answer may come: deadlines are looked at twice a second. */
+/** How much later than its deadline an answer may come: deadlines are checked twice a second. */
 const toleranceMs = 1000;
 
 /** The longest time from a healthy server to a ready gateway, in milliseconds. */
 const readyWithinMs = 5000;
 
 /**
- * Plays a scenario and judges it by what the recipient has in the end, and unless `isTimed` is false
- * also by the time that it took.
+ * Plays a scenario and judges it by what the recipient has in the end, and also, unless `isTimed` is
+ * false, by how long answers and the recovery took.
  */
 export async function play(stage: Stage, scenario: Scenario, isTimed = true): Promise<Verdict> {
   const localpart = stage.takeRecipient();
@@ -43,7 +43,7 @@ export async function play(stage: Stage, scenario: Scenario, isTimed = true): Pr
   try {
     await scenario.run(drill);
   } catch (error) {
-    // What callers and the recipient got says more than what did not come.
+    // Judge what callers and the recipient got as well: that explains more than a missed wait.
     failures.push(error instanceof Error ? error.message : String(error));
   }
   await posts.stop();
@@ -70,12 +70,12 @@ export async function play(stage: Stage, scenario: Scenario, isTimed = true): Pr
   return { ...verdict, violations: [...failures, ...verdict.violations] };
 }
 
-/** Why the server may lose what it had accepted; undefined: it may not. */
+/** Why the server may lose accepted messages; undefined: it may not. */
 export function whyForgotten(stage: Stage, scenario: Scenario): string | undefined {
   return scenario.forgets?.[stage.kind] ?? stage.forgets;
 }
 
-/** What was stored for the recipient, up to a last message behind all others of the stream. */
+/** Fetches what was stored for the recipient, up to a last message after all others. */
 async function collect(recipient: Recipient, posts: Posts): Promise<void> {
   await recipient.logOut();
   await posts.postOne('api');

@@ -6,14 +6,14 @@ import type { Scenario } from './scenario.ts';
 
 const some = 40;
 
-/** The gateway has been told so, and waits before it tries again. */
+/** Waits for this reason in the log. The gateway then pauses before its next attempt. */
 async function downBecause(gateway: Drill['gateway'], reason: RegExp): Promise<void> {
   await waitUntil(() => gateway.logLines().some((line) => reason.test(String(line['reason']))), {
     label: `${reason} in the gateway's log`,
   });
 }
 
-/** A component of the same name, connected past the proxy. */
+/** A component with the same domain, connected past the proxy. */
 async function openRival({ server }: Drill): Promise<{ close(): Promise<void> }> {
   const { componentPort: port, componentDomain: domain, componentSecret: secret } = server;
   return waitUntil(() => openComponent({ port, domain, secret }).catch(() => undefined), {
@@ -21,7 +21,7 @@ async function openRival({ server }: Drill): Promise<{ close(): Promise<void> }>
   });
 }
 
-/** What happens to the server's process, and on its side of the component stream. */
+/** Faults of the server's process and of its side of the component stream. */
 export const serverScenarios: readonly Scenario[] = [
   {
     name: 'SIGSTOP of the server for 10 s',
@@ -86,7 +86,7 @@ export const serverScenarios: readonly Scenario[] = [
         componentDomain: domain,
         componentSecret: secret,
       } = drill.server;
-      // Prosody refuses it, ejabberd spreads the stanzas over both.
+      // Prosody refuses the second component, ejabberd distributes the stanzas over both.
       const rival = await openComponent({ port, domain, secret }).catch(() => undefined);
       await delay(4000);
       await rival?.close();
@@ -103,7 +103,7 @@ export const serverScenarios: readonly Scenario[] = [
       component.resetAll();
       const rival = await openRival(drill);
       await component.setMode('forward');
-      // On ejabberd both are connected, and the gateway sees a part of the answers.
+      // ejabberd keeps both connected, so that the gateway gets only a part of the answers.
       if (drill.kind === 'prosody') await downBecause(drill.gateway, /already has a connection/);
       await delay(4000);
       await rival.close();

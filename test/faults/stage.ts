@@ -7,7 +7,7 @@ import {
 import type { ServerKind, ServerOptions, XmppServer } from '../support/servers/xmpp-server.ts';
 import type { Program } from './programs.ts';
 
-/** A server, and the gateway behind a proxy to each of its ports: what the scenarios break. */
+/** A server and a gateway, with a proxy in front of each of the server's ports to break. */
 export interface Stage {
   readonly kind: ServerKind;
   readonly forgets: Program['forgets'];
@@ -16,16 +16,16 @@ export interface Stage {
   readonly gateway: GatewayProcess;
   readonly component: FaultProxy;
   readonly c2s: FaultProxy;
-  /** The name of a user who has got nothing yet. */
+  /** The name of a user who has not received anything yet. */
   takeRecipient(): string;
-  /** All that the gateway wrote to the component port so far. */
+  /** Everything that the gateway wrote to the component port so far. */
   wire(): string;
-  /** Another server of the same kind, which the scenario stops. */
+  /** Starts another server of the same kind, which the scenario has to stop. */
   startOther(options: ServerOptions): Promise<XmppServer>;
   stop(): Promise<void>;
 }
 
-/** The gateway's deadlines, in milliseconds: short, so that the scenarios end soon. */
+/** The gateway's deadlines in milliseconds, short to keep the scenarios short. */
 export const deadlines = { confirmMs: 4000, silenceMs: 2000, authMs: 1500 } as const;
 
 const settings = {
@@ -33,11 +33,11 @@ const settings = {
     confirm_timeout_ms: deadlines.confirmMs,
     silence_timeout_ms: deadlines.silenceMs,
   },
-  // So short a cache sends the bot to the c2s port again and again.
+  // With so short a cache the gateway keeps checking the password of the bot.
   auth: { timeout_ms: deadlines.authMs, cache_ms: 250 },
 };
 
-/** Starts all of it, with users for that many scenarios; `mayCrash`: the server is killed in some. */
+/** Starts all of it, with users for this number of scenarios; `mayCrash`: some kill the server. */
 export async function startStage(
   { kind, start, forgets, mayForgetWhenStopped = false }: Program,
   scenarios: number,
@@ -47,7 +47,7 @@ export async function startStage(
   for (const sender of ['alice', 'bot']) await server.register(sender, `${sender}-secret`);
   const recipients = Array.from({ length: scenarios }, (_, index) => `bob${index + 1}`);
   for (const recipient of recipients) await server.register(recipient, 'bob-secret');
-  // ejabberd keeps a new user in memory alone for some seconds: a crash would take it away.
+  // ejabberd has a new user only in memory for some seconds and would lose it in a crash.
   if (mayCrash) await server.restart();
   const written: Buffer[] = [];
   const component = await startProxy(server.componentPort, (bytes) => written.push(bytes));

@@ -3,14 +3,14 @@ import { waitUntil } from '../support/system/wait.ts';
 import type { Drill } from './drill.ts';
 import type { Scenario } from './scenario.ts';
 
-/** Enough answers to tell that messages flow, or that they are refused. */
+/** Enough answers to show that messages flow, or that they are refused. */
 const some = 40;
 
 async function repeat(times: number, round: (turn: number) => Promise<void>): Promise<void> {
   for (let turn = 1; turn <= times; turn += 1) await round(turn);
 }
 
-/** The proxy does that to all connections until the gateway has noticed and for some time more. */
+/** Puts the proxy into a mode until the gateway has noticed, and for some more time. */
 async function whileIn(
   { component, answers, healthy }: Drill,
   mode: 'half-open' | 'swallow' | 'mute',
@@ -33,7 +33,7 @@ async function cutInStanza({ component, answers, healthy }: Drill, bytes: number
   await healthy();
 }
 
-/** What networks do to the component stream. */
+/** Faults of the network between the gateway and the component port. */
 export const streamScenarios: readonly Scenario[] = [
   {
     name: 'baseline',

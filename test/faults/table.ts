@@ -24,7 +24,7 @@ function line(name: string, cells: readonly string[]): string {
   return [name.padEnd(nameWidth), ...padded.map((cell) => cell.padStart(7))].join(' ');
 }
 
-/** The line of titles. */
+/** The header line. */
 export function tableHead(title: string): string {
   return line(
     title,

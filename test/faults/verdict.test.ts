@@ -29,7 +29,7 @@ function observe(part: Partial<Observation>): Observation {
   return { messages: [], arrivals: [], written: new Set(), readyMs: 10, crashes: [], ...part };
 }
 
-test('counts, and finds nothing wrong where nothing is', () => {
+test('a run without a fault is counted and has no violations', () => {
   const verdict = judge(
     observe({
       messages: [
@@ -114,12 +114,12 @@ test.each<[string, Partial<Observation>]>([
   ['ready again after 5.1 s, over 5.0 s', { readyMs: 5100 }],
 ])('%s', (violation, seen) => {
   expect(judge(observe(seen), limits).violations).toEqual([violation]);
-  // Only what was acknowledged before a crash may be forgotten.
+  // Only a message that was acknowledged before the crash may be lost.
   const lenient = { ...limits, mayForgetInCrash: true };
   expect(judge(observe(seen), lenient).violations).toEqual([violation]);
 });
 
-test('what a server may forget in a crash is counted, and no violation', () => {
+test('a message that a server may lose in a crash is counted but is no violation', () => {
   const seen = observe({ messages: [message('a', ok), message('b', ok)], crashes: [100] });
   expect(judge(seen, limits).violations).toHaveLength(1);
   const { lost, forgotten, violations } = judge(seen, { ...limits, mayForgetInCrash: true });

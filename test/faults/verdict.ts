@@ -1,6 +1,6 @@
 import type { Answer, PostedMessage } from './posts.ts';
 
-/** A message at its recipient. */
+/** A message that reached its recipient. */
 export interface Arrival {
   /** Its body. */
   readonly name: string;
@@ -8,7 +8,7 @@ export interface Arrival {
   readonly originId: string | undefined;
 }
 
-/** All that was seen of one scenario. */
+/** What was observed in one scenario. */
 export interface Observation {
   readonly messages: readonly PostedMessage[];
   readonly arrivals: readonly Arrival[];
@@ -16,16 +16,16 @@ export interface Observation {
   readonly written: ReadonlySet<string>;
   /** The longest time in milliseconds from a healthy server to a ready gateway; undefined: never. */
   readonly readyMs: number | undefined;
-  /** When the server ended in a way that may make it forget, on the clock of the answers. */
+  /** When the server ended in a way that may lose messages, on the clock of the answers. */
   readonly crashes: readonly number[];
 }
 
-/** What a scenario is held to. */
+/** What a scenario must satisfy. */
 export interface Limits {
   /** Longest that a caller may wait for an answer, in milliseconds. */
   readonly answerMs: number;
   readonly readyMs: number;
-  /** Whether the server may lose in a crash what it had accepted before. */
+  /** Whether the server may lose accepted messages in a crash. */
   readonly mayForgetInCrash: boolean;
   /** Statuses that callers may get. */
   readonly statuses: readonly number[];
@@ -37,7 +37,7 @@ export interface Verdict {
   readonly acknowledged: number;
   readonly delivered: number;
   readonly lost: number;
-  /** Of the lost ones, those that the server may forget. */
+  /** The lost messages that the server was allowed to lose. */
   readonly forgotten: number;
   readonly twice: number;
   readonly unavailable: number;
@@ -48,7 +48,7 @@ export interface Verdict {
   readonly violations: readonly string[];
 }
 
-/** The only code that each status may have; a bounce in place of it would be a mix-up. */
+/** The only codes that each status may have; a bounce there would be one of another message. */
 const codes: Readonly<Record<number, readonly string[]>> = {
   200: ['ok'],
   503: ['xmpp-unavailable', 'authentication-unavailable', 'overloaded'],
@@ -123,7 +123,7 @@ function idsByName(arrivals: readonly Arrival[]): Map<string, string[]> {
   return ids;
 }
 
-/** How often the recipient sees the message; with a key, once it has dropped what has the same id. */
+/** How often the recipient sees the message; with a key, copies with the same id count once. */
 function copies({ name, hasKey }: PostedMessage, arrived: ReadonlyMap<string, string[]>): number {
   const ids = arrived.get(name) ?? [];
   return hasKey ? new Set(ids).size : ids.length;
@@ -134,7 +134,7 @@ function precedesCrash({ answers }: PostedMessage, crashes: readonly number[]): 
   return crashes.some((at) => at >= acknowledgedAt);
 }
 
-/** Each answer was a 503: nothing was ever written. */
+/** Every answer was a 503, so nothing may have been written. */
 function isOnlyRefused({ answers }: PostedMessage): boolean {
   return answers.length > 0 && answers.every(({ status }) => status === 503);
 }

@@ -87,13 +87,13 @@ const jsonTokens = [
   '"type":"error"',
 ];
 
-/** Pieces to put into bodies. */
+/** Pieces to insert into bodies. */
 export const tokens: Readonly<Record<Notation, readonly string[]>> = {
   json: [...characters, ...jsonTokens, ...xmlTokens],
   xml: [...characters, ...xmlTokens],
 };
 
-/** Values to put where a JSON value stands. */
+/** Replacements for JSON values. */
 export const jsonValues: readonly unknown[] = [
   null,
   true,
@@ -123,7 +123,7 @@ export const jsonValues: readonly unknown[] = [
   'x'.repeat(1024),
 ];
 
-/** Fields and names to put into a JSON object. */
+/** Names of fields to add to a JSON object. */
 export const jsonNames: readonly string[] = [
   'to',
   'body',

@@ -7,7 +7,7 @@ export type Notation = 'json' | 'xml';
 /** The seeds: bodies as bytes. */
 export type Corpus = Readonly<Record<Notation, readonly Buffer[]>>;
 
-// From the sources as well as from what is built of them.
+// The same path from test/fuzz and from build/fuzz.
 const directory = fileURLToPath(new URL('../../test/corpus', import.meta.url));
 
 function readAll(notation: Notation): Buffer[] {

@@ -7,36 +7,36 @@ import { createRequests, type FuzzRequest } from './requests.ts';
 import { type Fault, playRound, type Round } from './round.ts';
 import { type FuzzServer, type FuzzSite, startFuzzSite } from './site.ts';
 
-/** What went wrong, and with which request. */
+/** What went wrong, and the request that caused it. */
 export interface Failure {
   readonly reason: string;
-  /** Where the request was written to; undefined when none could be found. */
+  /** The file with the request; undefined when no request is to blame alone. */
   readonly file: string | undefined;
 }
 
-/** What became of the requests on one server. */
+/** The results on one server. */
 export interface FuzzReport {
   readonly kind: string;
   readonly requests: number;
-  /** Status → how many. */
+  /** Number of answers by status. */
   readonly statuses: ReadonlyMap<number, number>;
-  /** Messages that came to the recipient. */
+  /** Number of messages that reached the recipient. */
   readonly delivered: number;
   readonly slowestMs: number;
   readonly seconds: number;
   readonly failures: readonly Failure[];
 }
 
-/** How far a run goes; whichever is reached first. */
+/** When a run ends: at the first limit that it reaches. */
 export interface FuzzOptions {
   readonly seed: number;
   readonly requests: number;
   readonly seconds: number;
-  /** Where failing requests are written to. */
+  /** The directory for files of failing requests. */
   readonly directory: string;
 }
 
-/** After so many requests everything is looked at. */
+/** Number of requests between two inspections of server, stream and recipient. */
 const roundLength = 1000;
 const mostFailures = 5;
 
@@ -72,7 +72,7 @@ async function run(site: FuzzSite, kind: string, options: FuzzOptions): Promise<
     const faults =
       trouble === undefined
         ? [...round.faults, ...findForged(arrived, round)]
-        : // What failed beside it is innocent.
+        : // Other requests failed only because of this one.
           [{ reason: trouble, request: await findCulprit(site, build, next, round.next) }];
     for (const { reason, request } of faults) {
       const name = `${kind}-${seed}-${request?.index}.http`;
@@ -84,7 +84,7 @@ async function run(site: FuzzSite, kind: string, options: FuzzOptions): Promise<
   return { kind, requests: next, statuses, delivered, slowestMs, seconds, failures };
 }
 
-/** The messages that came to Bob since the last time; errors answer messages of his. */
+/** The messages that reached Bob since the last call, without errors for his own messages. */
 function takeMessages(site: FuzzSite): Stanza[] {
   const received = site.bob().received as Stanza[];
   return received
@@ -92,7 +92,7 @@ function takeMessages(site: FuzzSite): Stanza[] {
     .filter(({ root }) => root.name === 'message' && root.attributes['type'] !== 'error');
 }
 
-/** Messages that came, but were not accepted from that sender. A round with faults is incomplete. */
+/** Messages that arrived without being accepted from that sender. Skips rounds with faults. */
 function findForged(arrived: readonly Stanza[], { accepted, faults }: Round): Fault[] {
   if (faults.length > 0) return [];
   const sent = new Set(accepted.map(({ id, from }) => JSON.stringify([id, from])));
@@ -107,7 +107,7 @@ function findForged(arrived: readonly Stanza[], { accepted, faults }: Round): Fa
     }));
 }
 
-/** Sends the requests of a round again, one by one, until there is trouble; mends it. */
+/** Sends the requests of a round one by one until something breaks, and repairs the site. */
 async function findCulprit(
   site: FuzzSite,
   build: (index: number) => FuzzRequest,

@@ -1,19 +1,19 @@
 import type { HttpAnswer } from '../support/clients/http.ts';
 import type { FuzzRequest } from './requests.ts';
 
-/** A message that the gateway says it has sent. */
+/** A message that the gateway claims to have sent. */
 export interface Accepted {
   readonly id: string;
   readonly from: string;
 }
 
-/** What an answer says: accepted, refused (neither), or what is wrong with it. */
+/** The judgement of an answer: accepted, at fault, or neither: a proper refusal. */
 export interface Judgement {
   readonly accepted?: Accepted;
   readonly fault?: string;
 }
 
-/** These mean that the stream was closed, or that the gateway did not keep up. */
+/** Codes that mean a closed stream, or a gateway that does not keep up. */
 const badCodes = [
   'internal',
   'xmpp-unavailable',
@@ -38,16 +38,16 @@ export function judge({ sender, bytes }: FuzzRequest, { status, body }: HttpAnsw
   const members = parse(body);
   if (status === 200) {
     const { status: said, id, from } = members ?? {};
-    // A changed path may have led to /readyz and others.
+    // A changed path may lead to other routes, such as /readyz.
     if (said !== 'success') return sender === undefined ? {} : { fault: `200 with ${body}` };
-    // In mode client with a resource of the gateway's.
+    // In client mode the sender has a resource of the gateway's.
     const [, bare] = /^([^@/]+@example\.org)(?:\/http-[\w-]{12})?$/.exec(String(from)) ?? [];
     if (bare === undefined || (sender !== undefined && bare !== sender)) {
       return { fault: `sent from ${String(from)}, expected ${sender ?? 'somebody@example.org'}` };
     }
     return { accepted: { id: String(id), from: String(from) } };
   }
-  // What is no HTTP request is refused by a bare problem, and by Node without a body.
+  // The gateway refuses broken HTTP with a bare problem, Node.js without a body.
   if (status >= 400 && status < 500 && (body === '' || members?.['type'] === 'about:blank'))
     return {};
   const code = members?.['code'];

@@ -33,7 +33,7 @@ function changeValue(name: string, value: unknown, corpus: Corpus, random: Rando
   return changeText(value, random);
 }
 
-/** A member put in, taken out, renamed or changed. */
+/** Adds, removes, renames or changes a member. */
 function changeFields(fields: Fields, corpus: Corpus, random: Random): Fields {
   const entries = Object.entries(fields);
   const index = random.int(entries.length);
@@ -54,12 +54,12 @@ function changeFields(fields: Fields, corpus: Corpus, random: Random): Fields {
   return Object.fromEntries(entries);
 }
 
-/** One change of a JSON body that stays JSON; of another, of its text. */
+/** Changes a member of a JSON object, or else the text of the body. */
 export function mutateJson(body: Buffer, corpus: Corpus, random: Random): Buffer {
   const value = parse(body);
   if (!isFields(value)) return Buffer.from(changeText(body.toString(), random));
   const changed = JSON.stringify(changeFields(value, corpus, random));
   if (!random.oneIn(20)) return Buffer.from(changed);
-  // Equal names, which no object can hold.
+  // Equal names, which a JavaScript object cannot have.
   return Buffer.from(`${changed.slice(0, -1)},${changed.slice(1)}`);
 }

@@ -18,7 +18,7 @@ function endTag(tag: string): string {
   return `</${nameOf(tag)}>`;
 }
 
-/** Index behind the end tag that belongs to the start tag at `start`, roughly. */
+/** Approximate index after the end tag that belongs to the start tag at `start`. */
 function endOf(pieces: readonly string[], start: number): number {
   const tag = pieces[start] ?? '';
   if (!isStartTag(tag)) return start + 1;
@@ -33,7 +33,7 @@ function endOf(pieces: readonly string[], start: number): number {
   return start + 1;
 }
 
-/** A tag with one more attribute, or another value for one that it has. */
+/** Adds an attribute to a tag, or changes the value of one. */
 function changeTag(tag: string, random: Random): string {
   const attributes = tokens.xml.filter((token) => token.startsWith(' '));
   const close = /\/?>$/.exec(tag);
@@ -50,7 +50,7 @@ function changeTag(tag: string, random: Random): string {
   return `${tag.slice(0, start)}=${quote}${put}${quote}${tag.slice(start + value[0].length)}`;
 }
 
-/** One change among elements: moved, doubled, nested, renamed, taken from another seed. */
+/** Moves, doubles, nests or renames an element, or inserts one of another seed. */
 export function mutateXml(body: Buffer, seeds: readonly Buffer[], random: Random): Buffer {
   const pieces = split(body.toString());
   if (pieces.length === 0) return body;

@@ -4,7 +4,7 @@ import { mutateJson } from './mutate-json.ts';
 import { mutateXml } from './mutate-xml.ts';
 import type { Random } from './random.ts';
 
-/** No body grows beyond this, well over the gateway's limit. */
+/** Longest body, well over the gateway's limit. */
 const longest = 400_000;
 
 function splice(bytes: Buffer, start: number, end: number, ...put: readonly Buffer[]): Buffer {
@@ -17,7 +17,7 @@ function range(bytes: Buffer, random: Random): readonly [start: number, end: num
   return [start, Math.min(bytes.length, start + length)];
 }
 
-/** One change that knows nothing of what the bytes mean. */
+/** One change at the level of bytes. */
 function mutateBytes(
   bytes: Buffer,
   seeds: readonly Buffer[],
@@ -53,7 +53,7 @@ function mutateBytes(
   }
 }
 
-/** A body made of the seeds: one of them, changed up to three times. */
+/** A seed with up to three changes. */
 export function mutateBody(corpus: Corpus, notation: Notation, random: Random): Buffer {
   const seeds = corpus[notation];
   let body = random.pick(seeds);

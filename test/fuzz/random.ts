@@ -1,14 +1,14 @@
-/** Pseudo-random choices: the same ones for the same seed, on every machine. */
+/** Pseudo-random choices, the same for the same seed on every machine. */
 export interface Random {
   /** An integer from 0 to `end` - 1. */
   int(end: number): number;
-  /** true once in `times`. */
+  /** True once in `times` calls on average. */
   oneIn(times: number): boolean;
-  /** One of the items, of which there must be some. */
+  /** One of the items, which must not be empty. */
   pick<T>(items: readonly T[]): T;
 }
 
-/** Choices of their own for each stream, so that the n-th request does not depend on those before. */
+/** Independent choices for each stream, so that no request depends on earlier ones. */
 export function createRandom(seed: number, stream: number): Random {
   let state = mix(mix(seed) ^ stream);
   const next = (): number => {

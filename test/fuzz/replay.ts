@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { createHttpConnection } from '../support/clients/http-connection.ts';
 import { type FuzzServer, startFuzzSite } from './site.ts';
 
-/** Sends one request from a file and prints what came of it; true when nothing broke. */
+/** Sends one request from a file and prints the result; true when nothing broke. */
 export async function replay(program: FuzzServer, file: string): Promise<boolean> {
   const site = await startFuzzSite(program);
   const connection = createHttpConnection(site.gateway().port);

@@ -1,4 +1,4 @@
-/** Localparts as they may stand in the URL, percent-encoded. */
+/** Localparts for the URL, percent-encoded. */
 export const usernames: readonly string[] = [
   'ALICE',
   'Stra%C3%9Fe',
@@ -28,7 +28,7 @@ export const usernames: readonly string[] = [
   'x'.repeat(1024),
 ];
 
-/** What may stand in a path between others. */
+/** Pieces to insert into a path. */
 export const pathTokens: readonly string[] = [
   '/',
   '//',
@@ -54,7 +54,7 @@ export const pathTokens: readonly string[] = [
   'problems/internal',
 ];
 
-/** Header fields to add or to put in place of others. */
+/** Header fields to add, or to replace others with. */
 export const headerFields: readonly string[] = [
   'Content-Type: application/json; charset=utf-8',
   'Content-Type: text/xml; charset="UTF-8"',

@@ -8,9 +8,9 @@ import { headerFields, methods, pathTokens, usernames } from './request-dictiona
 /** One request of the fuzzer. */
 export interface FuzzRequest {
   readonly index: number;
-  /** As it goes over the connection. */
+  /** The request as it is written to the connection. */
   readonly bytes: Buffer;
-  /** Whom a message of it is from; undefined where URL or credentials were tampered with. */
+  /** The sender of its message; undefined when URL or credentials were changed. */
   readonly sender: string | undefined;
 }
 
@@ -23,10 +23,10 @@ const contentTypes: Readonly<Record<Notation, readonly string[]>> = {
   json: ['application/json', 'application/json', 'Application/JSON; charset="utf-8"'],
   xml: ['application/xml', 'text/xml', 'application/xmpp+xml', 'text/xml;charset=UTF-8'],
 };
-/** Whom the API account speaks as. */
+/** The senders that the API account uses. */
 export const localparts = ['alice', 'carol', 'a+b', 'x_1'];
 
-/** No line ends: they would begin another request. */
+/** Replaces or inserts text, but no line ends, which would begin another header field or request. */
 function changeText(text: string, put: readonly string[], random: Random): string {
   const start = random.int(text.length + 1);
   const end = random.oneIn(2) ? start : start + random.int(5);
@@ -34,7 +34,7 @@ function changeText(text: string, put: readonly string[], random: Random): strin
   return (text.slice(0, start) + piece + text.slice(end)).replaceAll(/[\r\n]/g, ' ');
 }
 
-/** Fields that say where a request ends are none of this fuzzer's business. */
+/** Whether a field determines where the request ends; this fuzzer leaves those alone. */
 function isFraming(field: string): boolean {
   return /^\s*(?:content-length|transfer-encoding)/i.test(field);
 }
@@ -72,7 +72,7 @@ function chooseUrl(random: Random): Url {
   return { path: url, sender: `${localpart}@${domain}`, authorization };
 }
 
-/** Builds the requests of a run: the n-th is the same whatever became of the others. */
+/** Builds the requests of a run; the n-th does not depend on the outcome of others. */
 export function createRequests(corpus: Corpus, seed: number): (index: number) => FuzzRequest {
   return (index) => {
     const random = createRandom(seed, index);

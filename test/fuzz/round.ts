@@ -2,13 +2,13 @@ import { createHttpConnection } from '../support/clients/http-connection.ts';
 import { type Accepted, judge } from './judge.ts';
 import type { FuzzRequest } from './requests.ts';
 
-/** A request and what was wrong with what came of it; without request when none could be found. */
+/** What went wrong and with which request; undefined when no request is to blame alone. */
 export interface Fault {
   readonly reason: string;
   readonly request: FuzzRequest | undefined;
 }
 
-/** What came of some requests in a row. */
+/** The results of a series of requests. */
 export interface Round {
   /** Index of the first request that was not sent. */
   readonly next: number;
@@ -29,7 +29,7 @@ interface RoundOptions {
 
 const clients = 8;
 
-/** Clients, each with its connection, share the requests until all are answered or one fails. */
+/** Sends the requests on several connections until all are answered or one fails. */
 export async function playRound({
   port,
   build,

@@ -9,7 +9,7 @@ const usage =
   'Usage: npm run fuzz [-- --minutes N] [--seed N] [--server NAME] [--module] [--replay FILE]';
 
 interface Arguments {
-  /** In all; each server gets its share. */
+  /** For all servers together; each gets an equal share. */
   readonly minutes: number;
   readonly seed: number;
   readonly server: string;

@@ -10,22 +10,22 @@ import type { ServerKind, ServerOptions, XmppServer } from '../support/servers/x
 import { waitUntil } from '../support/system/wait.ts';
 import { bot, localparts } from './requests.ts';
 
-/** What is fuzzed: a server, a gateway, and Bob, to whom most messages go. */
+/** A server, a gateway, and a session of Bob, the recipient of most messages. */
 export interface FuzzSite {
   readonly server: XmppServer;
-  /** Bob's stanzas; opened again when the server or its XML broke it. */
+  /** Bob's session, opened again whenever the server or its XML has broken it. */
   readonly bob: () => Session;
   readonly gateway: () => GatewayProcess;
-  /** Why something is broken, which no request may bring about; undefined when all is well. */
+  /** What is broken, which no request may ever cause; undefined when all is well. */
   findTrouble(): Promise<string | undefined>;
-  /** Makes everything work again. */
+  /** Repairs everything. */
   mend(): Promise<void>;
   stop(): Promise<void>;
 }
 
 /**
- * Mutated addresses must not be looked up, let alone dialled. And without a higher limit, each
- * hundredth message to a user with 10,000 in the archive stops Prosody for seconds.
+ * Mutated addresses must not be resolved or connected to. And without a higher limit, every
+ * hundredth message to a user with 10,000 archived messages blocks Prosody for seconds.
  */
 const global = {
   prosody: 'modules_disabled = { "posix", "s2s" }; storage_archive_item_limit = 1000000000\n',
@@ -39,7 +39,7 @@ function optionsFor(kind: ServerKind, hasModule: boolean): ServerOptions {
   return { extra: { ...extra, global: `${global[kind]}${extra?.global ?? ''}` } };
 }
 
-/** No request is refused because of those before: passwords are checked once. */
+/** Passwords are checked once, so that no request is refused because of earlier ones. */
 const settings = {
   log: { level: 'warn' },
   auth: {
@@ -48,14 +48,14 @@ const settings = {
   },
 };
 
-/** What is started; `hasModule`: with mod_message_gateway. */
+/** The server to start; `hasModule`: with mod_message_gateway. */
 export interface FuzzServer {
   readonly kind: ServerKind;
   readonly start: (options?: ServerOptions) => Promise<XmppServer>;
   readonly hasModule?: boolean;
 }
 
-/** Starts it all. */
+/** Starts all of it. */
 export async function startFuzzSite({
   kind,
   start,
@@ -107,7 +107,7 @@ export async function startFuzzSite({
   };
 }
 
-/** More than before, and no more to come: ejabberd writes its log a little later. */
+/** Counts the handshakes in the log once their number has grown and settled: ejabberd logs late. */
 async function countHandshakes(server: XmppServer, before: number): Promise<number> {
   let seen = before;
   return waitUntil(

@@ -16,7 +16,7 @@ function line(name: string, cells: readonly string[]): string {
   return [name.padEnd(9), ...padded].join(' ');
 }
 
-/** The line of titles. */
+/** The header line. */
 export function fuzzHead(): string {
   return line('fuzz', titles);
 }

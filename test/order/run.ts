@@ -1,5 +1,5 @@
-// Whether all that the server refuses reaches the component before the answer to a later question,
-// and what becomes of messages while the module is restarted: on ejabberd, alone and as a cluster.
+// Checks on ejabberd, as one node and as a cluster, whether every refusal reaches the component before
+// the answer to a later question, and whether messages survive a restart of the module.
 import { parseArgs } from 'node:util';
 import { muc } from '../support/checks/message-kinds.ts';
 import { sendMeanwhile } from '../support/checks/module-load.ts';
@@ -22,7 +22,7 @@ const { values } = parseArgs({
     restarts: { type: 'string', default: '20' },
   },
 });
-/** Between two restarts. */
+/** Number of messages between two restarts. */
 const messagesBetween = 1000;
 const options = { ...ejabberdWithModule, muc };
 

@@ -1,8 +1,8 @@
--- Reads XML with libexpat, as Prosody does, and says what it made of it.
--- In: a line with a count of bytes, then so many bytes, again and again until the end.
--- Out, for each: a line of JSON, {"error": …} or {"root": [name, attributes, default, children]}:
+-- Parses XML with libexpat, like Prosody, and prints the result.
+-- Input: a line with a number of bytes, then these bytes; repeated until the end.
+-- Output: a line of JSON each, {"error": …} or {"root": [name, attributes, default, children]}:
 -- names are "{namespace}local", attributes a list of pairs, `default` the default namespace that the
--- element itself declares or null, children elements and pieces of text.
+-- element itself declares or null, children are elements and pieces of text.
 local lxp = require "lxp"
 
 local escapes = { ['"'] = '\\"', ["\\"] = "\\\\" }

@@ -3,11 +3,11 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { prosodyCode } from '../support/servers/versions.ts';
 
-/** What libexpat makes of an element: prefixes do not count. */
+/** An element as libexpat reads it, without prefixes. */
 export interface Element {
   /** `{namespace}local`. */
   readonly name: string;
-  /** By name, `{namespace}local`, in the order of names; declarations are left out. */
+  /** Sorted by name, `{namespace}local`; without declarations. */
   readonly attributes: readonly (readonly [name: string, value: string])[];
   /** The default namespace that the element itself declares. */
   readonly declaredDefault: string | undefined;
@@ -18,7 +18,7 @@ export interface Element {
 /** A document's root, or what is wrong with the document. */
 export type Reading = { readonly root: Element } | { readonly error: string };
 
-/** libexpat in a process of its own. */
+/** libexpat in its own process. */
 export interface Expat {
   /** Reads a document in UTF-8; one at a time. */
   read(document: string): Promise<Reading>;

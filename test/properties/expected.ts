@@ -3,7 +3,7 @@ import type { Infoset } from './wire.ts';
 
 const client = 'jabber:client';
 
-/** What has no namespace of its own is read as jabber:client, as long as no xmlns says otherwise. */
+/** Elements without a namespace are read as jabber:client unless an xmlns is in scope. */
 function adopt(element: Element, isAdopting: boolean): Infoset {
   const { name, attributes } = element;
   return {
@@ -17,7 +17,7 @@ function adopt(element: Element, isAdopting: boolean): Infoset {
   };
 }
 
-/** What the XML text of a caller means to libexpat; undefined when it is not well-formed. */
+/** A caller's XML text as libexpat reads it; undefined when it is not well-formed. */
 export async function readDocument(expat: Expat, text: string): Promise<Infoset | undefined> {
   const reading = await expat.read(text);
   if ('error' in reading) return undefined;
@@ -25,7 +25,7 @@ export async function readDocument(expat: Expat, text: string): Promise<Infoset 
   return adopt(root, (root.declaredDefault ?? '') === '');
 }
 
-/** The same for elements as they would stand in a message. */
+/** The same for the content of a message. */
 export async function readFragment(
   expat: Expat,
   text: string,
@@ -49,7 +49,7 @@ function readMap(map: unknown, left: readonly string[]): [string, string][] {
     ]);
 }
 
-/** What a JSON body that was accepted means. */
+/** The message that an accepted JSON body describes. */
 export async function readFields(expat: Expat, fields: Fields): Promise<Infoset> {
   const { body, extra_elements: extra = '' } = fields;
   const map = { type: 'chat', ...(fields['message_attributes'] as Fields | undefined) };

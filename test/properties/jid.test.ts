@@ -12,7 +12,7 @@ function read(text: string): Jid | undefined {
   }
 }
 
-/** Prepared once, an address does not change any more, nor do its parts trade places. */
+/** A prepared address does not change when it is prepared again, and neither do its parts. */
 function check(text: string): void {
   const jid = read(text);
   if (jid === undefined) return;
@@ -27,11 +27,11 @@ function check(text: string): void {
   expect(/[\p{Cc}\p{Cs}]/u.test(String(jid))).toBe(false);
 }
 
-test('preparing an address twice is preparing it once', () => {
+test('an address that is prepared twice equals one that is prepared once', () => {
   fc.assert(fc.property(anyAddress, check), { numRuns: 5000 });
 });
 
-test('so it is with every character, in each part and beside others', () => {
+test('the same holds for every character, in each part and beside others', () => {
   for (let code = 0; code <= 0x10ffff; code += code < 0x3000 ? 1 : 37) {
     const character = String.fromCodePoint(code);
     check(`${character}@example.org`);

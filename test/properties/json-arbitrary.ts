@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { anyAddress, anyText, badNames, goodNames, mutated } from './text-arbitrary.ts';
 import { extraElements } from './xml-arbitrary.ts';
 
-/** Mostly of the first, seldom of the second. */
+/** Mostly values of the first, rarely of the second. */
 function often<T>(usual: fc.Arbitrary<T>, unusual: fc.Arbitrary<T>): fc.Arbitrary<T> {
   return fc.oneof({ weight: 30, arbitrary: usual }, { weight: 1, arbitrary: unusual });
 }
@@ -26,7 +26,7 @@ const given = fc.oneof(
   fc.tuple(fc.constant('xmlns'), fc.constant<unknown>('jabber:client')),
 );
 
-/** Not Object.fromEntries of a record: `__proto__` has to be a name like others. */
+/** From entries, because a record could not have the name `__proto__`. */
 const attributes = fc
   .array(fc.oneof(fc.tuple(attributeName, attributeValue), given), { maxLength: 3 })
   .map((entries) => Object.fromEntries(entries));
@@ -44,7 +44,7 @@ const fields = fc.record(
 
 const unknownField = fc.tuple(anyText, anyValue).map(([name, value]) => ({ [name]: value }));
 
-/** A JSON body, more or less. */
+/** A JSON body, mostly a good one. */
 export const messageJson = often<unknown>(
   fields,
   fc.oneof(

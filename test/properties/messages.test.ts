@@ -31,7 +31,7 @@ const context = {
   caller: 'user alice@example.org',
 };
 
-/** SEED and RUNS in the environment repeat a failure or look further. */
+/** SEED in the environment repeats a failure, RUNS looks further. */
 const parameters = {
   numRuns: Number(process.env['RUNS'] ?? 1500),
   ...(process.env['SEED'] === undefined ? {} : { seed: Number(process.env['SEED']) }),
@@ -41,7 +41,7 @@ type Read = (text: string) => Message;
 const readJson: Read = (text) => readMessageFromJson(parseJson(text), context);
 const readXml: Read = (text) => parseMessageFromXml(text, context);
 
-/** The stanza that a body becomes, or the code of its refusal; anything else is thrown on. */
+/** The stanza for a body, or the code of its refusal; rethrows any other error. */
 function send(read: Read, text: string): Stanza | string {
   try {
     return serializeMessage(read(text), context.limits);
@@ -53,7 +53,7 @@ function send(read: Read, text: string): Stanza | string {
   }
 }
 
-/** What stands on the wire is what was meant, from our sender. */
+/** Expects on the wire what the caller meant, from the right sender. */
 function compare(stanza: Stanza, actual: Infoset, meant: Infoset): void {
   const own = new Map(actual.attributes);
   const given = new Map(meant.attributes);
@@ -87,7 +87,7 @@ async function check(
   const meant = await meaning();
   if (meant === undefined) throw new Error('accepted, but libexpat does not read it');
   compare(stanza, await readFromWire(expat, stanza.xml), meant);
-  // A stanza is a message like others: sent once more, it does not change.
+  // A stanza of ours that is sent again does not change.
   expect(send(readXml, stanza.xml)).toEqual(stanza);
   return true;
 }
@@ -106,7 +106,7 @@ async function checkAll(
     }),
     parameters,
   );
-  // Else the property would say nothing.
+  // The property would say nothing about bodies that are all refused.
   expect(accepted / runs).toBeGreaterThan(leastAccepted);
 }
 
@@ -114,7 +114,7 @@ const checkJson = (text: string): Promise<boolean> =>
   check(readJson, text, () => readFields(expat, JSON.parse(text.replace(/^\ufeff/, ''))));
 const checkXml = async (text: string): Promise<boolean> => {
   if (send(readXml, text) === 'malformed-body') {
-    // libexpat takes any version, and our word for the encoding.
+    // libexpat accepts any version, and the encoding that we tell it.
     const isDeclaredOtherwise = /^\ufeff?<\?xml(?! version='1\.0'\?>)/.test(text);
     if (!isDeclaredOtherwise) expect(await readDocument(expat, text)).toBe(undefined);
     return false;
@@ -126,15 +126,15 @@ test('any JSON value is refused or becomes one message that means the same', asy
   await checkAll(messageJson, 0.2, checkJson);
 });
 
-test('so does any JSON text', async () => {
+test('any JSON text is refused or becomes one message that means the same', async () => {
   await checkAll(mutatedJson, 0.05, checkJson);
 });
 
-test('so does any XML tree', async () => {
+test('any XML tree is refused or becomes one message that means the same', async () => {
   await checkAll(messageXml, 0.2, checkXml);
 });
 
-test('so does any XML text, and what libexpat reads is not called malformed', async () => {
+test('any XML text is, too, and is not called malformed when libexpat reads it', async () => {
   await checkAll(mutatedXml, 0.05, checkXml);
 });
 

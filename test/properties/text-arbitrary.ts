@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 
 const longText = 'l'.repeat(5000);
 
-/** Characters and runs of them on which parsers, serialisers and servers differ. */
+/** Characters and sequences that parsers, serialisers and servers treat differently. */
 const carried = [
   ...Array.from('ab1 :/@<>&"\'=#;'),
   '\t',
@@ -39,7 +39,7 @@ const carried = [
   longText,
 ];
 
-/** What XML cannot carry. */
+/** Characters that XML cannot carry. */
 const illegal = ['\u0000', '\u0008', '\u001f', '\ufffe', '\uffff', '\ud800', '\udc00', '\ud83d'];
 
 /** Text that XML can carry. */
@@ -47,7 +47,7 @@ export const carriedText = fc
   .array(fc.constantFrom(...carried), { maxLength: 6, size: 'max' })
   .map((all) => all.join(''));
 
-/** Text of all kinds, most of it such that XML can carry it. */
+/** Text of all kinds, most of which XML can carry. */
 export const anyText = fc.oneof(
   { weight: 12, arbitrary: carriedText },
   { weight: 2, arbitrary: fc.string({ unit: 'binary' }) },
@@ -60,9 +60,9 @@ export const anyText = fc.oneof(
   },
 );
 
-/** Names that both editions of XML know. */
+/** Names in both editions of XML. */
 export const goodNames = ['x', 'body', 'subject', 'message', 'a-1._', '_', 'é', 'ア', 'lang', 'id'];
-/** Names of XML 1.0 5th edition only, and such as are none. */
+/** Names of XML 1.0 5th edition only, and strings that are not names. */
 export const badNames = [
   '\u0370',
   '\u2c00',
@@ -117,7 +117,7 @@ export const anyAddress = fc.oneof(
   { weight: 1, arbitrary: anyText },
 );
 
-/** Changes at random places of a text: pieces put in, taken out, doubled; most do not hurt. */
+/** Texts with pieces inserted, removed, doubled or replaced; most changes are harmless. */
 export function mutated(
   texts: fc.Arbitrary<string>,
   harmless: readonly string[],

@@ -1,6 +1,6 @@
 import type { Element, Expat } from './expat.ts';
 
-/** A message as a server understands it; two are equal when their infosets are. */
+/** A message as a server understands it. */
 export interface Infoset {
   readonly name: string;
   readonly attributes: readonly (readonly [name: string, value: string])[];
@@ -11,7 +11,7 @@ const component = 'jabber:component:accept';
 const client = 'jabber:client';
 const header = `<stream:stream xmlns='${component}' xmlns:stream='http://etherx.jabber.org/streams'>`;
 
-/** Namespaces that no element or attribute of a payload may end up in. */
+/** Namespaces that no element or attribute of a payload may have. */
 const forbidden = [
   component,
   'jabber:server',
@@ -50,7 +50,7 @@ function readPayload(element: Element): Infoset {
   return { name, attributes, children };
 }
 
-/** The message itself and those below it that the server takes for jabber:client, as it does. */
+/** The message and its own elements, which the server reads as jabber:client. */
 function readContent(element: Element): Infoset {
   const own = { ...element, name: element.name.replace(component, client) };
   checkNames(own);
@@ -63,7 +63,7 @@ function readContent(element: Element): Infoset {
   return { name: own.name, attributes: own.attributes, children };
 }
 
-/** Reads a stanza off a component's stream, with libexpat; throws when it is not one good message. */
+/** Reads a stanza from a component's stream with libexpat; throws unless it is one good message. */
 export async function readFromWire(expat: Expat, stanza: string): Promise<Infoset> {
   const reading = await expat.read(`${header}${stanza}</stream:stream>`);
   if ('error' in reading) throw new Error(`the stream would be closed: ${reading.error}`);

@@ -37,7 +37,7 @@ const refusedNamespaces = [
   'http://jabber.org/protocol/pubsub#event',
 ];
 
-/** Mostly of the first list, seldom of the second. */
+/** Mostly values of the first list, rarely of the second. */
 function often(usual: readonly string[], unusual: readonly string[]): fc.Arbitrary<string> {
   return fc.oneof(
     { weight: 40, arbitrary: fc.constantFrom(...usual) },
@@ -49,14 +49,14 @@ const names = often(goodNames, [...badNames, 'received', 'sent', 'result', 'even
 const namespaces = often(payloadNamespaces, refusedNamespaces);
 const prefixes = ['p', 'q', 'stream', 'c', 'xmlnsx', '_', 'é'];
 
-/** What an element is made of before its prefixes are chosen from those declared around it. */
+/** An element before its prefixes are chosen from those in scope. */
 interface Sketch {
   readonly declarations: readonly (readonly [prefix: string, namespace: string])[];
   readonly choice: number;
   readonly name: string;
   readonly attributes: readonly (readonly [choice: number, name: string, value: string])[];
   readonly children: readonly (Sketch | string)[];
-  /** How many times it stands in itself. */
+  /** How deep it is nested in itself. */
   readonly levels: number;
 }
 
@@ -96,7 +96,7 @@ const { sketch } = fc.letrec<{ sketch: Sketch }>((tie) => ({
   }),
 }));
 
-/** Elements as a caller may write them; some are refused, some are not even well-formed. */
+/** Elements as callers may write them; some are refused, some are not even well-formed. */
 const element = sketch.map((tree) => render(tree, ['']));
 
 function render(tree: Sketch, outer: readonly string[]): string {
@@ -120,7 +120,7 @@ function render(tree: Sketch, outer: readonly string[]): string {
   return `${start}${children.join('')}${`</${name}\n>`.repeat(tree.levels)}`;
 }
 
-/** One of those declared; seldom another one. */
+/** A declared prefix; rarely another one. */
 function choose(declared: readonly string[], choice: number): string {
   if (choice === 99) return 'undeclared';
   if (choice === 98) return 'xml';
@@ -131,7 +131,7 @@ function qualify(prefix: string, name: string): string {
   return prefix === '' ? name : `${prefix}:${name}`;
 }
 
-/** Some white space stays raw, so that a parser has to normalise it. */
+/** Some white space stays raw so that a parser has to normalise it. */
 function write(name: string, value: string): string {
   const escaped = value.replaceAll('&', '&#38;').replaceAll('<', '&lt;');
   return value.length % 2 === 0
@@ -194,12 +194,12 @@ const pieces = [
   '\u0370',
 ];
 
-/** Zero and more elements, with text between them. */
+/** Any number of elements, with text between them. */
 const fragment = fc.array(fc.oneof(element, fc.constantFrom(' ', '\n\t', '&#13;')), {
   maxLength: 3,
 });
 
-/** What `extra_elements` may hold. */
+/** A value for `extra_elements`. */
 export const extraElements = fc.oneof(
   { weight: 8, arbitrary: fragment.map((all) => all.join('')) },
   {
@@ -239,7 +239,7 @@ const rootAttributes = fc.uniqueArray(
   { maxLength: 4, selector: ([name]) => name },
 );
 
-/** A message as a client would send it, more or less. */
+/** A message as a client would send it, mostly a good one. */
 export const messageXml = fc
   .tuple(beginnings, anyAddress, rootAttributes, fragment)
   .map(([beginning, to, attributes, children]) => {

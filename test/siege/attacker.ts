@@ -2,17 +2,17 @@ import net from 'node:net';
 import tls from 'node:tls';
 import { type Attack, attacks } from './attacks.ts';
 
-/** Before an attacker whose connection was closed opens another: a crowd, not a flood of handshakes. */
+/** Pause before a closed connection is replaced: we want a crowd, not a flood of handshakes. */
 const pauseMs = 100;
 
-/** What the process of the attacker is started with, as JSON. */
+/** The argument of the attacking process, as JSON. */
 export interface AttackerData {
   readonly name: string;
   readonly port: number;
   readonly ms: number;
 }
 
-/** Answers by status, and connections that were closed by the gateway. */
+/** Number of answers by status, and of connections closed by the gateway. */
 export type Sightings = Readonly<Record<string, number>>;
 
 const { name, port, ms } = JSON.parse(process.argv[2] ?? '') as AttackerData;

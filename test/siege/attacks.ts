@@ -4,9 +4,9 @@ export interface Attack {
   readonly connections: number;
   readonly port?: 'http' | 'metrics';
   readonly tls?: boolean;
-  /** What each connection sends, and again when it has read all answers to it. */
+  /** What each connection sends, again after each complete set of answers. */
   readonly bytes: () => Buffer;
-  /** Answers to those bytes; 0 when they are never complete. */
+  /** Number of answers to these bytes; 0 for requests that never end. */
   readonly answers: number;
   /** How the answers are read: at once, not at all, or 1 KiB a second. */
   readonly reads: 'all' | 'none' | 'slowly';
@@ -17,7 +17,7 @@ export interface Attack {
 const path = '/api/1.0/xmppdomains/example.org/gateway/messages/alice';
 const crlf = '\r\n';
 
-/** Of the API account that `siege` configures. */
+/** Credentials of the API account that `siege` configures. */
 export const credentials = { username: 'alerts', password: 'alerts-secret' } as const;
 
 function authorize(password: string): string {
@@ -57,7 +57,7 @@ function halfOf(authorization: string): () => Buffer {
 
 const large = { connections: 1000, answers: 600, reads: 'none' } as const;
 
-/** Each for itself, on a gateway of its own. */
+/** The attacks; each gets a new gateway. */
 export const attacks: readonly Attack[] = [
   {
     name: '20: 300 messages in one write',

@@ -31,7 +31,7 @@ export interface Latencies {
   readonly worst: number;
 }
 
-/** What was measured; bytes are resident. */
+/** The measurements; memory as resident bytes. */
 export interface SiegeReport {
   /** After the first message. */
   readonly fresh: number;
@@ -41,7 +41,7 @@ export interface SiegeReport {
   readonly after: number;
   readonly alone: Latencies;
   readonly beside: Latencies;
-  /** Of the ordinary messages: other answers than 200. */
+  /** Answers to ordinary messages other than 200. */
   readonly failures: Sightings;
   readonly seen: Sightings;
   readonly isAlive: boolean;
@@ -49,15 +49,15 @@ export interface SiegeReport {
 
 const aloneMs = 3000;
 const afterMs = 3000;
-/** Enough for V8 to let its young generation grow, as it does in any process that is used. */
+/** Enough messages for V8 to let its young generation grow, as in any busy process. */
 const warmUp = 20_000;
 const warmUpClients = 64;
-/** As deploy/ sets it. */
+/** The options of deploy/. */
 const nodeArgs = ['--max-old-space-size=512', '--max-semi-space-size=16'];
 const body = JSON.stringify({ to: 'bob@example.org', body: 'ordinary' });
 const path = '/api/1.0/xmppdomains/example.org/gateway/messages/alice';
 
-/** Attacks a gateway of its own, while one client sends ordinary messages, each after the other. */
+/** Attacks a new gateway while a client sends ordinary messages one after the other. */
 export async function besiege(attack: Attack, options: SiegeOptions): Promise<SiegeReport> {
   const directory = createDirectory('siege');
   const server = await startComponentServer(answerHonestly);
@@ -140,7 +140,7 @@ async function measure(
   };
 }
 
-/** In a process of its own, so that it does not keep the ordinary client waiting. */
+/** Attacks from another process so as not to slow the ordinary client down. */
 function attackWith(data: AttackerData): Promise<Sightings> {
   return new Promise((resolve, reject) => {
     const file = fileURLToPath(new URL('attacker.js', import.meta.url));
@@ -151,7 +151,7 @@ function attackWith(data: AttackerData): Promise<Sightings> {
   });
 }
 
-/** One that sends ordinary messages. */
+/** A client that sends ordinary messages. */
 interface Client {
   readonly isServed: () => Promise<boolean>;
   readonly sendFor: (ms: number) => Promise<Latencies>;

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import type { GatewayProcess } from '../support/gateway/gateway.ts';
 import { waitUntil } from '../support/system/wait.ts';
 
-/** What a process holds. */
+/** The resources that a process holds. */
 export interface Holdings {
   /** Used heap after a garbage collection. */
   readonly heapBytes: number;
@@ -12,7 +12,7 @@ export interface Holdings {
   readonly descriptors: number;
 }
 
-// In the process itself, because nobody outside sees its timers.
+// In the process itself, since its timers are not visible from outside.
 const onSignal = `process.on('SIGUSR2', () => {
   gc();
   const resources = process.getActiveResourcesInfo();
@@ -20,7 +20,7 @@ const onSignal = `process.on('SIGUSR2', () => {
   console.log(JSON.stringify({ msg: 'holdings', resources, heap }));
 })`;
 
-/** Options for node: makes the process answer \`readHoldings\`. */
+/** Options for Node.js that make the process answer `readHoldings`. */
 export const diagnosticArgs: readonly string[] = [
   '--expose-gc',
   `--import=data:text/javascript,${encodeURIComponent(onSignal)}`,
@@ -32,7 +32,7 @@ export function readRss(pid: number): number {
   return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
 }
 
-/** Asks a gateway that was started with \`diagnosticArgs\`. */
+/** Asks a gateway that was started with `diagnosticArgs`. */
 export async function readHoldings(gateway: GatewayProcess): Promise<Holdings> {
   const find = () => gateway.logLines().filter(({ msg }) => msg === 'holdings');
   const before = find().length;

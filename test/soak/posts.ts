@@ -5,7 +5,7 @@ import { apiAccount } from '../support/gateway/gateway.ts';
 export interface Post {
   readonly bytes: Buffer;
   readonly status: { readonly prosody: number; readonly ejabberd: number };
-  /** Does it come to the recipient when it is accepted? */
+  /** Does the message reach the recipient when it is accepted? */
   readonly arrives: boolean;
 }
 
@@ -42,7 +42,7 @@ function build({
   return Buffer.from(`${head.join('\r\n')}\r\n\r\n${body}`);
 }
 
-/** Headlines: delivered to a session, archived by neither server. */
+/** A headline, which both servers deliver and neither archives. */
 function goodJson(id: string): Draft {
   const message = {
     to: 'bob@example.org',
@@ -60,7 +60,7 @@ function goodXml(id: string): Draft {
 const good = { prosody: 200, ejabberd: 200 };
 const to = '"to": "bob@example.org"';
 
-/** What is refused, each for another reason; ejabberd does not return what nobody takes. */
+/** Refused requests, each for another reason; ejabberd does not return headlines to nobody. */
 const refusals: readonly (readonly [draft: Draft, status: number, onEjabberd?: number])[] = [
   [{ body: '{' }, 400],
   [{ type: 'text/xml', body: '<message to="bob@example.org"><body></message>' }, 400],
@@ -80,7 +80,7 @@ const refused: readonly Post[] = refusals.map(([draft, prosody, ejabberd = proso
   arrives: false,
 }));
 
-/** One in so many is refused. */
+/** One request in this number is refused. */
 const refusalInterval = 20;
 
 /** The n-th request. */

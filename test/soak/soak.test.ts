@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { servers } from '../support/servers/servers.ts';
 import { soak } from './soak.ts';
 
-// Too short to say anything about memory: that is what `npm run soak` is for.
+// Too short to say anything about memory, which `npm run soak` does.
 test.each(servers)('thousands of requests leave nothing behind on $kind', async (program) => {
   const options = { warmUp: 1000, requests: 3000, concurrency: 64 };
   const { before, after, ...report } = await soak(program, options);

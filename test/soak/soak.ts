@@ -10,22 +10,22 @@ import type { servers } from '../support/servers/servers.ts';
 import { diagnosticArgs, type Holdings, readHoldings, readRss } from './diagnostics.ts';
 import { bot, buildPost } from './posts.ts';
 
-/** How much is posted. */
+/** How much to post. */
 export interface SoakOptions {
-  /** Before the first look. */
+  /** Number of requests before the memory is measured first. */
   readonly warmUp: number;
-  /** In all. */
+  /** Number of requests, with those of the warm-up. */
   readonly requests: number;
   readonly concurrency: number;
 }
 
-/** What was measured. */
+/** The measurements. */
 export interface SoakReport {
   readonly kind: string;
   readonly requests: number;
   readonly accepted: number;
   readonly refused: number;
-  /** Answers other than the one expected. */
+  /** Unexpected answers. */
   readonly unexpected: readonly string[];
   readonly delivered: number;
   readonly seconds: number;
@@ -34,11 +34,11 @@ export interface SoakReport {
   /** At rest, with all connections closed. */
   readonly before: Holdings;
   readonly after: Holdings;
-  /** Lines that Node itself wrote, about listeners for instance. */
+  /** Warnings of Node.js, about leaking listeners for example. */
   readonly warnings: readonly string[];
 }
 
-/** Looks at the memory in a row, of which the median counts. */
+/** Consecutive measurements of the memory, of which the median counts. */
 const looks = 9;
 
 /** Posts to a gateway on one server, as fast as it answers. */
@@ -56,7 +56,7 @@ export async function soak(
     return await measure(kind, gateway, bob, options);
   } finally {
     bob.destroy();
-    // What leaked may keep it from ending, and that is not the question here.
+    // A leak may keep the process from ending, which is not the question here.
     await gateway.stop('SIGKILL');
     await server.stop();
   }
@@ -121,7 +121,7 @@ async function measure(
   };
 }
 
-/** The gateway learns a little later that its clients have closed their connections. */
+/** Waits a little, since the gateway notices only later that clients have disconnected. */
 async function readAtRest(gateway: GatewayProcess, before: Holdings): Promise<Holdings> {
   const deadline = performance.now() + 5000;
   for (;;) {
@@ -130,7 +130,7 @@ async function readAtRest(gateway: GatewayProcess, before: Holdings): Promise<Ho
   }
 }
 
-/** How many messages came since the last time. */
+/** Number of messages that arrived since the last call. */
 function takeMessages(bob: Session): number {
   const stanzas = (bob.received as Stanza[]).splice(0);
   return stanzas.filter(({ root }) => root.name === 'message').length;

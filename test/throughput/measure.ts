@@ -3,26 +3,26 @@ import { openAs } from '../support/checks/as-a-client.ts';
 import { openComponent } from '../support/clients/component.ts';
 import type { XmppServer } from '../support/servers/xmpp-server.ts';
 
-/** What sends: stanzas, then a ping whose answer comes when all have been processed. */
+/** Sends stanzas, then a ping, which is answered when all of them have been processed. */
 export interface Sender {
-  /** Attribute `from` of its messages, with a space before it; a client has none. */
+  /** The attribute `from` of its messages, after a space; empty for a client. */
   readonly from: string;
-  /** Writes it all at once and resolves with the answer to the ping. */
+  /** Writes everything at once and resolves with the answer to the ping. */
   readonly send: (stanzas: string) => Promise<unknown>;
   readonly close: () => Promise<void>;
 }
 
-/** For one batch. */
+/** Deadline for one batch. */
 const deadlineMs = 300_000;
 
-/** What one batch took. */
+/** The cost of a batch. */
 export interface Cost {
   readonly messagesPerSecond: number;
   /** User and system time of the server's process. */
   readonly cpuMicroseconds: number;
 }
 
-/** A client of alice@example.org. */
+/** Opens a client of alice@example.org. */
 export async function openClientSender(server: XmppServer): Promise<Sender> {
   const { send, waitFor, close } = await openAs(server, 'alice@example.org/phone', -1);
   let pings = 0;
@@ -40,7 +40,7 @@ export async function openClientSender(server: XmppServer): Promise<Sender> {
   };
 }
 
-/** The component, from that address. */
+/** Opens the component, which sends from this address. */
 export async function openComponentSender(server: XmppServer, from: string): Promise<Sender> {
   const { componentPort: port, componentDomain: domain, componentSecret: secret } = server;
   const { send, waitFor, close } = await openComponent({ port, domain, secret });
@@ -65,7 +65,7 @@ function readCpuMicroseconds(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) * 10_000;
 }
 
-/** Sends so many messages to bob@example.org. */
+/** Sends `count` messages to bob@example.org. */
 export async function measure(
   server: XmppServer,
   sender: Sender,
@@ -81,7 +81,7 @@ export async function measure(
   return { messagesPerSecond: count / seconds, cpuMicroseconds: cpu / count };
 }
 
-/** The one in the middle. */
+/** The median; for an even number, the upper one of the two in the middle. */
 export function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }

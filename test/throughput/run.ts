@@ -16,8 +16,8 @@ import {
 const body = `<body>${'x'.repeat(100)}</body>`;
 const noStore = `<no-store xmlns='urn:xmpp:hints'/>`;
 /**
- * Prosody drops the oldest of 10,000 archived messages, at great cost: no archive comes to that.
- * ejabberd's archive in Mnesia takes some 10 ms for each.
+ * At 10,000 archived messages Prosody begins to drop the oldest, which is expensive: the number of
+ * messages stays below that. ejabberd's archive in Mnesia takes some 10 ms for each message.
  */
 const programs = [
   { name: 'Prosody', begin: startProsody, options: withModule, archived: 400 },
@@ -54,7 +54,7 @@ async function openWays(without: XmppServer, having: XmppServer): Promise<Way[]>
   ];
 }
 
-/** Each way once in each round, so that all have the same weather; the first round warms up. */
+/** Measures every way in every round, so that other load affects all alike; the first warms up. */
 async function measureAll(ways: readonly Way[], load: Load): Promise<Map<Way, Cost[]>> {
   const costs = new Map(ways.map((way): [Way, Cost[]] => [way, []]));
   for (let round = 0; round <= load.rounds; round++) {
@@ -70,7 +70,7 @@ function print(title: string, costs: ReadonlyMap<Way, readonly Cost[]>): void {
   console.log(`\n${title.padEnd(24)} messages/s   CPU µs/message`);
   for (const [{ name }, each] of costs) {
     const rate = median(each.map(({ messagesPerSecond }) => messagesPerSecond));
-    // The kernel counts in ticks of 10 ms: only together do they say anything.
+    // The kernel counts in ticks of 10 ms, so that only the mean of many is meaningful.
     const cpu = each.reduce((sum, { cpuMicroseconds }) => sum + cpuMicroseconds, 0) / each.length;
     console.log(
       `  ${name.padEnd(22)} ${rate.toFixed(0).padStart(10)} ${cpu.toFixed(0).padStart(16)}`,

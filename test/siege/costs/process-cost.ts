@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** What a process has used up to now. */
+/** The resources that a process has used so far. */
 export interface Usage {
   readonly cpuMs: number;
   readonly diskBytes: number;
@@ -14,7 +14,7 @@ function readTicks(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
-/** The first field of schedstat is time on a CPU in nanoseconds; ticks where it is not kept. */
+/** CPU time: the first field of schedstat in nanoseconds, or ticks if the kernel does not keep it. */
 export function readCpuMs(pid: number): number {
   const folder = `/proc/${pid}/task`;
   let nanoseconds = 0;
@@ -45,7 +45,7 @@ function measureFolder(folder: string): number {
   return bytes;
 }
 
-/** Time, files below its working directory (where its archives are), memory. */
+/** CPU time, memory, and the size of its working directory, which has the archives. */
 export function readUsage(pid: number): Usage {
   return {
     cpuMs: readCpuMs(pid),

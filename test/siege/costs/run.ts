@@ -30,7 +30,7 @@ if (values.help) {
   process.exit();
 }
 
-/** As it was before these limits. */
+/** Limits that no message reaches. */
 const none = {
   elements: 1_000_000,
   total_attributes: 1_000_000,
@@ -48,7 +48,7 @@ function describe({ shape, repeats, bytes, cost }: Trial): string {
 
 const columns = '  CPU ms  MB more  MB disk  gateway outcome   bytes repeats';
 
-/** The least of several: what else the machine does can only add. Gateway: time on CPU in ms. */
+/** The least of several runs, since other load can only add to it. Gateway: CPU time in ms. */
 async function measureAgain(stage: Stage, shape: Shape, recipient: Recipient) {
   let least: Trial | undefined;
   for (let time = 0; time < Number(values.again); time++) {

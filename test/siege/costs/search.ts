@@ -2,7 +2,7 @@ import { createRandom, type Random } from '../../fuzz/random.ts';
 import { createPayload, dimensions, plainest, type Shape } from './shape.ts';
 import type { Cost, Recipient, Stage } from './stage.ts';
 
-/** A shape, repeated as often as the limits let through. */
+/** A shape, repeated as often as the limits allow. */
 export interface Trial {
   readonly shape: Shape;
   readonly repeats: number;
@@ -13,7 +13,7 @@ export interface Trial {
 /** Below `limits.body_bytes`, with room for the message around it. */
 const mostBytes = 261_500;
 
-/** Sends the largest message of a shape that is let through; undefined when none is. */
+/** Sends the largest message of a shape that the gateway accepts; undefined when it accepts none. */
 export async function tryShape(
   stage: Stage,
   shape: Shape,
@@ -34,7 +34,7 @@ export async function tryShape(
   return { shape, repeats: least, bytes: Buffer.byteLength(payload), cost };
 }
 
-/** The plainest shape with one or two dimensions changed: each of them is asked about once. */
+/** Some plain shapes, and each of them with every other value of one dimension. */
 export function* sweep(): Generator<Shape> {
   const bases: Shape[] = [
     plainest,
@@ -59,7 +59,7 @@ export function* sweep(): Generator<Shape> {
   }
 }
 
-/** One or two other dimensions. */
+/** Changes one or two dimensions. */
 export function mutate(shape: Shape, random: Random): Shape {
   let mutated = shape;
   for (let change = 0; change <= random.int(2); change++) {
@@ -69,7 +69,7 @@ export function mutate(shape: Shape, random: Random): Shape {
   return mutated;
 }
 
-/** Calls `onTrial` with each trial until the time is up: the sweep first, then mutants of the costliest. */
+/** Calls `onTrial` for each trial until the time is up: the sweep, then mutants of the costliest. */
 export async function search(
   stage: Stage,
   options: {

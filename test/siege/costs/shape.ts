@@ -15,9 +15,9 @@ const characters = {
 
 export type Text = keyof typeof characters;
 
-/** A message, given by what it repeats. Lengths are in bytes. */
+/** A message, described by what it repeats. Lengths are in bytes. */
 export interface Shape {
-  /** Where namespaces are declared: on the outermost payload, on each element, or nowhere (jabber:client). */
+  /** Where namespaces are declared; nowhere: everything is in jabber:client. */
   readonly declared: 'outside' | 'prefix' | 'each' | 'nowhere';
   readonly namespace: number;
   readonly name: number;
@@ -30,15 +30,15 @@ export interface Shape {
   readonly text: Text;
   /** Of each innermost element. */
   readonly textLength: number;
-  /** Levels of what is repeated. */
+  /** Nesting levels of the repeated part. */
   readonly depth: number;
   /** White space between elements. */
   readonly space: number;
-  /** Of `<body/>`, in the same characters; the rest of what is let through is for what is repeated. */
+  /** Length of `<body/>`, in the same characters; the repeated part gets the rest. */
   readonly body: number;
 }
 
-/** What each dimension may be. */
+/** The values of each dimension. */
 export const dimensions: { readonly [K in keyof Shape]: readonly Shape[K][] } = {
   declared: ['outside', 'prefix', 'each', 'nowhere'],
   namespace: [1, 5, 30, 100, 255, 512, 1000, 8000, 60_000],
@@ -66,7 +66,7 @@ export const dimensions: { readonly [K in keyof Shape]: readonly Shape[K][] } = 
   body: [1, 1, 20_000, 60_000, 100_000, 140_000, 180_000, 220_000, 250_000],
 };
 
-/** The cheapest of each dimension. */
+/** The cheapest value of each dimension. */
 export const plainest: Shape = {
   declared: 'outside',
   namespace: 5,
@@ -82,7 +82,7 @@ export const plainest: Shape = {
   body: 1,
 };
 
-/** What is there but for the dimensions that do not matter in it. */
+/** The shape without the dimensions that have no effect in it. */
 export function describeShape(shape: Shape): string {
   return Object.entries(shape)
     .filter(([key, value]) => key === 'declared' || value !== Object(plainest)[key])
@@ -107,7 +107,7 @@ function attributesOf({ attributes, attributeName, value, attributeNamespace }: 
   ).join('');
 }
 
-/** The part that is repeated: elements in one another, text in the innermost. */
+/** The repeated part: nested elements with text in the innermost. */
 function buildUnit(shape: Shape): string {
   const { declared, depth, text, textLength, space } = shape;
   const tag = `${declared === 'prefix' ? 'p:' : ''}${fill('e', shape.name)}`;
@@ -124,7 +124,7 @@ function buildUnit(shape: Shape): string {
 
 /** A shape that can be repeated as often as fits. */
 export interface Payload {
-  /** As often as it fits into `bytes`, the text around it counted. */
+  /** Repeats it as often as fits into `bytes`, including the text around it. */
   readonly mostRepeats: (bytes: number) => number;
   readonly build: (repeats: number) => string;
 }

@@ -19,25 +19,25 @@ import {
   readUsage,
 } from './process-cost.ts';
 
-/** What one message cost. */
+/** The cost of one message. */
 export interface Cost {
-  /** Of the server: user and system time. */
+  /** User and system time of the server. */
   readonly cpuMs: number;
-  /** Peak above what was resident before. */
+  /** Peak of the resident size above the size before. */
   readonly growthBytes: number;
-  /** What its files grew by. */
+  /** Growth of its files. */
   readonly diskBytes: number;
   readonly gatewayCpuMs: number;
-  /** HTTP status; `killed` when the server was, for the machine's sake. */
+  /** HTTP status; `killed` when the server was killed to protect the machine. */
   readonly outcome: number | 'killed';
 }
 
-/** A server and a gateway in front of it: its module is there, so that archives and carbons are too. */
+/** A server with mod_message_gateway, so that messages are archived and copied, and a gateway. */
 export interface Stage {
   readonly kind: ServerKind;
-  /** Does the gateway let it through? Nothing is sent. */
+  /** Whether the gateway accepts the payload; nothing is sent. */
   readonly isAllowed: (payload: string) => Promise<boolean>;
-  /** From a new user with another device to a new user who is online or not. */
+  /** Sends from a new user with another device to a new user who is online or offline. */
   readonly measure: (payload: string, recipient: Recipient) => Promise<Cost>;
   readonly stop: () => Promise<void>;
 }
@@ -106,7 +106,7 @@ export async function openStage(
 }
 
 function startServer(kind: ServerKind): Promise<XmppServer> {
-  // Idle schedulers of Erlang would spin for a while after each message.
+  // Idle schedulers of Erlang would otherwise spin for a while after each message.
   process.env['ERL_AFLAGS'] = '+sbwt none +sbwtdcpu none +sbwtdio none';
   return kind === 'prosody' ? startProsody(withModule) : startEjabberd(ejabberdWithModule);
 }
@@ -129,7 +129,7 @@ async function openObserver(server: XmppServer, name: string) {
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Servers write and collect garbage after they have answered. */
+/** Waits for the server to be idle: it writes and collects garbage after its answer. */
 async function settleCpu(pid: number): Promise<void> {
   for (let quiet = 0, before = readCpuMs(pid); quiet < 3; ) {
     await pause(40);
@@ -139,7 +139,7 @@ async function settleCpu(pid: number): Promise<void> {
   }
 }
 
-/** Kills the server when it takes too much; says in the end what it took. */
+/** Kills the server when it uses too much; `end` returns what it used. */
 function guard(server: XmppServer) {
   const { pid } = server;
   forgetPeak(pid);

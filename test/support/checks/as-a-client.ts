@@ -6,37 +6,37 @@ import type { XmppServer } from '../servers/xmpp-server.ts';
 import type { Comparison, Difference } from './comparison.ts';
 import { collect, collectErrors, type Masks, type Sightings } from './sightings.ts';
 
-/** One kind of message, to be sent once by a real client and once by a component. */
+/** One kind of message, which a real client sends once and a component once. */
 export interface Kind {
   readonly name: string;
   /** Bare or full JID or domain. */
   readonly to: string;
   /** Attributes of `<message/>` beside `to`, `from` and `id`; default `type='chat'`. */
   readonly attributes?: string;
-  /** What stands in `<message/>`; default a body. */
+  /** The content of `<message/>`; default a body. */
   readonly payload?: string;
-  /** An address that answers later: the next is sent when a ping to it has come back. */
+  /** An address that answers late: the next message is sent when a ping to it has come back. */
   readonly remote?: string;
-  /** What a client has to send first, say to enter a room. */
+  /** What a client has to send first, to enter a room for example. */
   readonly beforehand?: string;
 }
 
-/** Where the comparison takes place: everybody's password is their localpart. */
+/** Where the comparison takes place. Every user's password is the localpart. */
 export interface Stage {
   readonly server: XmppServer;
   /** Where observers of its domains log in. */
   readonly remote?: XmppServer | undefined;
-  /** Full JID of the client that the other way is compared with; it is online only while it sends. */
+  /** Full JID of the client to compare the other way with; it is online only while it sends. */
   readonly sender: string;
   /** Full JIDs that are online, with carbons, and their priorities. */
   readonly online: Readonly<Record<string, number>>;
   /** Full JIDs that log in only after everything has been sent. */
   readonly later: readonly string[];
-  /** Done by each observer before anything is sent, by full JID: a stanza to send. */
+  /** A stanza that an observer sends before the comparison begins, by full JID. */
   readonly preparation: Readonly<Record<string, string>>;
 }
 
-/** What sends the messages. */
+/** A way to send the messages. */
 export interface Way {
   /** What came back to the sender. */
   readonly received: readonly Stanza[];
@@ -69,7 +69,7 @@ function openOn({ server, remote }: Stage, jid: string, priority?: number): Prom
   return openObserver(isRemote && remote !== undefined ? remote : server, jid, priority);
 }
 
-/** All of an archive, page by page (XEP-0313 §4, XEP-0059). */
+/** Reads a whole archive, page by page (XEP-0313 §4, XEP-0059). */
 async function readArchive(session: Session): Promise<Stanza[]> {
   const from = session.received.length;
   for (let after = '', page = 0; page < 50; page++) {
@@ -94,9 +94,9 @@ function write(kind: Kind, index: number, idPrefix: string): string {
   return `<message to='${to}' id='${idPrefix}${index}' ${attributes}>${payload}</message>`;
 }
 
-/** The stage's sender itself, over c2s. */
+/** Sends as the stage's sender itself, over c2s. */
 export async function openClientWay({ server, sender }: Stage): Promise<Way> {
-  // What it sends to its own account goes to the others: no carbons, a negative priority.
+  // Its own messages must reach the account's other clients only: no carbons, negative priority.
   const { received, send, settle, close } = await openAs(server, sender, -1);
   const sendAndSettle = async (message: string, { beforehand = '' }: Kind): Promise<void> => {
     send(`${beforehand}${message}`);
@@ -105,7 +105,7 @@ export async function openClientWay({ server, sender }: Stage): Promise<Way> {
   return { received, send: sendAndSettle, close };
 }
 
-/** The server's first component, from this address. */
+/** Sends as the server's first component, from this address. */
 export async function openComponentWay({ server }: Stage, from: string): Promise<Way> {
   const { componentDomain: domain, componentSecret: secret, componentPort: port } = server;
   const { received, send, waitFor, close } = await openComponent({ port, domain, secret });
@@ -131,7 +131,7 @@ async function openObservers(stage: Stage) {
   return observers;
 }
 
-/** Each kind on its own: everything about one has been seen before the next is sent. */
+/** Sends one kind after the other, each after everything about the previous one was seen. */
 async function sendAll(
   way: Way,
   kinds: readonly Kind[],
@@ -186,10 +186,10 @@ export async function compareWithClient(
   stage: Stage,
   kinds: readonly Kind[],
   other: {
-    /** The address that stands on its messages; bare: bare and full are not told apart. */
+    /** The sender address of its messages. A bare one means that bare and full count as equal. */
     readonly from: string;
     readonly open: (stage: Stage) => Promise<Way>;
-    /** What counts of what came back to the sender; default whole stanzas. */
+    /** Which part of the answers to the sender is compared; default whole stanzas. */
     readonly senderSees?: 'errors';
     /** `Masks.language`. */
     readonly language?: string | undefined;

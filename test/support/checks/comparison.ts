@@ -1,4 +1,4 @@
-/** What one observer saw of one kind, by the client and by the other way; undefined: nothing. */
+/** What one observer saw of one kind, sent by the client and the other way; undefined: nothing. */
 export interface Difference {
   readonly kind: string;
   readonly observer: string;
@@ -6,7 +6,7 @@ export interface Difference {
   readonly other: string | undefined;
 }
 
-/** What was compared, and what differs. */
+/** The result of a comparison. */
 export interface Comparison {
   readonly equal: number;
   readonly all: number;

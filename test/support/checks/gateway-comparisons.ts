@@ -22,24 +22,24 @@ import {
   silent,
 } from './message-kinds.ts';
 
-/** A mode on a server, and the least that must be equal there. */
+/** A mode on a server, and the share that must be equal there. */
 export interface GatewayComparison {
   readonly kind: ServerKind;
   readonly mode: Mode;
-  /** Of all that is seen of a client's messages. */
+  /** Least share of equal sightings, of all that observers see of a client's messages. */
   readonly floor: number;
-  /** `Masks.language`: only from clients and, on Prosody, components does a server put it on. */
+  /** `Masks.language`: servers add it to messages of clients, and Prosody to those of components. */
   readonly language?: string;
   readonly start: () => Promise<{ readonly stage: Stage; readonly stop: () => Promise<void> }>;
 }
 
 /** What was compared. */
 export interface GatewayResult extends Comparison {
-  /** Kinds that the gateway should have refused with 422 and did not, with its answers. */
+  /** Kinds that the gateway should have refused with 422, with the answers that it gave instead. */
   readonly unrefused: readonly string[];
 }
 
-/** What is not compared, because by contract the gateway does not do as a client does. */
+/** What is not compared, because the contract of the gateway differs from a client there. */
 export const notCompared = `Not compared: ${refusedKinds.map(({ name }) => name).join(', ')} (refused by contract: 422); ${joiningKind} (the gateway speaks there, a client is refused).`;
 
 const domains = ['example.org', 'other.example'];
@@ -90,7 +90,7 @@ export const gatewayComparisons: readonly GatewayComparison[] = [
   {
     kind: 'ejabberd',
     mode: 'client',
-    // The goal; the five are the recipient in upper case, whom the gateway writes as the server would.
+    // The goal. The other five have a recipient in upper case, which the gateway has prepared already.
     floor: 136 / 141,
     start: startOnEjabberd(ejabberdWithModule),
   },

@@ -6,7 +6,7 @@ import { find, type Stanza, text } from '../clients/stanza.ts';
 import type { XmppServer } from '../servers/xmpp-server.ts';
 import { openAs } from './as-a-client.ts';
 
-/** Connects as one of the components for as long as the test runs. */
+/** Connects as one of the components until the test ends. */
 export async function connectComponent(
   server: XmppServer,
   domain = server.componentDomain,
@@ -20,29 +20,29 @@ export async function connectComponent(
   return component;
 }
 
-/** A client for as long as the test runs. */
+/** Connects a client until the test ends. */
 export async function connectClient(server: XmppServer, jid: string): Promise<Session> {
   const session = await openAs(server, jid);
   onTestFinished(() => session.close());
   return session;
 }
 
-/** An iq from the component itself, and the answer to it. */
+/** Sends an iq and resolves with the answer. */
 export async function ask(component: Component, from: string, to: string, payload: string) {
   const id = randomUUID();
   component.send(`<iq type='get' from='${from}' to='${to}' id='${id}'>${payload}</iq>`);
   return component.waitFor(({ root }) => root.attributes['id'] === id, payload);
 }
 
-/** XEP-0199. */
+/** A ping (XEP-0199). */
 export const ping = "<ping xmlns='urn:xmpp:ping'/>";
-/** Their ids, in order. */
+/** The ids of the stanzas, in order. */
 export const idsOf = (stanzas: readonly Stanza[]): (string | undefined)[] =>
   stanzas.map(({ root }) => root.attributes['id']);
-/** What the gateway asks a host to learn whether the module serves it. */
+/** The question by which the gateway learns whether the module serves a host. */
 export const question = "<gateway xmlns='urn:xmpp-message-gateway:0'/>";
 
-/** A message, `rest` from its type on; default a chat with a body. */
+/** A message; `rest` is everything from its type on, by default a chat with a body. */
 export function message(
   from: string,
   to: string,
@@ -71,7 +71,7 @@ export function readError({ root }: Stanza) {
   };
 }
 
-/** What the component hears of a stanza before the next barrier; undefined: nothing. */
+/** The error that the component gets for a stanza before the next barrier; undefined: none. */
 export async function fateOf(component: Component, domain: string, stanza: string, id: string) {
   component.send(stanza);
   await ask(component, domain, 'example.org', ping);

@@ -16,7 +16,7 @@ export function postAsAlice(
   });
 }
 
-/** The address that stands on what the gateway sends for alice: of a message that is dropped. */
+/** The sender address that the gateway uses for alice, read from a message that is dropped. */
 export async function readSender(gateway: GatewayProcess): Promise<string> {
   const attributes = { type: 'headline', id: 'dropped' };
   const body = JSON.stringify({ to: 'carol@example.org', message_attributes: attributes });
@@ -26,7 +26,7 @@ export async function readSender(gateway: GatewayProcess): Promise<string> {
   return from;
 }
 
-/** The gateway: every other message as JSON, as far as JSON can say it, else as XML. */
+/** Sends through the gateway: every other message as JSON where JSON can express it, else as XML. */
 export function createHttpWay(gateway: GatewayProcess): Way {
   const received: Stanza[] = [];
   let count = 0;
@@ -44,7 +44,7 @@ export function createHttpWay(gateway: GatewayProcess): Way {
   };
 }
 
-/** Undefined for a message without type: in JSON that means chat. */
+/** Undefined for a message without a type, which would become a chat in JSON. */
 function writeJson(message: string): string | undefined {
   const [, start = '', content = ''] = /^(<message [^>]*)>(.*)<\/message>$/s.exec(message) ?? [];
   const { to, type, [xmlLang]: lang, ...others } = parseStanza(`${start}/>`).attributes;
@@ -54,7 +54,7 @@ function writeJson(message: string): string | undefined {
   return JSON.stringify({ to, message_attributes: attributes, body, extra_elements: extra });
 }
 
-/** The error stanza that a problem tells of; throws when the problem is another one. */
+/** The error stanza that a problem describes; throws when the problem does not describe one. */
 function readBounce(message: string, answer: HttpAnswer): Stanza {
   const { code, condition, error_type: type, text: words } = answer.json();
   if (code !== 'bounced') throw new Error(`expected a bounce of ${message}, got ${answer.body}`);
@@ -73,7 +73,7 @@ function readBounce(message: string, answer: HttpAnswer): Stanza {
   return { xml, root };
 }
 
-/** Kinds that the gateway does not refuse as it should, with its answers. */
+/** Kinds that the gateway should refuse and does not, with its answers. */
 export async function findUnrefused(
   gateway: GatewayProcess,
   kinds: readonly Kind[],

@@ -1,7 +1,7 @@
 import type { XmppServer } from '../servers/xmpp-server.ts';
 import type { Kind, Stage } from './as-a-client.ts';
 
-/** Users that the stage needs, by domain; each one's password is the localpart. */
+/** Users that the stage needs, by domain. The password is the localpart. */
 export const users = {
   'example.org': ['alice', 'bob', 'carol', 'dave', 'erin'],
   'other.example': ['frank'],
@@ -13,13 +13,13 @@ export const muc = 'rooms.example.org';
 /** Domain of a component of the stage that never connects. */
 export const silent = 'silent.example.org';
 
-/** A second component with the gateway's module. */
+/** A second component that the gateway's module serves. */
 export const limited = 'limited.example.org';
 
 const forged = `<stanza-id xmlns='urn:xmpp:sid:0' id='forged' by='alice@example.org'/><stanza-id xmlns='urn:xmpp:sid:0' id='forged' by='bob@example.org'/>`;
 const bob = 'bob@example.org';
 
-/** Every kind of message that a server treats in a way of its own. */
+/** Every kind of message that servers treat differently from others. */
 export const kinds: readonly Kind[] = [
   { name: 'chat', to: bob },
   { name: 'without type', to: bob, attributes: '' },
@@ -120,7 +120,7 @@ const toTheRoom = { to: `room@${muc}`, attributes: groupchat, remote: `room@${mu
 const noStore = `<body>b</body><no-store xmlns='urn:xmpp:hints'/>`;
 const originId = `<body>b</body><origin-id xmlns='urn:xmpp:sid:0' id='o'/>`;
 
-/** A client has to enter a room before it speaks there, the gateway need not be told to. */
+/** Messages to rooms, which a client has to enter first; the gateway needs no such request. */
 export const kindsInRooms: readonly Kind[] = [
   { name: 'groupchat', ...toTheRoom, beforehand: enter(`room@${muc}`) },
   { name: 'groupchat with origin-id', ...toTheRoom, payload: originId },
@@ -130,7 +130,7 @@ export const kindsInRooms: readonly Kind[] = [
 export const far = 'far.example';
 export const farMuc = 'rooms.far.example';
 
-/** What goes to another server. */
+/** Messages to another server. */
 export const remoteKinds: readonly Kind[] = [
   { name: 'remote chat', to: `zoe@${far}`, remote: far },
   { name: 'remote chat, full JID', to: `zoe@${far}/desk`, remote: far },
@@ -154,7 +154,7 @@ export const remoteKinds: readonly Kind[] = [
   },
 ];
 
-/** What the gateway refuses by contract (422): only servers may say it from a bare JID. */
+/** Messages that the gateway refuses (422): only servers may send them from a bare JID. */
 export const refusedKinds: readonly Kind[] = [
   ...kinds.filter(({ name }) => name === 'error'),
   { name: 'forged carbon', to: bob, payload: `<received xmlns='urn:xmpp:carbons:2'/>` },
@@ -167,10 +167,10 @@ export const refusedKinds: readonly Kind[] = [
   { name: 'privilege', to: 'example.org', payload: `<privilege xmlns='urn:xmpp:privilege:2'/>` },
 ];
 
-/** What a client is refused and the gateway does: it enters the room, or speaks without. */
+/** The kind that servers refuse to clients only: the gateway enters the room, or need not. */
 export const joiningKind = 'groupchat as no occupant';
 
-/** Alice writes; her laptop, Bob's two clients, Carol (later) and others look on. */
+/** Alice sends. Her laptop, Bob's two clients, Carol (later) and others observe. */
 export const createStage = (server: XmppServer, remote?: XmppServer): Stage => ({
   server,
   remote,
@@ -198,7 +198,7 @@ export const createStage = (server: XmppServer, remote?: XmppServer): Stage => (
   },
 });
 
-/** Registers everybody that a stage needs, with the localpart as password. */
+/** Registers all users that a stage needs, with the localpart as password. */
 export async function registerUsers({ server, remote }: Stage): Promise<void> {
   for (const [domain, names] of Object.entries(users)) {
     for (const name of names) await server.register(name, name, domain);

@@ -4,7 +4,7 @@ import { openAs } from './as-a-client.ts';
 
 const from = 'alice@example.org/http-load';
 
-/** What became of the messages that a component sent while something was done to the module. */
+/** The fate of messages that a component sent while something was done to the module. */
 export interface LoadReport {
   readonly sent: number;
   readonly delivered: number;
@@ -13,12 +13,12 @@ export interface LoadReport {
   readonly lost: number;
   /** Delivered twice, or delivered and refused. */
   readonly doubled: number;
-  /** Messages to nobody that the answer to the question after them called processed, unrefused. */
+  /** Messages to nobody that had not been refused when the question after them was answered. */
   readonly lies: number;
 }
 
 function write(run: string, at: number, domain: string): string {
-  // Not archived: in Mnesia that takes longer the more there is.
+  // Not archived, because archiving in Mnesia takes longer the more the archive holds.
   const content = `type='chat'><body>b</body><no-store xmlns='urn:xmpp:hints'/></message>`;
   const good = `<message from='${from}' to='bob@example.org' id='${run}-good-${at}' ${content}`;
   const nobody = `<message from='${from}' to='nobody@example.org' id='${run}-nobody-${at}' ${content}`;
@@ -26,10 +26,13 @@ function write(run: string, at: number, domain: string): string {
   return good + nobody + question;
 }
 
-/** What is done meanwhile; it can look how many messages have been sent. */
+/** What is done to the module meanwhile; `sent` returns the number of messages sent so far. */
 type Work = (sent: () => number) => Promise<void>;
 
-/** Keeps `inFlight` batches on their way until `work` is done; each a message, one to nobody, and the question. */
+/**
+ * Keeps `inFlight` batches in flight until `work` is done. A batch is a message, one to nobody, and
+ * the question.
+ */
 async function send(
   component: Component,
   domain: string,
@@ -40,7 +43,7 @@ async function send(
   const progress = { sent: 0, isDone: false };
   const answered = (at: number) =>
     component.waitFor(({ root }) => root.attributes['id'] === `${run}-answer-${at}`, 'it', 60_000);
-  // As a gateway does it: an answer vouches for what was sent since the one before.
+  // Like the gateway: an answer confirms what was sent since the previous question.
   component.send(write(run, -1, domain));
   await answered(-1);
   const working = work(() => progress.sent).finally(() => {
@@ -63,7 +66,7 @@ function countById(ids: readonly (string | undefined)[]): Map<string, number> {
   return counts;
 }
 
-/** Sends messages as alice to bob while `work` goes on, and counts what became of them. */
+/** Sends messages from alice to bob while `work` goes on, and counts their fates. */
 export async function sendMeanwhile(server: XmppServer, work: Work): Promise<LoadReport> {
   const { componentDomain: domain, componentPort: port, componentSecret: secret } = server;
   const component = await openComponent({ port, domain, secret });

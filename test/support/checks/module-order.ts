@@ -11,13 +11,13 @@ const noStore = `<no-store xmlns='urn:xmpp:hints'/>`;
 interface RefusedKind {
   readonly name: string;
   readonly to: string;
-  /** Default alice, with the gateway's resource. */
+  /** Default alice with a resource of the gateway's. */
   readonly from?: string;
   /** Default a chat with a body. */
   readonly rest?: string;
 }
 
-/** Refused for whom they are to, or from. */
+/** Refused because of their recipient or sender. */
 export const refusedByUsers: readonly RefusedKind[] = [
   { name: 'nobody', to: 'nobody@example.org' },
   { name: 'blocked', to: 'dave@example.org' },
@@ -27,7 +27,7 @@ export const refusedByUsers: readonly RefusedKind[] = [
 
 const room = 'order@rooms.example.org';
 
-/** Refused by rooms, which work in processes of their own on ejabberd, or by what starts them. */
+/** Refused by rooms, each a process of its own on ejabberd, or by the service that starts them. */
 export const refusedByRooms: readonly RefusedKind[] = [
   { name: 'groupchat as no occupant', to: room, rest: `type='groupchat'><body>b</body>` },
   {
@@ -53,7 +53,7 @@ export interface OrderReport {
   readonly delivered: number;
 }
 
-/** Those who are needed for it: the component, and users who may be on another node of a cluster. */
+/** The component, and users whose clients may be on another node of a cluster. */
 export interface OrderScene {
   readonly component: Component;
   readonly componentDomain: string;
@@ -108,7 +108,7 @@ export async function checkOrder(
   const last = `${run}-answer-${batches - 1}`;
   await component.waitFor(({ root }) => root.attributes['id'] === last, 'the last answer', 600_000);
   await bob.settle();
-  // For what may be late.
+  // Whatever is late has arrived before the answer to this ping.
   const [late] = [`${run}-late`];
   component.send(
     `<iq type='get' from='${componentDomain}' to='example.org' id='${late}'><ping xmlns='urn:xmpp:ping'/></iq>`,

@@ -3,29 +3,29 @@ import { find, type Node, type Stanza, text, xmlLang } from '../clients/stanza.t
 /** Stanzas in the order of their arrival, by index of the message and name of the observer. */
 export type Sightings = Map<string, string[]>;
 
-/** Attributes that a server makes up anew each time. */
+/** Attributes to which a server gives a new value each time. */
 const masked: Readonly<Record<string, readonly string[]>> = {
   'urn:xmpp:sid:0 stanza-id': ['id'],
   'urn:xmpp:delay delay': ['stamp'],
   'urn:xmpp:mam:tmp archived': ['id'],
   'urn:xmpp:mam:2 result': ['id', 'queryid'],
-  // A room that is empty between two runs is another room.
+  // A room that was empty between two runs has been created anew.
   'urn:xmpp:occupant-id:0 occupant-id': ['id'],
 };
 
-/** What is the same in every run but for its spelling. */
+/** What may be spelled differently in each run and still counts as equal. */
 export interface Masks {
-  /** Of the messages' ids; an index follows. */
+  /** The prefix of the messages' ids; an index follows. */
   readonly idPrefix: string;
-  /** The senders' own addresses: one and the same in a comparison. */
+  /** The senders' own addresses, which count as one address in a comparison. */
   readonly senders: ReadonlySet<string>;
-  /** The language that a server puts on messages of its clients that have none: not looked at. */
+  /** The language that a server adds to messages of its clients; ignored. */
   readonly language?: string | undefined;
 }
 
 const sender = 'the sender';
 
-/** Rooms write out who invites. */
+/** Rooms add the JID of the occupant who invites. */
 function maskText(value: string, { senders }: Masks): string {
   const longestFirst = [...senders].toSorted((a, b) => b.length - a.length);
   return longestFirst.reduce((masking, address) => masking.replaceAll(address, sender), value);
@@ -42,7 +42,7 @@ function canonical(node: Node, masks: Masks): unknown {
     .toSorted(([a = ''], [b = '']) => (a < b ? -1 : 1));
   return {
     name: node.name,
-    // What comes back on the component's stream is in that stream's namespace.
+    // Answers on a component's stream are in the namespace of that stream.
     namespace: node.namespace === 'jabber:component:accept' ? 'jabber:client' : node.namespace,
     attributes: Object.fromEntries(attributes) as unknown,
     children: node.children.map((child) =>
@@ -51,7 +51,7 @@ function canonical(node: Node, masks: Masks): unknown {
   };
 }
 
-/** The id of ours that stands on the message or on one that it carries (carbon, archive). */
+/** The id of ours on the message or on one that it carries (carbon, archive). */
 function findId(node: Node, idPrefix: string): string | undefined {
   const own = node.name === 'message' ? node.attributes['id'] : undefined;
   if (own?.startsWith(idPrefix) === true) return own.slice(idPrefix.length);
@@ -62,7 +62,7 @@ function findId(node: Node, idPrefix: string): string | undefined {
   return undefined;
 }
 
-/** Adds what an observer received, where it is about a message of ours. */
+/** Adds those stanzas of an observer that are about a message of ours. */
 export function collect(
   into: Sightings,
   observer: string,
@@ -77,7 +77,7 @@ export function collect(
   }
 }
 
-/** The same of errors only, and of those only what an error means: condition, type, text. */
+/** The same for errors only, reduced to condition, type and text. */
 export function collectErrors(
   into: Sightings,
   observer: string,

@@ -13,7 +13,7 @@ export interface Component {
   readonly destroy: () => void;
 }
 
-/** Connects and shakes hands (XEP-0114 §3); throws when the server refuses. */
+/** Connects and does the handshake (XEP-0114 §3); throws when the server refuses. */
 export async function openComponent(options: {
   readonly port: number;
   readonly domain: string;

@@ -3,14 +3,14 @@ import { find, findAll, type Node, type Stanza, text } from './stanza.ts';
 
 const muc = 'http://jabber.org/protocol/muc';
 
-/** A room as one of its occupants sees and governs it. */
+/** A room, seen and administrated by one of its occupants. */
 export interface Room {
   readonly jid: string;
-  /** Ids of the messages that were said, in order, with the nicks of those who said them. */
+  /** The messages of the room in order: the id, and the nick of the sender. */
   messages(): { readonly nick: string; readonly id: string | undefined }[];
-  /** Who came (`+nick`) and who went (`-nick`) since the occupant itself came, in order. */
+  /** Who entered (`+nick`) and left (`-nick`) since the occupant entered, in order. */
   comings(): string[];
-  /** Resolves when that stands in `comings`. */
+  /** Resolves when `comings` contains it. */
   waitForComing(coming: string): Promise<void>;
   waitForMessage(id: string): Promise<Stanza>;
   say(id: string, body: string): void;
@@ -22,7 +22,7 @@ export interface Room {
   leave(): void;
 }
 
-/** Enters a room, which is created by the first to do so. */
+/** Enters a room; the first occupant creates it. */
 export async function enterRoom(
   session: Session,
   jid: string,
@@ -76,7 +76,7 @@ export async function enterRoom(
   };
 }
 
-/** Whether the room exists, as a user finds out. */
+/** Whether the room exists, asked as a user. */
 export async function roomExists(session: Session, jid: string): Promise<boolean> {
   const { root } = await session.query(
     `<iq type='get' to='${jid}'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>`,

@@ -26,7 +26,7 @@ function fieldsOf(message: string): Map<string, string> {
   return new Map(message.split(',').map((field) => [field.slice(0, 1), field.slice(2)]));
 }
 
-/** Logs in; throws with the server's answer when it refuses (RFC 6120 §6, RFC 5802). */
+/** Authenticates (RFC 6120 §6, RFC 5802); throws with the server's answer when it refuses. */
 export async function authenticate(
   stream: XmlStream,
   mechanism: Mechanism,

@@ -7,24 +7,24 @@ import { authenticate, type Mechanism, mechanisms } from './sasl-client.ts';
 import { find, findAll, type Stanza, text } from './stanza.ts';
 import { createXmlStream, type XmlStream } from './xml-stream.ts';
 
-/** Whose session, and how it comes about. */
+/** Whose session to open, and how. */
 export interface SessionOptions {
   /** On 127.0.0.1. */
   readonly port: number;
   readonly localpart: string;
   readonly domain: string;
   readonly password: string;
-  /** Default: the server makes one up. */
+  /** Default: the server chooses one. */
   readonly resource?: string;
   /** STARTTLS with this CA (PEM text); default: no TLS. */
   readonly tls?: { readonly ca: string };
   /** Default: PLAIN if offered, else the best SCRAM. */
   readonly mechanism?: Mechanism;
-  /** Of the initial presence; default 0. */
+  /** Priority of the initial presence; default 0. */
   readonly priority?: number;
 }
 
-/** A real client session that shows what arrives. */
+/** A real client session that keeps what arrives. */
 export interface Session {
   /** The full JID that the server bound. */
   readonly jid: string;
@@ -33,11 +33,11 @@ export interface Session {
   readonly send: (xml: string) => void;
   readonly waitFor: XmlStream['waitFor'];
   readonly waitForMessage: (id: string, timeoutMs?: number) => Promise<Stanza>;
-  /** Sends `<iq …>…</iq>` (an id is put in) and resolves with the answer, result or error. */
+  /** Sends `<iq …>…</iq>` with an id and resolves with the answer, result or error. */
   readonly query: (iq: string) => Promise<Stanza>;
-  /** Resolves when all that the server had for us before is in `received`. */
+  /** Resolves when everything that the server had for us is in `received`. */
   readonly settle: () => Promise<void>;
-  /** Ends the session politely. */
+  /** Closes the stream and waits for the server to close it as well. */
   readonly close: () => Promise<void>;
   /** Cuts the connection. */
   readonly destroy: () => void;

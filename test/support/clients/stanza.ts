@@ -1,11 +1,11 @@
 import { type SaxesAttributeNS, SaxesParser } from 'saxes';
 
-/** A parsed element; two are equal when their infosets are. */
+/** A parsed element. Two are equal if their infosets are. */
 export interface Node {
   /** Local name. */
   readonly name: string;
   readonly namespace: string;
-  /** By local name, or `{namespace}local` where the attribute has a namespace; no declarations. */
+  /** By local name, or `{namespace}local` if the attribute has a namespace; no declarations. */
   readonly attributes: Record<string, string>;
   /** Adjacent text is one string. */
   readonly children: (Node | string)[];
@@ -43,7 +43,7 @@ interface StreamHandlers {
   readonly onEnd?: () => void;
 }
 
-/** Parses one stream strictly (namespaces included), piece by piece; throws at what is ill-formed. */
+/** Parses one stream strictly (namespaces included), piece by piece; throws if it is ill-formed. */
 export function createStreamParser(handlers: StreamHandlers): (received: string) => void {
   const parser = new SaxesParser({ xmlns: true });
   const open: Node[] = [];
@@ -79,7 +79,7 @@ export function createStreamParser(handlers: StreamHandlers): (received: string)
     handlers.onStanza({ xml, root: node });
   });
   return (received) => {
-    // Each tag ends with '>', so cut there, `raw` ends exactly where an element does.
+    // Cut at each '>', which ends every tag, so that `raw` ends exactly where an element does.
     for (const piece of received.split(/(?<=>)/)) {
       raw += piece;
       parser.write(piece);
@@ -87,7 +87,7 @@ export function createStreamParser(handlers: StreamHandlers): (received: string)
   };
 }
 
-/** Parses the text of one stanza as if it stood in a stream with that default namespace. */
+/** Parses the text of one stanza as part of a stream with that default namespace. */
 export function parseStanza(xml: string, defaultNamespace = 'jabber:client'): Node {
   const stanzas: Stanza[] = [];
   const parse = createStreamParser({ onStanza: (stanza) => stanzas.push(stanza) });
@@ -101,7 +101,7 @@ export function parseStanza(xml: string, defaultNamespace = 'jabber:client'): No
   return stanza.root;
 }
 
-/** All text inside, in document order. */
+/** All text of an element, in document order. */
 export function text(node: Node): string {
   return node.children.map((child) => (typeof child === 'string' ? child : text(child))).join('');
 }
@@ -121,7 +121,7 @@ export function find(node: Node, name: string, namespace?: string): Node | undef
   return findAll(node, name, namespace)[0];
 }
 
-/** The node without those of its own attributes. */
+/** The node without these attributes. */
 export function without(node: Node, ...names: readonly string[]): Node {
   const kept = Object.entries(node.attributes).filter(([name]) => !names.includes(name));
   return { ...node, attributes: Object.fromEntries(kept) };
@@ -133,7 +133,7 @@ const addedByServers = new Set([
   '{urn:xmpp:mam:tmp}archived',
 ]);
 
-/** The stanza without what servers add on its way: xml:lang on it, stanza-id, delay, archived. */
+/** The stanza without what servers add: xml:lang, stanza-id, delay, archived. */
 export function withoutAdditions(node: Node): Node {
   const children = node.children.filter(
     (child) =>
@@ -143,8 +143,9 @@ export function withoutAdditions(node: Node): Node {
 }
 
 /**
- * `withoutAdditions`, and without what ejabberd does not keep: text directly inside the stanza and
- * the places of its own elements (body, subject…), which come first here. For both sides of a comparison.
+ * `withoutAdditions`, and without what ejabberd does not preserve: text directly inside the stanza,
+ * and the order of its own elements (body, subject…), which come first here. Apply it to both sides
+ * of a comparison.
  */
 export function comparable(node: Node): Node {
   const { children, ...others } = withoutAdditions(node);

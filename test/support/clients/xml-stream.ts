@@ -2,20 +2,20 @@ import type { Socket } from 'node:net';
 import { hangMs } from '../system/wait.ts';
 import { createStreamParser, type Stanza } from './stanza.ts';
 
-/** What waits for stanzas. */
+/** Whether it is the stanza that a caller waits for. */
 export type Predicate = (stanza: Stanza) => boolean;
 
-/** One XMPP stream over one socket: everything received is kept, and can be waited for. */
+/** One XMPP stream over one socket, which keeps everything received. */
 export interface XmlStream {
   readonly received: Stanza[];
   readonly send: (xml: string) => void;
-  /** Looks at what was received already, then at what comes; rejects when the stream ends. */
+  /** Searches what was received, then waits for more; rejects when the stream ends. */
   readonly waitFor: (predicate: Predicate, label?: string, timeoutMs?: number) => Promise<Stanza>;
-  /** Sends a stream header and waits for the peer's; what was received before is forgotten. */
+  /** Sends a stream header and waits for the peer's; empties `received`. */
   readonly open: (header: string) => Promise<Readonly<Record<string, string>>>;
-  /** Goes on over another socket (after STARTTLS). */
+  /** Continues on another socket (after STARTTLS). */
   readonly replaceSocket: (socket: Socket) => void;
-  /** Ends the stream politely. */
+  /** Closes the stream and waits for the peer to close the connection. */
   readonly close: () => Promise<void>;
   readonly destroy: () => void;
 }
@@ -34,7 +34,7 @@ function neverOpened(text: string): void {
   throw new Error(`bytes before the stream was opened: ${text}`);
 }
 
-/** Wraps a connected socket; `name` stands in error messages. */
+/** Wraps a connected socket; error messages contain `name`. */
 export function createXmlStream(name: string, firstSocket: Socket): XmlStream {
   const received: Stanza[] = [];
   const waiters = new Set<Waiter>();

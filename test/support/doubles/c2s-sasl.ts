@@ -3,21 +3,21 @@ import { readFileSync } from 'node:fs';
 import type { TLSSocket } from 'node:tls';
 import type { Certificates } from '../system/certificates.ts';
 
-/** What a scripted server knows of its users, and how it lets them in. */
+/** The accounts of a scripted server, and how it authenticates them. */
 export interface C2sAccounts {
   readonly certificates?: Pick<Certificates, 'certFile' | 'keyFile'>;
   /** Localpart → password, as SASLprep leaves it. */
   readonly users?: Readonly<Record<string, string>>;
   /** Localpart → the only hash of the password that is stored; every hash by default. */
   readonly stored?: Readonly<Record<string, Hash>>;
-  /** Gives a challenge also to users of whom it has no fitting hash. */
+  /** Sends a challenge even to users for whom it has no hash of the mechanism. */
   readonly hidesUsers?: boolean;
   readonly iterations?: number;
-  /** Puts SCRAM's last message into a challenge (RFC 6120 §6.4.5). */
+  /** Sends SCRAM's last message in a challenge (RFC 6120 §6.4.5). */
   readonly finalInChallenge?: boolean;
   /** Types of channel binding that are announced (XEP-0440) and accepted. */
   readonly bindings?: readonly string[];
-  /** The certificate for tls-server-end-point, when it is not the one that clients see. */
+  /** The certificate for tls-server-end-point, if it differs from the one that clients see. */
   readonly boundTo?: string;
 }
 
@@ -44,7 +44,7 @@ function decode(xml: string): string {
   return Buffer.from(/>([^<]*)</.exec(xml)?.[1] ?? '', 'base64').toString();
 }
 
-/** The server's view of a binding, by the libraries' other functions than the client's. */
+/** The server's channel binding, computed with other library functions than the client's. */
 function bindingData(type: string, tls: TLSSocket, accounts: C2sAccounts): Buffer {
   switch (type) {
     case 'tls-exporter':
@@ -62,7 +62,7 @@ function bindingData(type: string, tls: TLSSocket, accounts: C2sAccounts): Buffe
   }
 }
 
-/** Base64 of what `c=` must hold; undefined for a header that the mechanism does not go with. */
+/** Base64 of the value that `c=` must have; undefined for a header that does not fit the mechanism. */
 function expectedBinding(
   header: string,
   isBound: boolean,

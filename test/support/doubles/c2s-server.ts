@@ -4,33 +4,33 @@ import { createSecureContext, TLSSocket } from 'node:tls';
 import type { Certificates } from '../system/certificates.ts';
 import { type C2sAccounts, createSasl, sasl } from './c2s-sasl.ts';
 
-/** Where a server that misbehaves does so: what the client did just before. */
+/** Where a server misbehaves: after this message of the client. */
 export type Step = 'header' | 'starttls' | 'secure-header' | 'auth' | 'response' | 'empty-response';
 
 /** The policy of a scripted server. */
 export interface C2sServerOptions extends C2sAccounts {
-  /** Offered under TLS; in the clear too where there are no certificates. */
+  /** Offered under TLS, and without certificates also in the clear. */
   readonly mechanisms: readonly string[];
   /** With them the server offers STARTTLS. */
   readonly certificates?: Pick<Certificates, 'certFile' | 'keyFile'>;
   /** TLS from the first byte. */
   readonly directTls?: boolean;
-  /** Ends the stream after so many refusals. */
+  /** Ends the stream after this number of refusals. */
   readonly maxRefusals?: number;
-  /** The newest version of TLS; by default that of Node.js. */
+  /** The newest version of TLS; default that of Node.js. */
   readonly maxTlsVersion?: 'TLSv1.2';
   /** Leaves its side of the connection open when the client closes. */
   readonly keepsOpen?: boolean;
-  /** Changes what an honest server would write at that step; undefined cuts the connection. */
+  /** Replaces the honest answer at a step; undefined cuts the connection. */
   readonly tamper?: (step: Step, honest: string) => string | undefined;
 }
 
-/** A server's side of a client stream up to SASL's end, with policies that real servers don't offer. */
+/** The server's side of a client stream up to the end of SASL, with policies no real server has. */
 export interface C2sServer {
   readonly port: number;
   /** Accepted connections so far. */
   readonly accepted: number;
-  /** Connections now. */
+  /** Connections that are open now. */
   readonly open: number;
   /** What clients sent in the clear. */
   readonly clearText: string;

@@ -8,7 +8,7 @@ export interface ComponentPeer {
   reset(): void;
 }
 
-/** A server's side of XEP-0114 that follows a script where real servers cannot be made to. */
+/** The server's side of XEP-0114, which follows a script that no real server can be made to follow. */
 export interface ComponentServer {
   readonly port: number;
   /** Accepted handshakes so far. */
@@ -16,10 +16,10 @@ export interface ComponentServer {
   stop(): Promise<void>;
 }
 
-/** What a stanza is to a gateway's server. */
+/** The purpose of a stanza, as the gateway's server sees it. */
 export type StanzaKind = 'probe' | 'ping' | 'barrier' | 'message' | 'feature' | 'other';
 
-/** Answers that an honest server gives: probes loop back, pings and barriers have results. */
+/** The answers of an honest server: probes loop back, pings and barriers have results. */
 export function answerHonestly({ xml, root }: Stanza, kind: StanzaKind, peer: ComponentPeer): void {
   const { id, from, to } = root.attributes;
   if (kind === 'probe') peer.send(xml);

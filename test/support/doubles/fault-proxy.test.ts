@@ -74,7 +74,7 @@ test('forward: bytes pass both ways, and so do polite ends', async () => {
   expect(proxy.accepted).toBe(1);
 });
 
-test('refuse: open connections go on, new ones are refused, and it can be undone', async () => {
+test('refuse: open connections stay open and new ones are refused until the mode changes', async () => {
   const client = await dial();
   await proxy.setMode('refuse');
   await expect(dial()).rejects.toThrow('ECONNREFUSED');
@@ -85,7 +85,7 @@ test('refuse: open connections go on, new ones are refused, and it can be undone
   await waitUntil(() => peers.length === 2, { label: 'a second connection' });
 });
 
-test('half-open: nothing passes until the mode changes', async () => {
+test('half-open: no byte passes until the mode changes', async () => {
   const before = await dial();
   const peer = await accepted();
   await proxy.setMode('half-open');
@@ -93,7 +93,7 @@ test('half-open: nothing passes until the mode changes', async () => {
   await waitUntil(() => proxy.accepted === 2, { label: 'the connection accepted' });
   before.socket.write('one');
   after.socket.write('two');
-  // By the time that three connections around the proxy were served, these would have been too.
+  // Three connections past the proxy are served meanwhile, so these would have been served as well.
   for (const turn of [2, 3, 4]) {
     connect(serverPort, '127.0.0.1').end();
     await waitUntil(() => peers.length >= turn, { label: 'a direct connection' });
@@ -132,7 +132,7 @@ test('mute: what a client sends arrives, what the server sends is lost', async (
   expect(client.text()).toBe('kept');
 });
 
-test('onRead: sees what clients send, whatever becomes of it', async () => {
+test('onRead: gets what clients send, even if it is discarded', async () => {
   let read = '';
   const watched = await startProxy(serverPort, (bytes) => {
     read += bytes.toString();
@@ -146,7 +146,7 @@ test('onRead: sees what clients send, whatever becomes of it', async () => {
   await watched.stop();
 });
 
-test('cutAfter: exactly so many bytes arrive, then both sides see a reset, once', async () => {
+test('cutAfter: exactly this number of bytes arrives, then both sides see a reset, once', async () => {
   const client = await dial();
   proxy.cutAfter(7);
   client.socket.write('<message/>');
@@ -214,7 +214,7 @@ describe('with pauses that the test ends', () => {
     const client = await dial();
     client.socket.write('x'.repeat(500));
     await arrival(await accepted(), 'x'.repeat(500));
-    // The last one begins after the last byte was written.
+    // The last pause begins after the last byte was written.
     await waitUntil(() => pauses.reduce((sum, ms) => sum + ms, 0) === 500, { label: 'all pauses' });
   });
 });

@@ -5,42 +5,42 @@ import { freePort } from '../system/ports.ts';
 import { waitUntil } from '../system/wait.ts';
 
 /**
- * `forward`: as if the proxy were not there. `refuse`: nothing listens; open connections go on.
- * `half-open`: accepts and forwards nothing, either way, until the mode changes.
- * `swallow`: what clients send is read and thrown away. `mute`: what the server sends is.
+ * `forward`: as if the proxy were not there. `refuse`: nothing listens, open connections stay open.
+ * `half-open`: accepts connections and forwards nothing in either direction until the mode changes.
+ * `swallow`: discards what clients send. `mute`: discards what the server sends.
  */
 export type FaultMode = 'forward' | 'refuse' | 'half-open' | 'swallow' | 'mute';
 
 /** A TCP proxy on loopback that breaks connections in the ways networks do. */
 export interface FaultProxy {
-  /** Where clients connect to; stays the same. */
+  /** The port for clients; it never changes. */
   readonly port: number;
   readonly mode: FaultMode;
   /** Open connections of clients. */
   readonly connections: number;
   /** Connections accepted since the start. */
   readonly accepted: number;
-  /** Added to each byte's way, in both directions; 0 = none. */
+  /** Delay of each byte in both directions; 0: none. */
   delayMs: number;
-  /** Of each connection in each direction; 0 = no limit. */
+  /** Limit for each connection in each direction; 0: none. */
   bytesPerSecond: number;
   setMode(mode: FaultMode): Promise<void>;
-  /** Where new connections go. */
+  /** Changes the port that new connections go to. */
   setTarget(port: number): void;
   /** Cuts all open connections, both sides, with RST. */
   resetAll(): void;
-  /** After that many more bytes from clients, drops the rest and cuts as `resetAll` does, once. */
+  /** Once: forwards this number of bytes from clients, drops the rest and does `resetAll`. */
   cutAfter(bytes: number): void;
   stop(): Promise<void>;
 }
 
 interface Chunk {
   readonly bytes: Buffer;
-  /** Not to be forwarded before, on the clock of `performance.now()`. */
+  /** The earliest time to forward it, on the clock of `performance.now()`. */
   readonly dueAt: number;
 }
 
-// More than this waiting in one direction: read no further.
+// Reading stops while more than this waits in one direction.
 const maxQueuedBytes = 1024 * 1024;
 
 type Pause = (ms: number) => Promise<unknown>;
@@ -88,7 +88,7 @@ async function write(to: Socket, bytes: Buffer): Promise<void> {
   await Promise.race([once(to, 'drain'), once(to, 'close')]).catch(() => undefined);
 }
 
-/** Writes slice by slice, each at the pace that holds by then; 0 = at once. */
+/** Writes slice by slice, each at the current pace; 0: all at once. */
 async function writeSlowly(
   to: Socket,
   bytes: Buffer,
@@ -147,7 +147,7 @@ export async function startProxy(
     await forward(to, part);
     if (bytesUntilCut > 0) return;
     bytesUntilCut = Number.POSITIVE_INFINITY;
-    // The part is to reach the server before the RST, which would overtake it.
+    // An RST would overtake what has not been sent yet.
     await waitUntil(() => to.writableLength === 0 || to.destroyed, { label: 'the part sent' });
     resetAll();
   };
@@ -173,7 +173,7 @@ export async function startProxy(
       },
       () => client.end(),
     );
-    // An abrupt end on one side is one on the other.
+    // An abrupt end on one side becomes an abrupt end on the other.
     upstream.once('close', (failed) => failed && client.resetAndDestroy());
     client.once('close', (failed) => (failed ? upstream.resetAndDestroy() : upstream.end()));
   };

@@ -4,7 +4,7 @@ import type { DescribedOperation } from './openapi.ts';
 
 const perHop = new Set(['connection', 'content-length', 'content-type', 'date', 'keep-alive']);
 
-/** Fails unless status, headers, media type and body are as the example says. */
+/** Fails unless status, headers, media type and body are those of the example. */
 export function expectAsDescribed(
   answer: HttpAnswer,
   operation: DescribedOperation,
@@ -23,7 +23,7 @@ export function expectAsDescribed(
   expect(required.filter((header) => !sent.includes(header))).toEqual([]);
 }
 
-/** The value without what differs from one request or machine to the other. */
+/** The value without what differs between requests or machines. */
 export function mask(value: unknown): unknown {
   const text = (typeof value === 'string' ? value : JSON.stringify(value))
     .replaceAll(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, '<uuid>')

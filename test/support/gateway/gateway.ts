@@ -28,7 +28,7 @@ function encode(bytes: Buffer): string {
 /** Hash of a password, as the `hash-password` command prints it (PHC string format). */
 export function hashApiPassword(password: string, ln = 14): string {
   const salt = randomBytes(16);
-  // 32 MiB is exactly what the default parameters take; Node wants more room than that.
+  // The default parameters take exactly 32 MiB, and Node.js demands a higher limit than that.
   const options = { N: 2 ** ln, r: 8, p: 1, maxmem: 64 * 1024 * 1024 };
   return `$scrypt$ln=${ln},r=8,p=1$${encode(salt)}$${encode(scryptSync(password, salt, 32, options))}`;
 }
@@ -53,7 +53,7 @@ function merge(base: Settings, overrides: Settings): Settings {
   return merged;
 }
 
-/** The configuration of a gateway for a server of ours: c2s in plain text, `apiAccount`, bot@… permitted. */
+/** The configuration for a server of ours: c2s in plain text, `apiAccount`, bot@… permitted. */
 export function gatewayConfig(server: XmppServer, overrides: Settings = {}): Settings {
   const base = {
     component: {
@@ -75,9 +75,9 @@ export function gatewayConfig(server: XmppServer, overrides: Settings = {}): Set
   return merge(base, overrides);
 }
 
-/** What a gateway is started with. */
+/** How to start a gateway. */
 export interface GatewayOptions {
-  /** Settings or YAML text; `@DIR@` in it becomes the directory of `files`. */
+  /** Settings or YAML text, in which `@DIR@` becomes the directory of `files`. */
   readonly config: Settings | string;
   /** Text files beside the configuration, by name. */
   readonly files?: Readonly<Record<string, string>>;
@@ -90,11 +90,11 @@ export interface GatewayOptions {
   readonly nodeArgs?: readonly string[];
   /** The `main.js` of another build. */
   readonly mainFile?: string | undefined;
-  /** Most files that it may have open; default: as many as we may. */
+  /** Limit of open files; default: ours. */
   readonly maxFiles?: number;
-  /** Most bytes that a file may grow to; default: as many as ours. */
+  /** Limit of the size of a file; default: ours. */
   readonly maxFileBytes?: number;
-  /** An open file that the log goes to; default: one that is read. */
+  /** File descriptor for the log; default: `logLines` collects it. */
   readonly stdout?: number;
 }
 
@@ -108,14 +108,14 @@ export interface GatewayProcess {
   readonly configFile: string;
   /** The JSON lines logged so far. */
   readonly logLines: () => Settings[];
-  /** The first line with that message; lines come by another way than answers, so one may be ahead. */
+  /** Waits for the first line with that message, which may come later than the answer. */
   readonly waitForLine: (msg: string) => Promise<Settings>;
-  /** All that it wrote so far. */
+  /** The output so far. */
   readonly output: () => string;
   readonly isRunning: () => boolean;
-  /** Resolves when /readyz says 200; throws when the process ends or the deadline passes. */
+  /** Resolves when /readyz answers 200; throws when the process ends or never gets ready. */
   readonly waitUntilReady: () => Promise<void>;
-  /** Writes another configuration over the present one. */
+  /** Overwrites the configuration file. */
   readonly reconfigure: (config: Settings | string) => void;
   readonly signal: (signal: NodeJS.Signals) => void;
   /** Signals, waits for the end, removes the directory. */
@@ -160,7 +160,7 @@ function writtenPort(config: Settings | string): number | undefined {
   return typeof port === 'number' ? port : undefined;
 }
 
-/** Runs `serve` and waits until it is ready; throws with its output when it ends instead. */
+/** Runs `serve` and waits until it is ready; throws with its output if it ends instead. */
 export async function startGatewayProcess(options: GatewayOptions): Promise<GatewayProcess> {
   const directory = createDirectory('gateway');
   const configFile = join(directory, 'gateway.yaml');

@@ -5,9 +5,9 @@ import type { Session } from '../clients/session.ts';
 import { waitUntil } from '../system/wait.ts';
 import { apiAccount } from './gateway.ts';
 
-/** What became of one posted message. */
+/** The outcome of one posted message. */
 export interface Outcome {
-  /** Of the stanza; unique. */
+  /** Id of the stanza; unique. */
   readonly id: string;
   /** Undefined when the connection ended without a complete answer. */
   readonly answer: HttpAnswer | undefined;
@@ -16,7 +16,7 @@ export interface Outcome {
 /** Clients that post one message after the other. */
 export interface Load {
   readonly outcomes: readonly Outcome[];
-  /** The ids of what was posted and not answered yet. */
+  /** The ids of messages without an answer yet. */
   readonly pending: ReadonlySet<string>;
   /** Resolves once each client has its last answer. */
   stop(): Promise<void>;
@@ -24,14 +24,14 @@ export interface Load {
 
 /** Who posts what. */
 export interface LoadOptions {
-  /** How many clients, each with a connection of its own. */
+  /** The number of clients; each has its own connection. */
   readonly clients: number;
   readonly to: string;
-  /** What a client waits for after a 200, before it goes on. */
+  /** What a client waits for after a 200 before its next message. */
   readonly afterSuccess?: (id: string) => Promise<unknown>;
 }
 
-/** Pause in milliseconds of a client that was refused; a real one would heed Retry-After. */
+/** Pause in milliseconds after a refusal; a real client would obey Retry-After. */
 const pauseMs = 20;
 
 let loads = 0;
@@ -79,7 +79,7 @@ export function idsWith(outcomes: readonly Outcome[], status: number): string[] 
   return outcomes.filter(({ answer }) => answer?.status === status).map(({ id }) => id);
 }
 
-/** Waits for that many more answers with this status. */
+/** Waits for `count` more answers with this status. */
 export async function waitForMore(load: Load, status: number, count: number): Promise<void> {
   const before = load.outcomes.length;
   await waitUntil(() => idsWith(load.outcomes.slice(before), status).length >= count, {

@@ -12,7 +12,7 @@ interface Example {
   readonly value: unknown;
 }
 
-/** What may be in a body of some media type. */
+/** The description of a body of some media type. */
 export interface Content {
   readonly schema?: { readonly allOf?: readonly { readonly properties?: Properties }[] };
   readonly examples?: Readonly<Record<string, Example>>;
@@ -32,9 +32,9 @@ export interface DescribedResponse {
 export interface DescribedOperation {
   readonly id: string;
   readonly method: string;
-  /** With `{…}` where parameters stand. */
+  /** The path with parameters as `{…}`. */
   readonly template: string;
-  /** With the examples of its parameters. */
+  /** The path with the examples of its parameters. */
   readonly path: string;
   readonly requestContent: Readonly<Record<string, Content>>;
   readonly responses: readonly DescribedResponse[];
@@ -42,7 +42,7 @@ export interface DescribedOperation {
 
 type Tree = Readonly<Record<string, unknown>>;
 
-/** Reads the operations of an OpenAPI document, such as that of the repository. */
+/** Reads the operations of an OpenAPI document; default that of the repository. */
 export function readOperations(
   document: unknown = JSON.parse(readFileSync(openApiFile, 'utf8')),
 ): DescribedOperation[] {

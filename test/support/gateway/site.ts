@@ -3,7 +3,7 @@ import { openSessionOn, type Session } from '../clients/session.ts';
 import type { ServerOptions, XmppServer } from '../servers/xmpp-server.ts';
 import { apiAccount, type GatewayProcess, gatewayConfig, startGatewayProcess } from './gateway.ts';
 
-/** A server, a gateway, and Bob, who sees what arrives. */
+/** A server, a gateway, and a session of Bob, the recipient. */
 export interface GatewaySite {
   readonly server: XmppServer;
   readonly gateway: GatewayProcess;
@@ -17,7 +17,7 @@ export interface GatewaySite {
 
 const botPassword = 'bot-secret';
 
-/** Starts it all; `settings` go over the gateway's configuration. */
+/** Starts all of it; `settings` are merged into the gateway's configuration. */
 export async function startGatewaySite(
   start: (options?: ServerOptions) => Promise<XmppServer>,
   options: ServerOptions = {},

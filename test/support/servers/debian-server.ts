@@ -17,11 +17,11 @@ import {
 /** A server with the configuration that Debian ships; only its ports and directories are its own. */
 export interface DebianServer {
   readonly server: XmppServer;
-  /** In place of /etc/prosody or /etc/ejabberd. */
+  /** The directory that replaces /etc/prosody or /etc/ejabberd. */
   readonly directory: string;
-  /** Starts it again with these lines in Debian's configuration, and no others. */
+  /** Restarts the server with Debian's configuration and these lines in it. */
   restartWith(lines: readonly PrintedLines[]): Promise<void>;
-  /** Puts mod_message_gateway where the server finds it, as its operator would, unless it is there. */
+  /** Installs mod_message_gateway as an operator would, unless it is installed. */
   installModule(): Promise<void>;
 }
 
@@ -66,7 +66,7 @@ const installModule = {
     );
   },
   ejabberd: async (server: XmppServer, directory: string): Promise<void> => {
-    // HOME of the process is the directory, as /var/lib/ejabberd is that of Debian's service.
+    // The directory is the HOME of the process, like /var/lib/ejabberd for Debian's service.
     const sources = join(directory, '.ejabberd-modules/sources', moduleName);
     cpSync(project(`ejabberd/${moduleName}`), sources, { recursive: true });
     await callApi(server, 'module_install', { module: moduleName });
@@ -75,7 +75,7 @@ const installModule = {
 
 const configFiles = { prosody: 'prosody.cfg.lua', ejabberd: 'ejabberd.yml' };
 
-/** Replaces all that matches; throws when nothing does, for then Debian's file is another one. */
+/** Replaces all matches; throws without any, because Debian's file must have changed then. */
 function edit(text: string, pattern: RegExp, replacement: string | ((found: string) => string)) {
   if (!pattern.test(text)) throw new Error(`expected ${String(pattern)} in Debian's configuration`);
   return text.replaceAll(pattern, (found) =>
@@ -117,7 +117,7 @@ https_ports = { }
 ${text}`;
 }
 
-/** ejabberd with the ports of its further listeners. */
+/** ejabberd, with the ports of its other listeners changed. */
 function debianEjabberd(ports: readonly number[]): ServerProgram {
   return {
     ...ejabberdProgram,
@@ -140,7 +140,7 @@ function ejabberdConfiguration(site: Site, ports: readonly number[]): string {
   const others = [...ports];
   let text = readPackaged('/usr/share/ejabberd/ejabberd.yml.example');
   text = edit(text, /"\/etc\/ejabberd\/ejabberd\.pem"/g, JSON.stringify(site.certificates.pemFile));
-  // The administration of the tests comes over HTTP.
+  // The tests administrate it over HTTP.
   text = edit(text, /port: 5443\n.*\n.*\n {4}tls: true\n/g, (found) =>
     found.replace('    tls: true\n', ''),
   );

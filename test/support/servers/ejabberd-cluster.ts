@@ -4,7 +4,7 @@ import { callApi, startEjabberd } from './ejabberd.ts';
 import { evaluateOn, startPortMapper } from './erlang.ts';
 import type { ErlangNode, ServerOptions, XmppServer } from './xmpp-server.ts';
 
-/** Two ejabberds that are one: with the same accounts, sessions and rooms. */
+/** Two ejabberds in a cluster, with the same accounts, sessions and rooms. */
 export interface EjabberdCluster {
   readonly first: XmppServer;
   readonly second: XmppServer;

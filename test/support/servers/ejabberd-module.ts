@@ -5,15 +5,15 @@ import type { ServerOptions, XmppServer } from './xmpp-server.ts';
 
 const file = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
-/** Source of the module. */
+/** Source file of the module. */
 export const gatewayModule = file(
   '../../../ejabberd/mod_message_gateway/src/mod_message_gateway.erl',
 );
 
-/** A component that is no gateway. */
+/** The domain of a component that is not a gateway. */
 export const transport = 'transport.example.org';
 
-/** A virtual host whose accounts cannot be looked up. */
+/** A virtual host on which looking up an account fails. */
 export const faulty = 'faulty.example';
 
 /** A virtual host without the module. */
@@ -49,7 +49,7 @@ append_host_config:
     ${served}
 `;
 
-/** The module for the default component. */
+/** Options for an ejabberd with the module for the default component. */
 export const ejabberdWithModule: ServerOptions = {
   extra: {
     erlang: [gatewayModule],
@@ -75,7 +75,7 @@ export async function startEjabberdWithModule(): Promise<XmppServer> {
         'mod_announce: {}',
         'mod_last: {}',
         'mod_private: {}',
-        // For another component.
+        // For the component `transport` only.
         'mod_privilege:',
         '  message:',
         '    outgoing: transport',

@@ -34,7 +34,7 @@ const authentication = {
   anonymous: {
     auth_method: ['anonymous'],
     anonymous_protocol: 'sasl_anon',
-    // Else it offers PLAIN too.
+    // Without this ejabberd also offers PLAIN.
     disable_sasl_mechanisms: ['PLAIN', ...plainOnly.disable_sasl_mechanisms],
   },
 };
@@ -116,7 +116,7 @@ function configuration(site: Site): string {
   ].join('\n');
 }
 
-/** Runs one of ejabberd's commands, by its HTTP API; throws unless the answer is 200. */
+/** Runs a command of ejabberd over its HTTP API; throws unless the answer is 200. */
 export async function callApi(
   { adminPort }: Pick<Site, 'adminPort'>,
   command: string,
@@ -162,7 +162,7 @@ function accounts(site: Site): Accounts {
 /** A non-distributed Erlang VM with a configuration for tests. */
 export const ejabberdProgram: ServerProgram = {
   kind: 'ejabberd',
-  // Two components on one listener lose one another's answers.
+  // Two components on one listener lose each other's answers.
   sharesComponentPort: false,
   handshake: /Accepted external component handshake/g,
   portTaken: /eaddrinuse|address already in use|is already in use/i,

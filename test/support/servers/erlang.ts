@@ -4,7 +4,7 @@ import { type Child, runChild, runToSuccess, startChild } from '../system/proces
 import { waitUntil } from '../system/wait.ts';
 import type { ErlangNode } from './xmpp-server.ts';
 
-/** As ejabberd's own installer of modules does: with the header files of what they are built on. */
+/** Compiler options like those of ejabberd's own installer: the header files of its libraries. */
 const compile = `
   Applications = [ejabberd, xmpp, p1_xmpp, fast_xml, p1_xml],
   Headers = [{i, filename:join(D, "include")} || A <- Applications, D <- [code:lib_dir(A)], is_list(D)],
@@ -25,7 +25,7 @@ export function compileErlang(source: string, directory: string, libraries: stri
   if (status !== 0) throw new Error(`${source} does not compile:\n${stdout}${stderr}`);
 }
 
-/** Of `erl`. Without a name a node is not distributed: it needs no port mapper and no cookie. */
+/** Options of `erl`. A node without a name is not distributed and needs no port mapper or cookie. */
 export function nodeArguments(node: ErlangNode | undefined): string[] {
   if (node === undefined) return [];
   const loopback = ['-kernel', 'inet_dist_use_interface', '{127,0,0,1}'];

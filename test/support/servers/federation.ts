@@ -7,17 +7,17 @@ const folders = ['../../../test/support/servers/prosody-modules', '../../../pros
   (folder) => JSON.stringify(fileURLToPath(new URL(folder, import.meta.url))),
 );
 
-/** A domain whose server nobody can connect to. */
+/** A domain whose server accepts no connections. */
 export const unreachable = 'down.example';
 
-/** Two Prosodys that reach one another's domains over s2s (dialback) on loopback. */
+/** Two Prosodys that reach each other's domains over s2s (dialback) on loopback. */
 export interface Federation {
   readonly near: XmppServer;
   readonly far: XmppServer;
   stop(): Promise<void>;
 }
 
-/** Starts both; the options must not set modules and their paths for all hosts. */
+/** Starts both. The options must not set `modules_enabled` or plugin paths at the top level. */
 export async function startFederation(
   near: ServerOptions,
   far: ServerOptions,

@@ -6,7 +6,7 @@ import type { ServerKind, ServerOptions, XmppServer } from './xmpp-server.ts';
 
 export type Mode = 'client' | 'privileged' | 'plain';
 
-/** A server set up so that the gateway finds this mode. */
+/** A server whose configuration gives the gateway this mode. */
 export interface ModeSetup {
   readonly kind: ServerKind;
   readonly mode: 'client' | 'privileged' | 'plain';
@@ -42,7 +42,7 @@ export const ejabberdPrivilege: ServerOptions = {
   },
 };
 
-/** ejabberd whose mod_privilege is there for another component. */
+/** ejabberd with mod_privilege for another component. */
 const privilegeOfAnother: ServerOptions = {
   extra: {
     ...ejabberdPrivilege.extra,

@@ -9,10 +9,10 @@ import type { XmppServer } from './xmpp-server.ts';
 
 const modules = fileURLToPath(new URL('../../../prosody/modules', import.meta.url));
 
-/** A room service where a room that is not configured yet is locked. */
+/** A room service that keeps new rooms locked until they are configured. */
 export const lockingMuc = 'locking.example.org';
 
-/** Another module on the virtual hosts, that fails on a message with the id `fault`, and on looking `broken` up. */
+/** A module that fails for messages with the id `fault` and for look-ups of the account `broken`. */
 function writeFaultyModule(): string {
   const directory = createDirectory('modules');
   const { name, argument } = roleLookup('broken', 'example.org');
@@ -31,7 +31,7 @@ function writeFaultyModule(): string {
   return directory;
 }
 
-/** A Prosody with mod_message_gateway on its first component (no options) and on `limited` (with all). */
+/** A Prosody with mod_message_gateway on its first component, and with all options on `limited`. */
 export async function startProsodyWithModule(): Promise<XmppServer> {
   const paths = [modules, writeFaultyModule()].map((path) => JSON.stringify(path)).join();
   const server = await startProsody({

@@ -5,7 +5,7 @@ import type { XmppServer } from './xmpp-server.ts';
 
 const configFile = fileURLToPath(new URL('../../../prosody/private.cfg.lua', import.meta.url));
 
-/** Runs one line in the shell of a running Prosody; throws unless it went well. */
+/** Runs one line in the shell of a running Prosody; throws unless it succeeds. */
 export async function runInProsodyShell(server: XmppServer, line: string): Promise<void> {
   const said = await runToSuccess({
     file: 'prosodyctl',

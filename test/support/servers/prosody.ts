@@ -11,7 +11,7 @@ import {
   type XmppServer,
 } from './xmpp-server.ts';
 
-/** The configuration that the quick start uses too. */
+/** The configuration, which the quick start uses as well. */
 const configFile = fileURLToPath(new URL('../../../prosody/private.cfg.lua', import.meta.url));
 
 const scram = ['SCRAM-SHA-1', 'SCRAM-SHA-1-PLUS', 'SCRAM-SHA-256', 'SCRAM-SHA-256-PLUS'];
@@ -27,7 +27,7 @@ function list(items: readonly (string | number)[]): string {
   return `{ ${items.map((item) => JSON.stringify(item)).join(', ')} }`;
 }
 
-/** What private.cfg.lua takes from the environment. */
+/** The environment variables that private.cfg.lua reads. */
 function environment(site: Site): NodeJS.ProcessEnv {
   const [component] = site.components;
   return {
@@ -74,7 +74,7 @@ ${extra?.component ?? ''}`,
   return [globalLines(site), ...hosts, ...components, ...rooms, ''].join('\n');
 }
 
-/** The users of a Prosody that runs with this configuration file and environment. */
+/** Manages the accounts of a Prosody that runs with this configuration file and environment. */
 export function prosodyAccounts(
   { domains: [firstDomain = ''] }: Site,
   config: string,
@@ -82,7 +82,7 @@ export function prosodyAccounts(
 ): Accounts {
   const prosodyctl = async (...args: string[]): Promise<string> =>
     runToSuccess({ file: 'prosodyctl', args: ['--config', config, ...args], env });
-  // In the running server, so that sessions of the user learn of it.
+  // In the running server, so that it reaches the sessions of the user.
   const shell = async (expression: string): Promise<void> => {
     const said = await prosodyctl('shell', expression);
     if (!said.includes('OK:')) throw new Error(`expected OK from Prosody's shell, got ${said}`);

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import type { ServerKind } from './xmpp-server.ts';
 
-/** What servers.json says of servers that scripts/server-sets.mjs has unpacked. */
+/** servers.json, which describes servers that scripts/server-sets.mjs has unpacked. */
 interface UnpackedServers {
   /** Erlang library directories, below root/. */
   readonly libraries: readonly string[];
@@ -10,11 +10,11 @@ interface UnpackedServers {
   readonly changesRoot: boolean;
 }
 
-/** Where the servers are that PATH leads to. */
+/** Where the servers on PATH are installed. */
 interface ServerFiles {
-  /** The directory that they are unpacked to; empty for installed ones. */
+  /** The directory that they were unpacked to; empty for installed servers. */
   readonly root: string;
-  /** The same as their own processes see it. */
+  /** The same directory as seen by their own processes. */
   readonly ownRoot: string;
   /** Erlang library directories, below the root. */
   readonly libraries: readonly string[];
@@ -51,7 +51,7 @@ export function erlangLibraries(): string {
   return libraries.map((path) => ownRoot + path).join(delimiter);
 }
 
-/** Where ejabberd has its programs and its SQL schemas. */
+/** Directory of ejabberd's programs and SQL schemas. */
 export function ejabberdDirectory(): string {
   const { root, libraries } = findServers();
   const found = libraries
@@ -65,7 +65,7 @@ export function ejabberdDirectory(): string {
   return found;
 }
 
-/** Prosody's own code as its process sees it, and the Lua that it runs on. */
+/** Directory of Prosody's code as seen by its process, and its Lua interpreter. */
 export function prosodyCode(): { readonly directory: string; readonly lua: string } {
   const { root, ownRoot } = findServers();
   const program = `${root}/usr/bin/prosody`;
@@ -78,19 +78,19 @@ export function prosodyCode(): { readonly directory: string; readonly lua: strin
 
 /**
  * The version of the server that tests start, such as `0.12.3` or `24.12`, read from its files:
- * Prosody 0.12 takes `--version` for a wish to start.
+ * Prosody 0.12 starts when it gets `--version`.
  */
 export function serverVersion(kind: ServerKind): string {
   if (kind === 'ejabberd') return ejabberdDirectory().replace(/^.*\/ejabberd-/, '');
   return readFileSync(`${findServers().root}/usr/lib/prosody/prosody.version`, 'utf8').trim();
 }
 
-/** Is the server that tests start of this version or a newer one? */
+/** Does the server that tests start have this version or a newer one? */
 export function isServerSince(kind: ServerKind, version: string): boolean {
   return serverVersion(kind).localeCompare(version, 'en', { numeric: true }) >= 0;
 }
 
-/** A file as the packages of the servers have it, such as Debian's configuration. */
+/** Path of a file from the servers' packages, such as Debian's configuration. */
 export function readPackaged(path: string): string {
   return readFileSync(`${findServers().root}${path}`, 'utf8');
 }

@@ -16,11 +16,11 @@ export type ServerKind = 'prosody' | 'ejabberd';
 export interface ErlangNode {
   readonly name: string;
   readonly cookie: string;
-  /** Of the port mapper that all of the cluster use. */
+  /** The port of the port mapper that the whole cluster uses. */
   readonly epmdPort: number;
 }
 
-/** How a server is to be set up; everything has a default. */
+/** How to set up a server; everything has a default. */
 export interface ServerOptions {
   /** Virtual hosts; default `['example.org']`. */
   readonly domains?: readonly string[];
@@ -34,11 +34,11 @@ export interface ServerOptions {
   readonly requireTls?: boolean;
   /** Names in the server's certificate; default: the domains. */
   readonly certificateDomains?: readonly string[];
-  /** One more c2s listener, with TLS from the first byte; default false. */
+  /** Adds a c2s listener with TLS from the first byte; default false. */
   readonly directTls?: boolean;
   /** Domain of a MUC service; default: none. */
   readonly muc?: string;
-  /** For a cluster of ejabberds; default: a node of its own that no other can reach. */
+  /** For a cluster of ejabberds; default: a node that is not distributed. */
   readonly node?: ErlangNode;
   /** Further lines of configuration: Lua for Prosody, YAML for ejabberd. */
   readonly extra?: {
@@ -55,7 +55,7 @@ export interface ServerOptions {
   };
 }
 
-/** A component that the server knows. */
+/** A component in the configuration of the server. */
 export interface ServerComponent {
   readonly domain: string;
   readonly secret: string;
@@ -69,7 +69,7 @@ export interface Accounts {
   unregister(localpart: string, domain?: string): Promise<void>;
 }
 
-/** A real XMPP server that belongs to the test alone, on loopback. */
+/** A real XMPP server on loopback, for one test file only. */
 export interface XmppServer extends Accounts {
   readonly kind: ServerKind;
   readonly host: '127.0.0.1';
@@ -78,10 +78,10 @@ export interface XmppServer extends Accounts {
   readonly c2sPort: number;
   /** Only with `directTls`. */
   readonly c2sTlsPort: number | undefined;
-  /** Of ejabberd's HTTP API. */
+  /** Port of ejabberd's HTTP API. */
   readonly adminPort: number;
   readonly components: readonly ServerComponent[];
-  /** Of the first component. */
+  /** Those of the first component. */
   readonly componentDomain: string;
   readonly componentPort: number;
   readonly componentSecret: string;
@@ -89,29 +89,29 @@ export interface XmppServer extends Accounts {
   readonly caFile: string;
   readonly pid: number;
   isRunning(): boolean;
-  /** The whole log since the first start. */
+  /** The log since the first start. */
   log(): string;
   /** Component handshakes accepted since the first start. */
   componentHandshakes(): number;
   kill(signal: NodeJS.Signals): void;
-  /** Ends the process and keeps ports and data. */
+  /** Stops the process and keeps ports and data. */
   halt(signal?: NodeJS.Signals): Promise<void>;
   /** Starts it again after `halt()` or a crash; resolves when it is ready. */
   resume(): Promise<void>;
   /** `halt()` and `resume()`. */
   restart(signal?: NodeJS.Signals): Promise<void>;
-  /** Ends the process and removes its data. */
+  /** Stops the process and removes its data. */
   stop(): Promise<void>;
 }
 
-/** Where one server runs and what it serves. */
+/** The ports, files and domains of one server. */
 export interface Site {
   readonly directory: string;
   readonly domains: readonly string[];
   readonly components: readonly ServerComponent[];
   readonly c2sPort: number;
   readonly c2sTlsPort: number | undefined;
-  /** For the server's administration, where it needs one. */
+  /** Port for the server's administration, if it needs one. */
   readonly adminPort: number;
   readonly certificates: Certificates;
   readonly options: ServerOptions;
@@ -122,14 +122,14 @@ export interface ServerProgram {
   readonly kind: ServerKind;
   /** Do all components connect to the same port? */
   readonly sharesComponentPort: boolean;
-  /** The log's line of an accepted component. */
+  /** The line that the log gets for an accepted component. */
   readonly handshake: RegExp;
-  /** The log's line of a port that somebody else has. */
+  /** The line that the log gets for a port that is in use. */
   readonly portTaken: RegExp;
-  /** Writes the configuration and says how the server is started. */
+  /** Writes the configuration and returns the command that starts the server. */
   configure(site: Site): Command;
   logFile(site: Site): string;
-  /** `log` is what was logged since this start. */
+  /** `log` has the lines since this start. */
   isReady(site: Site, log: string): boolean | Promise<boolean>;
   accounts(site: Site): Accounts;
 }
@@ -190,7 +190,7 @@ async function launch(program: ServerProgram, site: Site, command: Command): Pro
   }
 }
 
-/** Starts a server; where a port turns out to be taken, again with other ports. */
+/** Starts a server; tries again with other ports when one is in use. */
 export async function startServer(
   program: ServerProgram,
   options: ServerOptions,

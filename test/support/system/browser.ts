@@ -14,12 +14,12 @@ export function startBrowser(): Promise<Browser> {
   });
 }
 
-/** A page of its own context, and what it complained about. */
+/** A page in its own context, and the errors on it. */
 export interface ObservedPage {
   readonly page: Page;
-  /** Errors on the console (refusals by the Content-Security-Policy too) and uncaught ones. */
+  /** Errors on the console, including those of the Content-Security-Policy, and uncaught ones. */
   readonly complaints: readonly string[];
-  /** The origins that it asked anything of over the network. */
+  /** The origins that the page sent requests to. */
   readonly origins: ReadonlySet<string>;
 }
 
@@ -44,7 +44,7 @@ export async function openPage(
   return { page, complaints, origins };
 }
 
-/** Keeps a picture of the page among the test artefacts. */
+/** Saves a screenshot of the page with the test artefacts. */
 export async function keepScreenshot(page: Page, name: string, fullPage = false): Promise<void> {
   mkdirSync(artefacts, { recursive: true });
   await page.screenshot({ path: join(artefacts, name), fullPage });

@@ -8,7 +8,7 @@ export interface Certificates {
   readonly caFile: string;
   readonly certFile: string;
   readonly keyFile: string;
-  /** Certificate and key in one file, as ejabberd wants them. */
+  /** Certificate and key in one file, for ejabberd. */
   readonly pemFile: string;
 }
 
@@ -18,7 +18,7 @@ async function openssl(directory: string, line: string): Promise<void> {
   await runToSuccess({ file: 'openssl', args: line.split(' '), cwd: directory });
 }
 
-/** Makes a private CA and a server certificate for the domains (and for 127.0.0.1), in `directory`. */
+/** Creates a private CA and a server certificate for the domains and 127.0.0.1, in `directory`. */
 export async function createCertificates(
   directory: string,
   domains: readonly string[],
@@ -30,7 +30,7 @@ export async function createCertificates(
   return await signCertificate(directory, join(directory, 'ca.crt'), domains);
 }
 
-/** Makes a certificate of a CA made before; one that is good for -1 days has expired. */
+/** Issues a certificate with that CA; with -1 days it has expired. */
 export async function signCertificate(
   directory: string,
   caFile: string,

@@ -15,14 +15,14 @@ export interface LoadBalancer {
   readonly url: string;
   readonly port: number;
   readonly pid: number;
-  /** Gives a gateway no more requests, or again some. */
+  /** Takes a gateway out of service, or puts it back. */
   setState(index: number, state: 'drain' | 'ready'): Promise<void>;
-  /** What it says of the gateways it has: which are up, and how many requests each got. */
+  /** Which gateways are up, and how many requests each one got. */
   servers(): Promise<readonly { readonly isUp: boolean; readonly requests: number }[]>;
   stop(): Promise<void>;
 }
 
-/** The example with our own addresses. */
+/** The example configuration with our addresses. */
 function buildConfig(port: number, socketFile: string, gatewayPorts: readonly number[]): string {
   const servers = gatewayPorts.map((one, index) => `    server s${index} 127.0.0.1:${one}\n`);
   const example = readFileSync(exampleFile, 'utf8');
@@ -32,14 +32,14 @@ function buildConfig(port: number, socketFile: string, gatewayPorts: readonly nu
     .replace(/stats socket \S+/, `stats socket ${socketFile}`);
 }
 
-/** Says something to the runtime API; resolves with the answer. */
+/** Sends a command to the runtime API; resolves with the answer. */
 async function command(socketFile: string, line: string): Promise<string> {
   const socket = connect(socketFile);
   socket.end(`${line}\n`);
   return readAll(socket);
 }
 
-/** Starts it and waits until all gateways are up. */
+/** Starts HAProxy and waits until all gateways are up. */
 export async function startHaproxy(gatewayPorts: readonly number[]): Promise<LoadBalancer> {
   const directory = createDirectory('haproxy');
   const configFile = join(directory, 'haproxy.cfg');

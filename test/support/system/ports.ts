@@ -2,8 +2,8 @@ import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
 
-// Below Linux's ephemeral range (32768…): a port from inside it may be given to somebody's outgoing
-// connection while our server is down, or a client that redials it may connect to itself.
+// Below Linux's ephemeral range (32768…). While our server is down, the kernel may use a port of that
+// range for an outgoing connection, and a client that keeps dialling it may connect to itself.
 const lowest = 15_000;
 const highest = 32_000;
 /** The first port of each block is its guard. */
@@ -28,8 +28,8 @@ async function listenOn(port: number): Promise<Server | undefined> {
 }
 
 /**
- * Keeps a block of ports for this process as long as it lives, by listening on its guard. Without
- * that, other test processes would take the ports of a server while it restarts.
+ * Reserves a block of ports for this process by listening on its guard. Otherwise other test
+ * processes could take the ports of a server while it restarts.
  */
 async function reserveBlock(): Promise<void> {
   for (let attempt = 0; attempt < maxTries; attempt++) {
@@ -43,7 +43,7 @@ async function reserveBlock(): Promise<void> {
   throw new Error(`expected a free block of ports between ${lowest} and ${highest}, found none`);
 }
 
-/** A loopback port that nothing listens on, and that no test process has been given before. */
+/** A loopback port that nothing listens on and that no other test process uses. */
 export async function freePort(): Promise<number> {
   for (let attempt = 0; attempt < maxTries; attempt++) {
     if (next === end) {
@@ -61,7 +61,7 @@ export async function freePort(): Promise<number> {
   throw new Error(`expected a free port between ${lowest} and ${highest}, found none`);
 }
 
-/** As many free ports as asked for, all different. */
+/** `count` different free ports. */
 export async function freePorts(count: number): Promise<number[]> {
   const ports: number[] = [];
   while (ports.length < count) ports.push(await freePort());

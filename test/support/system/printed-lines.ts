@@ -1,12 +1,12 @@
 import type { ServerKind } from '../servers/xmpp-server.ts';
 
-/** Lines to copy, and the sentence above them that says where to. */
+/** Lines to copy, and the sentence above them that says where they belong. */
 export interface PrintedLines {
   readonly place: string;
   readonly lines: readonly string[];
 }
 
-/** What `check` printed, its advice as far to the left as the lines of `init`. */
+/** The output of `check` with its advice indented like the lines of `init`. */
 export function readAdvice(output: string): string {
   return output.replaceAll(/^ {7}/gm, '');
 }
@@ -24,7 +24,7 @@ export function readPrintedLines(output: string): readonly PrintedLines[] {
   );
 }
 
-/** Puts printed lines where they say into a server's configuration. */
+/** Inserts printed lines into a server's configuration, at the place that they name. */
 export function insertLines(
   kind: ServerKind,
   configuration: string,
@@ -55,7 +55,7 @@ function insertIntoYaml(configuration: string, place: string, lines: readonly st
   return insertUnder(configuration, key, lines);
 }
 
-/** Adds entries to a mapping or list at the top level; an entry that is there is replaced. */
+/** Adds entries to a mapping or list at the top level, replacing those with the same key. */
 function insertUnder(configuration: string, key: string, lines: readonly string[]): string {
   const [before, section, after] = splitAtSection(configuration, key);
   const changed = splitEntries(lines).reduce((text, entry) => {
@@ -78,7 +78,7 @@ function splitAtSection(configuration: string, key: string): readonly [string, s
   return [configuration.slice(0, start), rest.slice(0, end), rest.slice(end)];
 }
 
-/** The entries, each with the indented lines that belong to it. */
+/** The entries, each with its indented lines. */
 function splitEntries(lines: readonly string[]): string[][] {
   const entries: string[][] = [];
   for (const line of lines) {

@@ -15,21 +15,21 @@ export interface Command {
   readonly file: string;
   readonly args: readonly string[];
   readonly cwd?: string;
-  /** Added to our own environment. */
+  /** Variables to add to our own environment. */
   readonly env?: NodeJS.ProcessEnv;
-  /** An open file instead of a pipe that is read. */
+  /** A file descriptor for stdout; by default stdout is collected. */
   readonly stdout?: number;
 }
 
-/** A child process that dies with this one. */
+/** A child process that ends with this one at the latest. */
 export interface Child {
   readonly pid: number;
-  /** What it wrote to stdout and stderr so far, in order of arrival. */
+  /** The output on stdout and stderr so far, in order of arrival. */
   readonly output: () => string;
   readonly stdout: () => string;
   readonly stderr: () => string;
   readonly isRunning: () => boolean;
-  /** Sends a signal; to a process that has ended it does nothing. */
+  /** Sends a signal; does nothing once the process has ended. */
   readonly kill: (signal: NodeJS.Signals) => void;
   /** Signals and waits for the end; kills the process after `hangMs`. */
   readonly end: (signal?: NodeJS.Signals) => Promise<Exit>;
@@ -48,14 +48,14 @@ process.once('exit', cleanUp);
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => {
     cleanUp();
-    // Again, now without this handler; vitest does not let its workers call process.exit().
+    // The signal again, without this handler: vitest forbids process.exit() in its workers.
     process.kill(process.pid, signal);
   });
 }
-// A vitest worker whose parent was killed.
+// The parent of this vitest worker was killed.
 process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'));
 
-/** A fresh private directory that is removed at the latest when this process ends. */
+/** Creates a private directory, which is removed when this process ends at the latest. */
 export function createDirectory(name: string): string {
   const directory = mkdtempSync(join(tmpdir(), `xmg-${name}-`));
   directories.add(directory);
@@ -68,9 +68,9 @@ export function removeDirectory(directory: string): void {
   directories.delete(directory);
 }
 
-/** Starts a program; rejects when it cannot be started at all. `input` goes to its stdin. */
+/** Starts a program; rejects when it cannot be started. `input` goes to its stdin. */
 export async function startChild(command: Command, input?: string): Promise<Child> {
-  // The kernel's death signal also holds when this process is killed with SIGKILL.
+  // The kernel's death signal works even if this process is killed with SIGKILL.
   const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', command.file, ...command.args], {
     cwd: command.cwd,
     env: { ...process.env, ...command.env },
@@ -112,7 +112,7 @@ async function endChild(
   signal: NodeJS.Signals,
 ): Promise<Exit> {
   child.kill(signal);
-  // A stopped process sees other signals than SIGKILL only once it runs again.
+  // A stopped process gets signals other than SIGKILL only when it continues.
   child.kill('SIGCONT');
   const deadline = setTimeout(() => child.kill('SIGKILL'), hangMs);
   try {
@@ -132,7 +132,7 @@ export async function runChild(
   return { ...exit, stdout: child.stdout(), stderr: child.stderr() };
 }
 
-/** Runs a program to its end and throws, with what it said, unless it ends with 0. */
+/** Runs a program to its end; throws with its output unless the exit code is 0. */
 export async function runToSuccess(command: Command): Promise<string> {
   const { code, signal, stdout, stderr } = await runChild(command);
   if (code !== 0) {

@@ -5,20 +5,20 @@ import { freePort } from './ports.ts';
 import { type Child, createDirectory, removeDirectory, startChild } from './processes.ts';
 import { waitUntil } from './wait.ts';
 
-/** A real Redis that belongs to the test alone, on loopback; it keeps its data over `halt`. */
+/** A real Redis on loopback, for one test file only; it keeps its data over `halt`. */
 export interface RedisServer {
-  /** With the password. */
+  /** Includes the password. */
   readonly url: string;
   readonly password: string;
   readonly pid: number;
   kill(signal: NodeJS.Signals): void;
-  /** Ends the process and keeps port and data. */
+  /** Stops the process and keeps port and data. */
   halt(signal?: NodeJS.Signals): Promise<void>;
-  /** Starts it again; resolves when it takes commands. */
+  /** Starts the process again; resolves when it accepts commands. */
   resume(): Promise<void>;
-  /** Runs one command on a connection of its own. */
+  /** Runs one command on a new connection. */
   command(...words: string[]): Promise<unknown>;
-  /** Every command that ever changed the data, as Redis has them on disk. */
+  /** Every command that changed the data, as Redis stored them on disk. */
   history(): string;
   stop(): Promise<void>;
 }
@@ -39,7 +39,7 @@ function writeConfig(file: string, directory: string, port: number, fsync: strin
   writeFileSync(file, `${lines.join('\n')}\n`, { mode: 0o600 });
 }
 
-/** Starts a private Redis; every command is on disk before its answer unless `fsync` says otherwise. */
+/** Starts a private Redis; by default every command is on disk before its answer. */
 export async function startRedis({ fsync = 'always' } = {}): Promise<RedisServer> {
   const directory = createDirectory('redis');
   const configFile = join(directory, 'redis.conf');

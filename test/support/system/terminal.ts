@@ -4,11 +4,11 @@ import { waitUntil } from './wait.ts';
 
 const mainFile = fileURLToPath(new URL('../../../dist/main.js', import.meta.url));
 
-/** A command of the gateway on a pseudo-terminal, as somebody sees it who sits there. */
+/** A command of the gateway on a pseudo-terminal, as a person at the terminal sees it. */
 export interface Terminal {
-  /** All that it showed, echo included. */
+  /** Everything shown so far, echo included. */
   readonly screen: () => string;
-  /** Waits until this is shown (behind what was waited for before), then types. */
+  /** Waits until this is shown (after what was waited for before), then types. */
   readonly answer: (shown: string, typed: string) => Promise<void>;
   /** Resolves with the exit code. */
   readonly ended: Promise<number | null>;
