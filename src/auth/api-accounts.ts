@@ -8,34 +8,32 @@ import { createSenderTest } from './patterns.ts';
 
 /** An account as it is configured. */
 export interface ApiAccountOptions {
-  /** In Unicode's form NFC. */
+  /** In Unicode's normalisation form NFC. */
   readonly username: string;
-  /** A scrypt hash in PHC string format. */
+  /** A scrypt hash in the PHC string format. */
   readonly passwordHash: Secret;
   /** The domains that it may send for, normalised. */
   readonly domains: readonly string[];
-  /** The localparts that it may send as, normalised; `*` stands for any characters. */
+  /** The localparts that it may send as, normalised; `*` matches any characters. */
   readonly senders: readonly string[];
-  /** May it change permissions? */
+  /** Whether it may change permissions. */
   readonly manage: boolean;
 }
 
-/** An account that speaks as anybody within its scope. */
+/** An account that may send as any user within its scope. */
 export interface ApiAccount {
   readonly username: string;
   readonly domains: ReadonlySet<string>;
-  /** May it send as this localpart (normalised)? */
+  /** Whether it may send as this localpart (normalised). */
   readonly isSender: (localpart: string) => boolean;
   readonly mayManage: boolean;
 }
 
 /** The configured API accounts. */
 export interface ApiAccounts {
-  /** The account whose credentials these are, if they are remembered. */
-  recall(credentials: PresentedCredentials): ApiAccount | undefined;
   /**
-   * Resolves with the account whose credentials these are; `realm` is the domain asked for,
-   * `address` the client's. Rejects with GatewayError `unauthenticated`, `too-many-requests` or
+   * Resolves with the account that has these credentials; `realm` is the domain of the request,
+   * `address` that of the client. Rejects with GatewayError `unauthenticated`, `too-many-requests` or
    * `overloaded`.
    */
   authenticate(
@@ -48,9 +46,9 @@ export interface ApiAccounts {
    * `localpart` of `domain`, both normalised.
    */
   authorize(account: ApiAccount, domain: string, localpart: string): void;
-  /** Throws GatewayError `management-not-allowed` unless it may, and as `authorize` does. */
+  /** Like `authorize`; also throws `management-not-allowed` if the account may not change permissions. */
   authorizeManagement(account: ApiAccount, domain: string, localpart: string): void;
-  /** Replaces the accounts; a password whose hash changed has to be right anew. */
+  /** Replaces the accounts; an account whose hash has changed needs its new password at once. */
   update(accounts: readonly ApiAccountOptions[]): void;
 }
 
@@ -65,7 +63,7 @@ interface StoredAccount extends ApiAccount {
 
 interface Accounts {
   readonly byName: ReadonlyMap<string, StoredAccount>;
-  /** Stands in for unknown names, whose refusal must take as long as that of a wrong password. */
+  /** Checked for unknown names, so that their refusal takes as long as that of a wrong password. */
   readonly nobody: StoredAccount;
 }
 
@@ -77,12 +75,11 @@ interface AccountSubject extends Subject {
 export function createApiAccounts({ accounts, ...options }: ApiAccountsOptions): ApiAccounts {
   const login = createLogin(options);
   let current = load(accounts);
-  const find = (username: string): AccountSubject =>
-    createSubject(username.normalize('NFC'), current);
   return {
-    recall: (presented) => login.recall(presented, find)?.account,
     async authenticate(presented, realm, address) {
-      const { account } = await login.authenticate({ presented, realm, address }, find);
+      const subject =
+        typeof presented === 'string' ? undefined : createSubject(presented.username, current);
+      const { account } = await login.authenticate({ presented, realm, address }, subject);
       return account;
     },
     authorize,
@@ -99,7 +96,7 @@ export function createApiAccounts({ accounts, ...options }: ApiAccountsOptions):
   };
 }
 
-/** Refuses what is outside the scope of the account. */
+/** Refuses a sender outside the account's scope. */
 function authorize(
   { username, domains, isSender }: ApiAccount,
   domain: string,
@@ -115,7 +112,8 @@ function authorize(
   }
 }
 
-function createSubject(username: string, { byName, nobody }: Accounts): AccountSubject {
+function createSubject(presentedName: string, { byName, nobody }: Accounts): AccountSubject {
+  const username = presentedName.normalize('NFC');
   const account = byName.get(username) ?? nobody;
   const { hash } = account;
   return {

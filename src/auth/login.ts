@@ -1,10 +1,11 @@
+import { hash, randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
+import { LRUCache } from 'lru-cache';
 import { GatewayError } from '../core/errors.ts';
 import type { Credentials, PresentedCredentials } from './basic-credentials.ts';
-import { createCredentialCache } from './credential-cache.ts';
 import type { Throttle } from './throttle/throttle.ts';
 
-/** A failed login; `user` is the name that was tried, abbreviated, when the credentials held one. */
+/** A failed login; `user` is the name that was tried, abbreviated, if the credentials held one. */
 export interface LoginFailure {
   readonly address: string;
   readonly user: string | undefined;
@@ -12,25 +13,25 @@ export interface LoginFailure {
 
 /** What a login needs. */
 export interface LoginOptions {
-  /** How long right credentials are remembered; 0: not at all. */
+  /** How long correct credentials are remembered, in milliseconds; 0 remembers nothing. */
   readonly cacheMs: number;
-  /** Shared by all kinds of login, so that an address cannot guess twice as often. */
+  /** Shared by all kinds of login, so that one address cannot guess twice as often. */
   readonly throttle: Throttle;
   /**
-   * Wrong credentials are refused a whole multiple of this after their check began, whatever it
-   * took: else it would show whether there is such a user.
+   * Wrong credentials are refused a whole multiple of this time after their check began. The
+   * duration of a check would otherwise reveal whether the user exists.
    */
   readonly refusalStepMs: number;
-  /** Told of each failed login, for the log. */
+  /** Called for each failed login; the log is written from it. */
   readonly onFailure: (failure: LoginFailure) => void;
-  /** Told how each attempt with credentials went. */
+  /** Called with the result of each attempt that presented credentials. */
   readonly onResult?: (result: LoginResult) => void;
 }
 
 /** Known from the cache, checked and right, wrong or malformed, throttled, or not checkable. */
 export type LoginResult = 'cached' | 'checked' | 'refused' | 'throttled' | 'unavailable';
 
-/** Who wants to log in, and where. */
+/** The credentials of a request, and where they came from. */
 export interface LoginAttempt {
   readonly presented: PresentedCredentials;
   /** The domain to log in for. */
@@ -39,48 +40,32 @@ export interface LoginAttempt {
   readonly address: string;
 }
 
-/** Somebody whose password can be checked. */
+/** A user or account whose password can be checked. */
 export interface Subject {
-  /** Names the subject for the throttle. */
+  /** The name that the throttle counts by. */
   readonly name: string;
-  /** What right credentials are remembered for, besides the password. */
+  /** What correct credentials are remembered by, besides the password. */
   readonly identity: readonly string[];
   readonly check: (password: string) => Promise<boolean>;
 }
 
-/** The way from credentials to a subject that has proven itself. */
+/** Checks credentials, and remembers those that were correct. */
 export interface Login {
-  /** The subject that `find` made of the user name, if its credentials are remembered: nothing is checked. */
-  recall<T extends Subject>(
-    presented: PresentedCredentials,
-    find: (username: string) => T | undefined,
-  ): T | undefined;
   /**
-   * Resolves with the subject that `find` made of the user name, once its password is known to be
-   * right. Rejects with GatewayError `unauthenticated`, `too-many-requests`, or as its check does.
+   * Resolves with `subject` once its password is known to be right; pass undefined if the user name
+   * cannot be anybody's. Rejects with GatewayError `unauthenticated`, `too-many-requests`, or as the
+   * check does.
    */
-  authenticate<T extends Subject>(
-    attempt: LoginAttempt,
-    find: (username: string) => T | undefined,
-  ): Promise<T>;
+  authenticate<T extends Subject>(attempt: LoginAttempt, subject: T | undefined): Promise<T>;
 }
 
 const maxLoggedLength = 100;
 
-/** Creates a login with a cache of its own. */
+/** Creates a login with an empty cache. */
 export function createLogin(options: LoginOptions): Login {
   const { cacheMs, throttle, refusalStepMs, onFailure, onResult } = options;
   const cache = createCredentialCache(cacheMs);
 
-  const refuse = ({ address, realm }: LoginAttempt, username?: string): GatewayError => {
-    onFailure({ address, user: username?.slice(0, maxLoggedLength) });
-    return unauthenticated(realm);
-  };
-  const refuseUnchecked = (attempt: LoginAttempt, username?: string): GatewayError => {
-    throttle.fail(attempt.address);
-    onResult?.('refused');
-    return refuse(attempt, username);
-  };
   const isRight = async (
     address: string,
     { name, identity, check }: Subject,
@@ -94,7 +79,7 @@ export function createLogin(options: LoginOptions): Login {
       return answer;
     }
     try {
-      // Only a fresh check is throttled; whoever waited for one may find it done by another.
+      // Only a fresh check is throttled. After the wait another attempt may have made that check.
       const answer = await throttle.attempt(address, name, async () =>
         cache.resolve(key, () => check(password)),
       );
@@ -107,28 +92,20 @@ export function createLogin(options: LoginOptions): Login {
   };
 
   return {
-    recall(presented, find) {
-      if (typeof presented === 'string') return undefined;
-      const subject = find(presented.username);
-      if (subject === undefined) return undefined;
-      const key = cache.keyOf([...subject.identity, presented.password]);
-      if (cache.known(key) !== true) return undefined;
-      onResult?.('cached');
-      return subject;
-    },
-    async authenticate(attempt, find) {
-      const { presented, realm, address } = attempt;
+    async authenticate({ presented, realm, address }, subject) {
       if (presented === 'missing') throw unauthenticated(realm);
-      if (presented === 'malformed') throw refuseUnchecked(attempt);
-      const { username, password }: Credentials = presented;
-      const subject = find(username);
-      if (subject === undefined) throw refuseUnchecked(attempt, username);
-      const startedMs = performance.now();
-      if (!(await isRight(address, subject, password))) {
+      const { username, password }: Partial<Credentials> =
+        presented === 'malformed' ? {} : presented;
+      if (subject === undefined || password === undefined) {
+        throttle.fail(address);
+        onResult?.('refused');
+      } else {
+        const startedMs = performance.now();
+        if (await isRight(address, subject, password)) return subject;
         await delay(refusalStepMs - ((performance.now() - startedMs) % refusalStepMs));
-        throw refuse(attempt, username);
       }
-      return subject;
+      onFailure({ address, user: username?.slice(0, maxLoggedLength) });
+      throw unauthenticated(realm);
     },
   };
 }
@@ -137,11 +114,73 @@ function isThrottled(error: unknown): boolean {
   return error instanceof GatewayError && error.code === 'too-many-requests';
 }
 
-/** The one answer to no, bad and unknown credentials. */
+/** Missing, malformed, unknown and wrong credentials all get this one answer. */
 function unauthenticated(realm: string): GatewayError {
   return new GatewayError(
     'unauthenticated',
     'Log in with HTTP Basic authentication and credentials that are right for this domain: those of an API account at …/messages/<username>, those of an XMPP user at …/messages.',
     { realm },
   );
+}
+
+const maxCacheEntries = 10_000;
+
+/** Remembers which credentials were correct, and joins concurrent checks of the same credentials. */
+export interface CredentialCache {
+  /** The key of these parts; it reveals nothing about them to a later reader of the memory. */
+  keyOf(parts: readonly string[]): string;
+  /** `true` for remembered credentials, the pending result of a check under way, else undefined. */
+  known(key: string): true | Promise<boolean> | undefined;
+  /** Returns what is known, else the result of `check`; only `true` is remembered. */
+  resolve(key: string, check: () => Promise<boolean>): true | Promise<boolean>;
+}
+
+/** Creates an empty cache that remembers for `cacheMs`; 0 remembers nothing. */
+export function createCredentialCache(cacheMs: number): CredentialCache {
+  const right = new LRUCache<string, true>({
+    max: maxCacheEntries,
+    ttl: cacheMs,
+    perf: performance,
+  });
+  const checks = new Map<string, Promise<boolean>>();
+
+  const remember = (key: string, start: number): void => {
+    // Counted from the start of the check: the server's answer may be as old as that.
+    if (cacheMs > 0) right.set(key, true, { start });
+  };
+  const start = (key: string, check: () => Promise<boolean>): Promise<boolean> => {
+    const startedAt = performance.now();
+    const answer = check().then((isRight) => {
+      if (isRight) remember(key, startedAt);
+      return isRight;
+    });
+    const joined = answer.finally(() => checks.delete(key));
+    checks.set(key, joined);
+    return joined;
+  };
+  const known = (key: string): true | Promise<boolean> | undefined =>
+    right.get(key) ?? checks.get(key);
+
+  return {
+    keyOf: createKeyOf(),
+    known,
+    resolve: (key, check) => known(key) ?? start(key, check),
+  };
+}
+
+/**
+ * HMAC-SHA-256 (RFC 2104) under keys that exist only in this process. Each of the two keys fills a
+ * whole block and takes the place of a padded one: this avoids the objects that `createHmac`
+ * allocates.
+ */
+function createKeyOf(): (parts: readonly string[]) => string {
+  const inner = createBlock();
+  const outer = createBlock();
+  // JSON keeps the parts apart, whatever they contain.
+  return (parts) => hash('sha256', outer + hash('sha256', inner + JSON.stringify(parts)), 'base64');
+}
+
+/** 32 random bytes as 64 ASCII characters: one block of SHA-256. */
+function createBlock(): string {
+  return randomBytes(32).toString('hex');
 }

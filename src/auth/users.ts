@@ -7,10 +7,8 @@ import type { Permissions } from './permissions.ts';
 
 /** The XMPP users, who send as themselves. */
 export interface Users {
-  /** The bare JID of the user on `domain` whose credentials these are, if they are remembered. */
-  recall(credentials: PresentedCredentials, domain: string): Jid | undefined;
   /**
-   * Resolves with the bare JID of the user whose credentials these are, on `domain` (normalised);
+   * Resolves with the bare JID of the user on `domain` (normalised) whose credentials these are;
    * `address` is the client's. Rejects with GatewayError `unauthenticated`, `too-many-requests` or
    * `authentication-unavailable`.
    */
@@ -32,18 +30,12 @@ interface UserSubject extends Subject {
 /** Creates the users of the XMPP server that `passwordCheck` asks. */
 export function createUsers({ passwordCheck, permissions, ...options }: UsersOptions): Users {
   const login = createLogin(options);
-  const findIn =
-    (domain: string) =>
-    (username: string): UserSubject | undefined => {
-      const found = findUser(username, domain);
-      return found && createSubject(found, passwordCheck);
-    };
   return {
-    recall: (presented, domain) => login.recall(presented, findIn(domain))?.jid,
     async authenticate(presented, domain, address) {
       const attempt = { presented, realm: domain, address };
-      const { jid } = await login.authenticate(attempt, findIn(domain));
-      return jid;
+      const jid = typeof presented === 'string' ? undefined : findUser(presented.username, domain);
+      const user = await login.authenticate(attempt, jid && createSubject(jid, passwordCheck));
+      return user.jid;
     },
     authorize(user) {
       if (permissions.has(user)) return;
@@ -65,7 +57,7 @@ function createSubject(jid: Jid, passwordCheck: PasswordCheck): UserSubject {
   };
 }
 
-/** The user of a Basic user name: a localpart, or a bare JID of the same domain. */
+/** Finds the user that a user name means: a localpart, or a bare JID of the same domain. */
 function findUser(username: string, domain: string): Jid | undefined {
   try {
     if (!username.includes('@')) return createJid(username, domain);

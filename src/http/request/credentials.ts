@@ -30,14 +30,11 @@ export async function findSender(
 ): Promise<Sender> {
   const credentials = parseBasicCredentials(authorization);
   if (localpart === undefined) {
-    const user =
-      users.recall(credentials, domain) ?? (await users.authenticate(credentials, domain, address));
+    const user = await users.authenticate(credentials, domain, address);
     users.authorize(user);
     return { from: user, caller: `user ${user.toString()}` };
   }
-  const account =
-    apiAccounts.recall(credentials) ??
-    (await apiAccounts.authenticate(credentials, domain, address));
+  const account = await apiAccounts.authenticate(credentials, domain, address);
   apiAccounts.authorize(account, domain, localpart);
   return { from: createJid(localpart, domain), caller: `account ${account.username}` };
 }

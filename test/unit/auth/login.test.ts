@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { beforeEach, expect, onTestFinished, test, vi } from 'vitest';
-import { createLogin, type Login } from '../../../src/auth/login.ts';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { createCredentialCache, createLogin, type Login } from '../../../src/auth/login.ts';
 import { createThrottle } from '../../../src/auth/throttle/throttle.ts';
 
 beforeEach(() => void vi.mocked(delay).mockClear());
@@ -16,7 +16,7 @@ function logIn(login: Login, check: () => Promise<boolean>): Promise<unknown> {
   const presented = { username: 'alice', password: 'x' };
   const subject = { name: 'alice', identity: ['alice'], check };
   const attempt = { presented, realm: 'example.org', address: '192.0.2.1' };
-  return login.authenticate(attempt, () => subject);
+  return login.authenticate(attempt, subject);
 }
 
 test.each([
@@ -40,4 +40,86 @@ test('a success does not wait for a step', async () => {
   const login = logIn(createTestLogin(60), async () => true);
   await expect(login).resolves.toMatchObject({ name: 'alice' });
   expect(delay).not.toHaveBeenCalled();
+});
+
+describe('the credential cache', () => {
+  beforeEach(() => {
+    vi.useFakeTimers();
+    // lru-cache mistakes an entry that was made at 0 for one without a time.
+    vi.advanceTimersByTime(1000);
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  describe('keyOf', () => {
+    test('keeps the parts apart', () => {
+      const cache = createCredentialCache(1000);
+      const parts = [['a', 'bc'], ['ab', 'c'], ['abc'], ['a', '', 'bc'], ['a","bc'], ['a\0bc']];
+      expect(new Set(parts.map((each) => cache.keyOf(each))).size).toBe(parts.length);
+      expect(cache.keyOf(['a', 'bc'])).toBe(cache.keyOf(['a', 'bc']));
+    });
+
+    test('is another one in each cache, and shows nothing of the parts', () => {
+      const keys = [1, 2].map(() => createCredentialCache(1000).keyOf(['alice', 'password']));
+      expect(keys[0]).not.toBe(keys[1]);
+      expect(keys[0]).toHaveLength(44);
+    });
+  });
+
+  describe('resolve', () => {
+    test('remembers a right answer for as long as it may, counted from the start of the check', async () => {
+      const cache = createCredentialCache(1000);
+      const check = vi.fn<() => Promise<boolean>>(async () => {
+        vi.advanceTimersByTime(400);
+        return true;
+      });
+      expect(await cache.resolve('k', check)).toBe(true);
+      vi.advanceTimersByTime(500);
+      expect(cache.known('k')).toBe(true);
+      expect(cache.resolve('k', check)).toBe(true);
+      expect(check).toHaveBeenCalledTimes(1);
+      vi.advanceTimersByTime(200);
+      expect(cache.known('k')).toBeUndefined();
+    });
+
+    test('forgets wrong answers and failures', async () => {
+      const cache = createCredentialCache(1000);
+      expect(await cache.resolve('k', async () => false)).toBe(false);
+      await expect(cache.resolve('k', () => Promise.reject(new Error('down')))).rejects.toThrow(
+        'down',
+      );
+      expect(cache.known('k')).toBeUndefined();
+      expect(await cache.resolve('k', async () => true)).toBe(true);
+    });
+
+    test('joins a check under way, for its failure too', async () => {
+      const cache = createCredentialCache(1000);
+      const failures: ((error: Error) => void)[] = [];
+      const check = vi.fn<() => Promise<boolean>>(
+        () => new Promise((_, reject) => failures.push(reject)),
+      );
+      const answers = [1, 2, 3].map(async () => await cache.resolve('k', check));
+      const other = cache.resolve('other', async () => true);
+      for (const fail of failures) fail(new Error('down'));
+      for (const answer of answers) await expect(answer).rejects.toThrow('down');
+      expect(await other).toBe(true);
+      expect(check).toHaveBeenCalledTimes(1);
+    });
+
+    test('remembers nothing for 0 ms', async () => {
+      const cache = createCredentialCache(0);
+      expect(await cache.resolve('k', async () => true)).toBe(true);
+      expect(cache.known('k')).toBeUndefined();
+    });
+
+    test('is bounded', async () => {
+      const cache = createCredentialCache(1000);
+      for (let index = 0; index <= 10_000; index += 1) {
+        await cache.resolve(String(index), async () => true);
+      }
+      expect(cache.known('0')).toBeUndefined();
+      expect(cache.known('1')).toBe(true);
+    });
+  });
 });

@@ -94,7 +94,6 @@ export async function startTestGateway(overrides: Partial<AppPorts> = {}): Promi
 /** Everybody may log in with `pw`; `stranger` has no permission. */
 function createUsers(addresses: string[]): Users {
   return {
-    recall: () => undefined,
     authenticate: async (presented, domain, address) => {
       addresses.push(address);
       return createJid(logIn(presented, domain), domain);
@@ -108,7 +107,6 @@ function createUsers(addresses: string[]): Users {
 /** Everybody may log in with `pw` and send as anybody of example.org but `romeo`. */
 function createApiAccounts(addresses: string[]): ApiAccounts {
   return {
-    recall: () => undefined,
     authenticate: async (presented, realm, address) => {
       addresses.push(address);
       const username = logIn(presented, realm);
