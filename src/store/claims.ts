@@ -1,16 +1,17 @@
 import { LRUCache } from 'lru-cache';
 import type { RedisConnection } from './redis.ts';
 
-/** Values that are claimed first and settled later, by one process for all. */
+/** Values that one process claims first and settles later, on behalf of all processes. */
 export interface SharedClaims {
   /**
-   * Resolves with undefined when the claim now stands at the key, for `ttlMs`, else with what stood
-   * there before. Rejects when the store does not say; then the claim is withdrawn, if need be later.
+   * Stores the claim under the key for `ttlMs` and resolves with undefined; if the key has a value
+   * already, resolves with that. Rejects if the store does not answer; the claim is then withdrawn as
+   * soon as the store can be reached.
    */
   claim(key: string, claim: string, ttlMs: number): Promise<string | undefined>;
   /**
-   * Puts the value in the place of the claim, for `ttlMs`, or of nothing where the claim has expired;
-   * undefined withdraws the claim. What the store does not take now, it gets when it takes it again.
+   * Replaces the claim by the value, for `ttlMs`, even if the claim has expired; undefined withdraws
+   * the claim. Never rejects: while the store is unreachable, the settlement waits for it.
    */
   settle(key: string, claim: string, value: string | undefined, ttlMs: number): Promise<void>;
 }
@@ -21,7 +22,7 @@ interface Settlement {
   readonly ttlMs: number;
 }
 
-/** Most settlements that wait for the store, and how long; the oldest give way. */
+/** The most settlements that wait for the store, and for how long; the oldest are dropped. */
 const maxWaiting = 10_000;
 const maxWaitingBytes = 16 * 1024 * 1024;
 const maxWaitMs = 3_600_000;
@@ -39,11 +40,11 @@ if ARGV[2] == '' then return redis.call('del', KEYS[1]) end
 redis.call('set', KEYS[1], ARGV[2], 'px', ARGV[3])
 return 1`;
 
-/** Creates the claims of one process; `resume` has to be called whenever the store takes what is written. */
+/** Creates the claims of one process; call `resume` whenever the store has just accepted a write. */
 export function createSharedClaims(
   connection: Pick<RedisConnection, 'run' | 'failure'>,
 ): SharedClaims & { resume(): void } {
-  // By claim, of which no two are equal: a claim that is withdrawn must not push out an answer.
+  // Keyed by claim, which is unique: withdrawing one must not push out the answer of another.
   const waiting = new LRUCache<string, Settlement>({
     max: maxWaiting,
     maxSize: maxWaitingBytes,
@@ -72,7 +73,7 @@ export function createSharedClaims(
         );
         return typeof found === 'string' ? found : undefined;
       } catch (error) {
-        // A Redis that hung may still execute it.
+        // A Redis that hung may still execute the command.
         if (wasWritten) waiting.set(claim, { key, value: undefined, ttlMs });
         throw error;
       }

@@ -1,15 +1,15 @@
 import type { RedisConnection } from './redis.ts';
 
-/** What was counted in a window that has begun, and how long it still lasts. */
+/** The count of a window, and how long that window still lasts. */
 export interface SharedCount {
   readonly count: number;
   readonly remainingMs: number;
 }
 
-/** Counts in fixed windows, by all processes together; `undefined` while the store does not say. */
+/** Counters in fixed windows that all processes share; `undefined` while the store is unreachable. */
 export interface SharedCounters {
   read(keys: readonly string[]): Promise<readonly SharedCount[] | undefined>;
-  /** Counts one more of each; a window of `windowMs` begins with the first. */
+  /** Adds one to each key, and resolves as `read`; the first one begins a window of `windowMs`. */
   add(keys: readonly string[], windowMs: number): Promise<readonly SharedCount[] | undefined>;
 }
 
@@ -27,7 +27,7 @@ for _, key in ipairs(KEYS) do
 end
 ${readScript}`;
 
-/** Creates the counters. */
+/** Creates the counters of one process. */
 export function createSharedCounters(connection: Pick<RedisConnection, 'run'>): SharedCounters {
   const ask = async (
     script: string,

@@ -4,47 +4,57 @@ import { describeError } from '../core/text.ts';
 
 type Client = ReturnType<typeof createClient>;
 
-/** A connection to Redis that is opened anew whenever it is lost. */
+/** A connection to Redis that reconnects whenever it is lost. */
 export interface RedisConnection {
-  /** Begins to connect. */
+  /** Starts to connect. */
   start(): void;
   stop(): void;
-  /** Resolves with what Redis says to the command; rejects at once without connection, else in time. */
+  /**
+   * Resolves with the answer of Redis to the command. Rejects at once if there is no connection, and
+   * after a deadline if there is no answer.
+   */
   run<T>(command: (client: Client) => Promise<T>): Promise<T>;
-  /** Why commands cannot be run now; undefined when they can. */
+  /** Why commands cannot be run now; undefined while they can. */
   readonly failure: () => string | undefined;
 }
 
-/** Deadline of a command, and of a connection to be opened. */
+/** Deadline for a command, and for opening a connection. */
 const deadlineMs = 1000;
 
-/** Pause between two proofs that Redis takes what is written. */
+/** Pause between two proofs that Redis accepts writes. */
 const proofMs = 1000;
 
-/** Most commands that wait for their answers. */
+/** The most commands that may await their answers. */
 const maxCommands = 10_000;
 
 const backOffMs = [100, 200, 500, 1000, 2000];
 
-/**
- * Creates a supervised connection to the Redis at `url`. A command that is not answered in time ends
- * the connection, so nothing piles up behind a Redis that hangs; `onReady` is called on each new one.
- * `onProven` is called whenever Redis has just taken what was written.
- */
-export function createRedisConnection(options: {
+/** The Redis to connect to, and what is called when the connection changes. */
+export interface RedisOptions {
   readonly url: Secret;
+  /** A connection has been opened, and Redis accepts writes. */
   readonly onReady: () => void;
+  /** Redis has just accepted a write. */
   readonly onProven?: () => void;
-  /** Told why, and when the next attempt begins; `isRepeated` for the same reason as before. */
+  /**
+   * The connection was lost for this reason; the next attempt starts in `retryInMs`. `isRepeated`
+   * means that the attempt before failed for the same reason.
+   */
   readonly onDown: (reason: string, retryInMs: number, isRepeated: boolean) => void;
-}): RedisConnection {
+}
+
+/**
+ * Creates a supervised connection to Redis. A command that is not answered in time closes the
+ * connection, so that nothing piles up while Redis hangs.
+ */
+export function createRedisConnection(options: RedisOptions): RedisConnection {
   const { url, onReady, onProven, onDown } = options;
   let client: Client | undefined;
   let failure: string | undefined = 'the connection is being opened';
   let timer: NodeJS.Timeout | undefined;
   let attempts = 0;
   let isStopped = false;
-  let toldReason: string | undefined;
+  let lastReason: string | undefined;
 
   const lose = (lost: Client | undefined, error: unknown): void => {
     if (lost !== client || isStopped) return;
@@ -55,8 +65,8 @@ export function createRedisConnection(options: {
     const retryInMs = Math.round(reconnectDelay(attempts) * (0.75 + Math.random() / 4));
     timer = setTimeout(() => void open(), retryInMs);
     attempts += 1;
-    const isRepeated = failure === toldReason;
-    toldReason = failure;
+    const isRepeated = failure === lastReason;
+    lastReason = failure;
     onDown(failure, retryInMs, isRepeated);
   };
   const runOn = async <T>(target: Client, command: (client: Client) => Promise<T>): Promise<T> => {
@@ -68,21 +78,11 @@ export function createRedisConnection(options: {
       throw error;
     }
   };
-  const prove = async (target: Client): Promise<void> => {
-    // A write, because a replica or a Redis without memory answers a ping as if nothing were wrong;
-    // by a script, because that is what a user of this Redis has to be allowed.
-    await runOn(target, (one) =>
-      one.eval(proofScript, {
-        keys: ['xmpp-message-gateway:proof'],
-        arguments: [String(10 * proofMs)],
-      }),
-    );
-  };
   const keepProving = (target: Client): void => {
     if (target !== client) return;
     onProven?.();
     timer = setTimeout(() => {
-      prove(target).then(
+      runOn(target, writeProof).then(
         () => keepProving(target),
         (error: unknown) => lose(target, error),
       );
@@ -96,7 +96,7 @@ export function createRedisConnection(options: {
       client = opened;
       opened.on('error', (error: unknown) => lose(opened, error));
       await answerInTime(opened.connect());
-      await prove(opened);
+      await runOn(opened, writeProof);
     } catch (error) {
       lose(opened, error);
       return;
@@ -104,7 +104,7 @@ export function createRedisConnection(options: {
     if (client !== opened) return;
     failure = undefined;
     attempts = 0;
-    toldReason = undefined;
+    lastReason = undefined;
     keepProving(opened);
     onReady();
   };
@@ -126,9 +126,20 @@ export function createRedisConnection(options: {
 
 const proofScript = `return redis.call('set', KEYS[1], '1', 'px', ARGV[1])`;
 
+/**
+ * A write, because a replica or a Redis without free memory still answers pings; by a script, because
+ * scripts are what the gateway's Redis user must be allowed to run.
+ */
+function writeProof(client: Client): Promise<unknown> {
+  return client.eval(proofScript, {
+    keys: ['xmpp-message-gateway:proof'],
+    arguments: [String(10 * proofMs)],
+  });
+}
+
 class StoreTimeout extends Error {}
 
-/** The module is big and only loaded where there is a Redis. */
+/** Redis is optional and its client is big, so it is loaded only when it is needed. */
 async function createUnopened(url: Secret): Promise<Client> {
   const { createClient } = await import('@redis/client');
   return createClient({

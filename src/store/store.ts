@@ -4,17 +4,17 @@ import { createSharedClaims, type SharedClaims } from './claims.ts';
 import { createSharedCounters, type SharedCounters } from './counters.ts';
 import { createRedisConnection } from './redis.ts';
 
-/** What several processes of the gateway share. */
+/** State that several gateway processes share. */
 export interface Store {
   start(): void;
   stop(): void;
-  /** Why nothing can be shared now; undefined when all is well. */
+  /** Why the store cannot be used now; undefined while it can. */
   readonly failure: () => string | undefined;
   readonly claims: SharedClaims;
   readonly counters: SharedCounters;
 }
 
-/** Creates the store in the Redis at `url`; it is opened by `start`. */
+/** Creates the store in the Redis at `url`; `start` connects to it. */
 export function createStore(url: Secret, log: Logger): Store {
   const connection = createRedisConnection({
     url,
@@ -33,7 +33,7 @@ export function createStore(url: Secret, log: Logger): Store {
   };
 }
 
-/** Opens the store once and closes it again; resolves with what went wrong. */
+/** Connects to the store once and closes it again; resolves with what failed, if anything. */
 export function tryStore(url: Secret): Promise<string | undefined> {
   return new Promise((resolve) => {
     const end = (failure: string | undefined): void => {

@@ -1,28 +1,28 @@
 import { LRUCache } from 'lru-cache';
 import { GatewayError } from '../../core/errors.ts';
 
-/** Most keys counted at once; those that failed longest ago give way. */
+/** The most keys counted at a time; the least recently used are dropped. */
 const maxKeys = 50_000;
 
-/** Most of a key's failures that are kept for those who were refused before. */
+/** The most attempts per key that are reserved for addresses that were refused before. */
 const maxReserved = 100;
 
-/** Counts failures by key, and the attempts under way, each of which may become one. */
+/** Counts the failures of each key, and its attempts under way, which may become failures. */
 export interface FailureGate {
   /**
-   * Is there room for one more attempt, made from the place `from`? Throws GatewayError
-   * `too-many-requests` when the failures alone have reached the limit; in the next window one
-   * attempt is then kept for `from`, so that nobody can use up all of them for ever.
+   * Returns whether there is room for one more attempt from the address `from`. Throws GatewayError
+   * `too-many-requests` if the failures alone have reached the limit; one attempt in the next window
+   * is then reserved for `from`, so that no attacker can use up every window.
    */
   hasRoom(key: string, from: string): boolean;
   /** Begins an attempt. */
   enter(key: string, from: string): void;
-  /** Ends an attempt; a failure has to be counted before. */
+  /** Ends an attempt; if it failed, call `fail` before. */
   leave(key: string): void;
   /** Resolves when an attempt ends. */
   nextLeave(key: string): Promise<void>;
   fail(key: string): void;
-  /** Takes over what others have counted, where it is more, for as long as it counts there. */
+  /** Takes over a count of other processes if it is higher, for as long as their window lasts. */
   learn(key: string, count: number, remainingMs: number): void;
 }
 
@@ -31,17 +31,20 @@ interface Attempts {
   readonly waiting: (() => void)[];
 }
 
-/** Creates a gate that allows `limit` failures in the `windowMs` after the first; `whose` names them in the refusal. */
+/**
+ * Creates a gate that allows `limit` failures in the `windowMs` that begin with the first; `whose`
+ * says in the refusal what they have in common.
+ */
 export function createFailureGate(limit: number, windowMs: number, whose: string): FailureGate {
   const failures = new LRUCache<string, { count: number }>({
-    // Not as `max`, for which the cache takes its memory at once.
+    // Not as `max`, for which the cache allocates all its memory at once.
     maxSize: maxKeys,
     sizeCalculation: () => 1,
     ttl: windowMs,
     perf: performance,
   });
   const attempts = new Map<string, Attempts>();
-  // What is left of this window, and the next.
+  // A reservation lasts for the rest of this window and for the next.
   const reserved = createReservedAttempts(Math.min(limit - 1, maxReserved), 2 * windowMs);
   const refuse = (key: string): GatewayError => {
     const seconds = Math.max(1, Math.ceil(failures.getRemainingTTL(key) / 1000));
@@ -71,7 +74,7 @@ export function createFailureGate(limit: number, windowMs: number, whose: string
       if (here === undefined) return;
       here.count -= 1;
       if (here.count === 0) attempts.delete(key);
-      // All of them, in order: one alone might find another gate full and leave this place empty.
+      // Wake all of them, in order: a single one might find another gate full and waste this place.
       for (const wake of here.waiting.splice(0)) wake();
     },
     nextLeave: (key) =>
@@ -92,19 +95,19 @@ export function createFailureGate(limit: number, windowMs: number, whose: string
   };
 }
 
-/** Most keys of which something is reserved at once. */
+/** The most keys with reservations at a time. */
 const maxReservedKeys = 10_000;
 
-/** One window in which failures are counted; told apart by identity, as clocks cannot to the tick. */
+/** A window in which failures are counted. Compared by identity: two may start in the same clock tick. */
 export type FailureWindow = object;
 
-/** Attempts on a key that are kept, in the next window, for those who were refused one in this. */
+/** Attempts reserved, in the next window, for addresses that were refused in this one. */
 export interface ReservedAttempts {
-  /** How many attempts on `key` are kept in this window for others than `from`. */
+  /** How many attempts on `key` are reserved in this window for addresses other than `from`. */
   countForOthers(key: string, from: string, window: FailureWindow | undefined): number;
-  /** Keeps one for `from` in the window after this, unless enough are kept already. */
+  /** Reserves an attempt for `from` in the next window, unless enough are reserved already. */
   reserve(key: string, from: string, window: FailureWindow): void;
-  /** `from` makes its attempt; what was kept for it is used up. */
+  /** `from` makes an attempt and so uses up its reservation. */
   take(key: string, from: string): void;
 }
 
@@ -113,7 +116,7 @@ interface Reservation {
   readonly until: number;
 }
 
-/** Creates the reservations: at most `most` of each key in a window, each kept for `keptMs`. */
+/** Creates the reservations: at most `most` per key and window, each kept for `keptMs`. */
 export function createReservedAttempts(most: number, keptMs: number): ReservedAttempts {
   const reserved = new LRUCache<string, Map<string, Reservation>>({ max: maxReservedKeys });
 

@@ -2,8 +2,8 @@ import { hash } from 'node:crypto';
 import { isIP } from 'node:net';
 import { LRUCache } from 'lru-cache';
 import { GatewayError } from '../../core/errors.ts';
+import type { SharedCounters } from '../../store/counters.ts';
 import { createFailureGate, type FailureGate } from './failure-gate.ts';
-import { createSharing, type SharedFailures } from './shared-failures.ts';
 
 /** How many failed logins are allowed in the `windowMs` that begin with the first of them. */
 export interface ThrottleOptions {
@@ -12,13 +12,15 @@ export interface ThrottleOptions {
   readonly windowMs: number;
 }
 
-/** Bounds how fast passwords can be guessed; only failures count, by client address and by user. */
+/**
+ * Limits how fast passwords can be guessed. Only failures count, by client address and by user.
+ */
 export interface Throttle {
   /**
-   * Resolves with what `check` says, and counts a `false`. Rejects with GatewayError
-   * `too-many-requests`, without checking, when the failures have reached a limit. Attempts under
-   * way may become failures: those that could exceed a limit wait, at most some 10 s and at most 1000
-   * at once; the others are rejected as `authentication-unavailable`.
+   * Resolves with the result of `check`, and counts a `false`. Rejects with GatewayError
+   * `too-many-requests`, without checking, once the failures have reached a limit. Attempts under way
+   * may still become failures: those that could exceed a limit wait, for about 10 s and at most 1000
+   * at a time; any others are rejected as `authentication-unavailable`.
    */
   attempt(address: string, user: string, check: () => Promise<boolean>): Promise<boolean>;
   /** Counts a failure that needed no check. */
@@ -29,52 +31,73 @@ const maxWaitMs = 10_000;
 const maxWaiting = 1000;
 const maxProvenPairs = 10_000;
 
-interface Slot {
+/** A key whose failures a gate counts. */
+interface CountedKey {
   readonly gate: FailureGate;
   readonly key: string;
+}
+
+interface Slot extends CountedKey {
   /** The client address that the attempt comes from. */
   readonly from: string;
 }
 
-/** Creates a throttle that has counted nothing yet; what `shared` has counted counts too. */
-export function createThrottle(options: ThrottleOptions, shared?: SharedFailures): Throttle {
+/**
+ * Creates a throttle that has counted nothing yet. Failures that other processes have counted in
+ * `shared` count here as well; while those cannot be read, this process counts alone.
+ */
+export function createThrottle(options: ThrottleOptions, shared?: SharedCounters): Throttle {
   const { perAddress, perUser, windowMs } = options;
   const byAddress = createFailureGate(perAddress, windowMs, 'from this address');
   const byUser = createFailureGate(perUser, windowMs, 'of this user');
-  // Where a user has logged in before, failures from elsewhere must not lock that user out.
+  // A user who has logged in from an address before must not be locked out there by failures elsewhere.
   const proven = new LRUCache<string, true>({ max: maxProvenPairs });
   const attemptIn = createAttemptIn();
-  const sharing = shared && createSharing(shared, windowMs);
+
+  const learn = async (counted: readonly CountedKey[]): Promise<void> => {
+    if (shared !== undefined) takeOver(counted, await shared.read(counted.map(sharedKey)));
+  };
+  const fail = async (counted: readonly CountedKey[]): Promise<void> => {
+    for (const { gate, key } of counted) gate.fail(key);
+    if (shared !== undefined) takeOver(counted, await shared.add(counted.map(sharedKey), windowMs));
+  };
 
   return {
     async attempt(address, user, check) {
       const from = addressKey(address);
       const place: Slot = { gate: byAddress, key: from, from };
-      // A digest, because a name that was only tried may be as long as a header.
+      // A digest, because a name that was merely tried may be as long as a header.
       const name: Slot = { gate: byUser, key: hash('sha256', user, 'base64'), from };
       const pair = `${name.key} ${from}`;
-      await sharing?.learn([place, name]);
-      const isRight = await attemptIn(proven.has(pair) ? [place] : [place, name], async () => {
-        const answer = await check();
-        if (answer) {
-          proven.set(pair, true);
-          return true;
-        }
-        for (const { gate, key } of [place, name]) gate.fail(key);
-        await sharing?.fail([place, name]);
-        return false;
+      await learn([place, name]);
+      return attemptIn(proven.has(pair) ? [place] : [place, name], async () => {
+        const isRight = await check();
+        if (isRight) proven.set(pair, true);
+        else await fail([place, name]);
+        return isRight;
       });
-      return isRight;
     },
-    fail(address) {
-      const from = addressKey(address);
-      byAddress.fail(from);
-      void sharing?.fail([{ gate: byAddress, key: from }]);
-    },
+    fail: (address) => void fail([{ gate: byAddress, key: addressKey(address) }]),
   };
 }
 
-/** Makes attempts as soon as all their slots have room; the others wait, within bounds. */
+/** Takes over what all processes have counted, where it is more than the count of this one. */
+function takeOver(
+  counted: readonly CountedKey[],
+  counts: Awaited<ReturnType<SharedCounters['read']>>,
+): void {
+  for (const [index, { gate, key }] of counted.entries()) {
+    const found = counts?.[index];
+    if (found !== undefined) gate.learn(key, found.count, found.remainingMs);
+  }
+}
+
+/** A digest: the store must not hold addresses and user names in clear. */
+function sharedKey({ key }: CountedKey): string {
+  return `xmpp-message-gateway:failures:${hash('sha256', key, 'base64')}`;
+}
+
+/** Starts an attempt as soon as all its slots have room; until then it waits, within bounds. */
 function createAttemptIn(): (
   slots: readonly Slot[],
   check: () => Promise<boolean>,
@@ -89,7 +112,7 @@ function createAttemptIn(): (
       await full.gate.nextLeave(full.key);
       waiting -= 1;
     }
-    // Nothing is awaited between the last look and entering, so no other attempt comes between.
+    // Nothing is awaited between the last look and `enter`, so no other attempt can slip in.
     for (const { gate, key, from } of slots) gate.enter(key, from);
   };
   return async (slots, check) => {
@@ -109,14 +132,14 @@ function findFull(slots: readonly Slot[]): Slot | undefined {
 function tooSlow(): GatewayError {
   return new GatewayError(
     'authentication-unavailable',
-    'Too many logins of the same address or user are being checked.',
+    'Too many logins from this address, or of this user, are being checked.',
     { retryAfterSeconds: 1 },
   );
 }
 
 /**
- * What counts as one client address: an IPv4 address, also when mapped into IPv6 (RFC 4291
- * §2.5.5.2), or the /64 of an IPv6 address, which is what one subscriber holds.
+ * Maps a client address to what is counted as one: an IPv4 address, even if mapped into IPv6
+ * (RFC 4291 §2.5.5.2), or the /64 network of an IPv6 address, which is what one subscriber gets.
  */
 export function addressKey(address: string): string {
   if (isIP(address) !== 6) return address;
@@ -135,7 +158,7 @@ function network(address: string): string {
     .join(':');
 }
 
-/** The 16-bit groups of a part; an IPv4 address at its end is two, and never within the first four. */
+/** The 16-bit groups of a part. An IPv4 address at its end counts as two, never among the first four. */
 function groups(part: string): number[] {
   if (part === '') return [];
   return part

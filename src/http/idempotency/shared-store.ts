@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { GatewayError } from '../../core/errors.ts';
+import type { SharedClaims } from '../../store/claims.ts';
 import {
   type AnswerStore,
   digestKey,
@@ -9,14 +10,6 @@ import {
   mismatch,
   stillInProgress,
 } from './answer-once.ts';
-
-/** Where several processes keep answers: values that are claimed first and settled later. */
-export interface AnswerClaims {
-  /** Resolves with undefined when `claim` now stands at the key, else with what stood there. */
-  claim(key: string, claim: string, ttlMs: number): Promise<string | undefined>;
-  /** Puts the value in the place of the claim; undefined withdraws it. Never rejects. */
-  settle(key: string, claim: string, value: string | undefined, ttlMs: number): Promise<void>;
-}
 
 const stored = z.object({
   payload: z.string(),
@@ -39,17 +32,17 @@ interface Claim {
 
 /**
  * Creates a store that other processes share. A request that is not finished within `inProgressMs`,
- * because its process has died, may be tried again; `begin` rejects with GatewayError
- * `store-unavailable` when the claims cannot be asked.
+ * because its process died, may be sent again; `begin` rejects with GatewayError `store-unavailable`
+ * while the claims cannot be reached.
  */
-export function createSharedAnswerStore(claims: AnswerClaims, inProgressMs: number): AnswerStore {
+export function createSharedAnswerStore(claims: SharedClaims, inProgressMs: number): AnswerStore {
   const inProgress = new Map<string, Claim>();
 
   return {
     begin: async (callerKey, payload) => {
       const key = digestKey(callerKey);
       const digest = digestPayload(callerKey, payload);
-      // The token tells this try from one of another process.
+      // The token distinguishes this attempt from those of other processes.
       const text = JSON.stringify({ payload: digest, token: randomUUID() });
       const found = await ask(() => claims.claim(storedAt(key), text, inProgressMs));
       if (found === undefined) {

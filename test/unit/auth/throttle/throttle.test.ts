@@ -5,6 +5,7 @@ import {
   type Throttle,
 } from '../../../../src/auth/throttle/throttle.ts';
 import { GatewayError } from '../../../../src/core/errors.ts';
+import type { SharedCounters } from '../../../../src/store/counters.ts';
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -233,4 +234,75 @@ test.each([
   ['', ''],
 ])('%s counts as %s', (address, key) => {
   expect(addressKey(address)).toBe(key);
+});
+
+const home = '192.0.2.1';
+const refused = expect.objectContaining({ code: 'too-many-requests' });
+
+/** Counts like a store whose windows all end at the same time. */
+function createFailures(): SharedCounters & { isAway: boolean; remainingMs: number } {
+  const counts = new Map<string, number>();
+  const read: SharedCounters['read'] = async (keys) =>
+    failures.isAway
+      ? undefined
+      : keys.map((key) => ({
+          count: counts.get(key) ?? 0,
+          remainingMs: failures.remainingMs,
+        }));
+  const failures = {
+    isAway: false,
+    remainingMs: limits.windowMs,
+    read,
+    add: async (keys: readonly string[]) => {
+      for (const key of keys) counts.set(key, (counts.get(key) ?? 0) + 1);
+      return read(keys);
+    },
+  };
+  return failures;
+}
+
+describe('failures in other processes', () => {
+  test('count here, by user and by address', async () => {
+    const failures = createFailures();
+    const [one, two] = [createThrottle(limits, failures), createThrottle(limits, failures)];
+    await one.attempt(home, 'alice', wrong);
+    await two.attempt(home, 'alice', wrong);
+    await one.attempt(home, 'alice', wrong);
+    await expect(two.attempt('192.0.2.9', 'alice', right)).rejects.toEqual(refused);
+    one.fail(home);
+    one.fail(home);
+    await expect(two.attempt(home, 'bob', right)).rejects.toEqual(refused);
+    expect(await two.attempt('192.0.2.9', 'bob', right)).toBe(true);
+  });
+
+  test('count for as long as they do elsewhere', async () => {
+    const failures = createFailures();
+    const [one, two] = [createThrottle(limits, failures), createThrottle(limits, failures)];
+    for (let index = 0; index < 3; index += 1)
+      await one.attempt(`192.0.2.${index}`, 'alice', wrong);
+    failures.remainingMs = 2000;
+    await expect(two.attempt(home, 'alice', right)).rejects.toMatchObject({
+      options: { retryAfterSeconds: 2 },
+    });
+    failures.isAway = true;
+    vi.advanceTimersByTime(2001);
+    expect(await two.attempt(home, 'alice', right)).toBe(true);
+  });
+
+  test('are counted by each process alone while the store is away', async () => {
+    const failures = createFailures();
+    failures.isAway = true;
+    const [one, two] = [createThrottle(limits, failures), createThrottle(limits, failures)];
+    for (let index = 0; index < 3; index += 1) await one.attempt(home, 'alice', wrong);
+    await expect(one.attempt(home, 'alice', right)).rejects.toEqual(refused);
+    expect(await two.attempt(home, 'alice', right)).toBe(true);
+  });
+
+  test('do not lock out a user who has logged in from here before', async () => {
+    const failures = createFailures();
+    const [one, two] = [createThrottle(limits, failures), createThrottle(limits, failures)];
+    await two.attempt(home, 'alice', right);
+    for (let index = 0; index < 3; index += 1) await one.attempt('203.0.113.1', 'alice', wrong);
+    expect(await two.attempt(home, 'alice', right)).toBe(true);
+  });
 });

@@ -1,8 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import {
-  type AnswerClaims,
-  createSharedAnswerStore,
-} from '../../../../src/http/idempotency/shared-store.ts';
+import { createSharedAnswerStore } from '../../../../src/http/idempotency/shared-store.ts';
+import type { SharedClaims } from '../../../../src/store/claims.ts';
 
 const key = { caller: 'account alerts', key: '1' };
 const answer = { status: 200, code: 'ok', contentType: 'application/json', body: '{}' };
@@ -11,7 +9,7 @@ const refusal = (code: string) => expect.objectContaining({ code });
 let values: Map<string, string>;
 let isAway: boolean;
 
-const claims: AnswerClaims = {
+const claims: SharedClaims = {
   claim: async (at, claim) => {
     if (isAway) throw new Error('away');
     const found = values.get(at);
@@ -76,7 +74,7 @@ test.each([
 /** Where the answer to `key` is kept. */
 function nameOf(): string {
   const at: string[] = [];
-  const probe: AnswerClaims = {
+  const probe: SharedClaims = {
     ...claims,
     claim: (name) => {
       at.push(name);
