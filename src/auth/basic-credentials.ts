@@ -1,26 +1,26 @@
 import { isUtf8 } from 'node:buffer';
 
-/** What a client logs in with; neither part is empty or holds control characters. */
+/** A user name and a password; neither is empty or contains control characters. */
 export interface Credentials {
   readonly username: string;
   readonly password: string;
 }
 
-/** The credentials of a request, or why there are none. */
+/** The credentials of a request, or why it has none. */
 export type PresentedCredentials = Credentials | 'missing' | 'malformed';
 
-/** `Basic` and one base64 token (RFC 7617 §2); some clients leave the padding out. */
+/** `Basic` and one base64 token (RFC 7617 §2); some clients omit the padding. */
 const basic = /^basic +([a-z0-9+/]+)={0,2}$/i;
 
-/** C0, DEL and C1: what RFC 7617 §2 forbids, and SASLprep besides (RFC 4013 §2.3). */
+/** C0, DEL and C1: forbidden by RFC 7617 §2 and by SASLprep (RFC 4013 §2.3). */
 const controlCharacter = /[\u0000-\u001f\u007f-\u009f]/;
 
-/** Reads an `Authorization` header; any scheme but Basic, and any text but UTF-8, is malformed. */
+/** Parses an `Authorization` header; a scheme other than Basic, or text other than UTF-8, is malformed. */
 export function parseBasicCredentials(header: string | undefined): PresentedCredentials {
   if (header === undefined) return 'missing';
   const text = decode(header);
   if (text === undefined || controlCharacter.test(text)) return 'malformed';
-  // RFC 7617 §2: the first colon ends the user-id; a password may hold more of them.
+  // RFC 7617 §2: the first colon ends the user-id; the password may contain more of them.
   const colon = text.indexOf(':');
   if (colon < 1 || colon === text.length - 1) return 'malformed';
   return { username: text.slice(0, colon), password: text.slice(colon + 1) };
@@ -28,7 +28,7 @@ export function parseBasicCredentials(header: string | undefined): PresentedCred
 
 function decode(header: string): string | undefined {
   const token = basic.exec(header)?.[1];
-  // One character left over after groups of four holds 6 bits: not a byte (RFC 4648 §4).
+  // A single character after the groups of four has only 6 bits, less than a byte (RFC 4648 §4).
   if (token === undefined || token.length % 4 === 1) return undefined;
   const bytes = Buffer.from(token, 'base64');
   return isUtf8(bytes) ? bytes.toString('utf8') : undefined;

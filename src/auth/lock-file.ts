@@ -5,20 +5,20 @@ import { setTimeout as delay } from 'node:timers/promises';
 const retryMs = 10;
 const timeoutMs = 5000;
 
-/** It is held for as long as it takes to write a file. */
+/** A lock is normally held only for as long as it takes to write a file. */
 const abandonedMs = 60_000;
 
 /**
- * The locks that this process has or is about to take: a lock with its process id that is not among
- * them is of a container before this one, which had the same id.
+ * The locks that this process holds or is about to take. A lock with our process id that is not among
+ * them was left by an earlier container, whose process had the same id.
  */
 const held = new Set<string>();
 
 /**
- * Waits until no other process holds the lock, takes it, and resolves with what gives it back. A
- * lock whose process has ended is taken over, and so is one whose time is more than a minute away:
- * after a power failure it may be empty, or its process id be another's, and where the clock was set
- * back it is dated in the future. Rejects with an Error after 5 seconds.
+ * Waits until no other process holds the lock, takes it, and resolves with a function that releases
+ * it. A lock is taken over if its process has ended or if its time is more than a minute from now:
+ * after a power failure it may be empty or name a process id that is in use again, and after the
+ * clock was set back it is dated in the future. Rejects with an Error after 5 seconds.
  */
 export async function lockFile(path: string): Promise<() => Promise<void>> {
   const deadline = performance.now() + timeoutMs;
@@ -48,11 +48,11 @@ async function take(path: string): Promise<boolean> {
   }
 }
 
-/** Linked, not written: the lock says from its first moment whose it is. */
+/** Linked rather than written, so that the lock names its holder from the first moment. */
 async function tryTaking(path: string): Promise<boolean> {
   const own = `${path}.${randomBytes(6).toString('hex')}`;
   try {
-    // On a full disk this makes the file and then fails.
+    // On a full disk this creates the file and then fails.
     await writeFile(own, String(process.pid), { flag: 'wx', mode: 0o600 });
     await link(own, path);
     return true;
@@ -65,7 +65,7 @@ async function tryTaking(path: string): Promise<boolean> {
   }
 }
 
-/** Removes the lock of a process that has ended, and no lock that was taken meanwhile. */
+/** Removes the lock of a process that has ended, but not one that was taken in the meantime. */
 async function removeAbandoned(path: string, aside: string): Promise<void> {
   const holder = await readHolder(path);
   const isHeld = holder === undefined || isRunning(holder);

@@ -17,11 +17,11 @@ interface PasswordHash extends ScryptCost {
 const defaultCost: ScryptCost = { ln: 14, r: 8, p: 1 };
 const saltBytes = 16;
 const hashBytes = 32;
-/** Most memory of one run; scrypt fills 128 · N · r bytes (RFC 7914 §2). */
+/** The most memory for one run; scrypt fills 128 · N · r bytes (RFC 7914 §2). */
 const maxMemoryBytes = 256 * 1024 * 1024;
 /**
- * Runs at once: no more than half of libuv's four threads, so that look-ups and SASL checks go on
- * beside, and not the last processor, which the event loop needs.
+ * Concurrent runs: at most half of libuv's four threads, so that DNS look-ups and SASL checks are not
+ * held up, and never on the last processor, which the event loop needs.
  */
 const maxRuns = Math.max(1, Math.min(2, availableParallelism() - 1));
 const maxWaiting = 256;
@@ -41,20 +41,20 @@ export async function hashPassword(password: string): Promise<string> {
 }
 
 /**
- * Resolves whether the password is the one of the PHC string; rejects with GatewayError
- * `overloaded` when too many passwords wait already.
+ * Resolves with whether the password matches the PHC string; rejects with GatewayError `overloaded`
+ * if too many passwords are waiting already.
  */
 export async function verifyPassword(password: string, phc: string): Promise<boolean> {
   const { salt, hash, ...cost } = requirePasswordHash(phc);
   return timingSafeEqual(await derive(password, salt, hash.length, cost), hash);
 }
 
-/** Is it a PHC string of scrypt whose costs the gateway accepts? */
+/** Whether it is a PHC string of scrypt with costs that the gateway accepts. */
 export function isPasswordHash(phc: string): boolean {
   return parsePasswordHash(phc) !== undefined;
 }
 
-/** A PHC string that no password matches and that costs as much to verify as `phc`, or the default. */
+/** Creates a PHC string that no password matches, as costly to verify as `phc` or the default. */
 export function createUnmatchableHash(phc: string | undefined): string {
   const cost = phc === undefined ? defaultCost : requirePasswordHash(phc);
   const { ln, r, p } = cost;
@@ -106,7 +106,7 @@ async function derive(
   }
 }
 
-/** A turn that ends passes to the one that waits longest, so `runs` counts it on. */
+/** A finished run hands its turn to the longest waiting one, so `runs` stays as it is. */
 function takeTurn(): Promise<void> | undefined {
   if (runs < maxRuns) {
     runs += 1;
@@ -132,10 +132,10 @@ function runScrypt(
   length: number,
   { ln, r, p }: ScryptCost,
 ): Promise<Buffer> {
-  // Besides the 128 · N · r bytes scrypt takes a little for each p and for itself.
+  // Besides the 128 · N · r bytes, scrypt needs a little for each p and for itself.
   const options = { N: 2 ** ln, r, p, maxmem: maxMemoryBytes + 1024 * 1024 };
   return new Promise((resolve, reject) => {
-    // RFC 8265 §4.2.2: passwords that look alike are alike under NFC.
+    // RFC 8265 §4.2.2: passwords are compared in NFC.
     scrypt(password.normalize('NFC'), salt, length, options, (error, hash) =>
       error === null ? resolve(hash) : reject(error),
     );

@@ -1,8 +1,8 @@
 import { parseLocalpart } from '../core/jid/jid.ts';
 
 /**
- * Parses a pattern of senders: `*` stands for any characters, the rest is prepared like a
- * localpart (RFC 7622 §3.3). Throws JidError; returns the normalised pattern.
+ * Parses a pattern of senders: `*` matches any characters, and the rest is prepared like a localpart
+ * (RFC 7622 §3.3). Returns the normalised pattern; throws JidError.
  */
 export function parseSenderPattern(text: string): string {
   return text
@@ -11,7 +11,7 @@ export function parseSenderPattern(text: string): string {
     .join('*');
 }
 
-/** Creates the test whether one of the patterns matches a normalised localpart. */
+/** Creates a test for whether any of the patterns matches a normalised localpart. */
 export function createSenderTest(patterns: readonly string[]): (localpart: string) => boolean {
   const exact = new Set(patterns.filter((pattern) => !pattern.includes('*')));
   const wildcards = patterns
@@ -20,7 +20,7 @@ export function createSenderTest(patterns: readonly string[]): (localpart: strin
   return (localpart) => exact.has(localpart) || wildcards.some((matches) => matches(localpart));
 }
 
-/** The literals between the wildcards, each searched once from where the last one ended. */
+/** Searches each literal between the wildcards once, from where the one before it ended. */
 function createWildcardTest(literals: readonly string[]): (localpart: string) => boolean {
   const first = literals[0] ?? '';
   const last = literals.at(-1) ?? '';

@@ -6,12 +6,12 @@ import { JidError } from '../core/jid/jid.ts';
 import { lockFile } from './lock-file.ts';
 import { type Grants, parsePermission } from './permissions.ts';
 
-/** How soon in milliseconds what another process wrote is noticed. */
+/** How often the file is checked for changes by other processes, in milliseconds. */
 const pollMs = 500;
 
 const schema = z.strictObject({ xmppgateway: z.array(z.string()) });
 
-/** Reads the state file, which need not exist yet; rejects with an Error that names it. */
+/** Opens the state file, which need not exist yet; rejects with an Error that names it. */
 export async function openGrants(path: string): Promise<Grants> {
   let current = await readGrants(path);
   let writing: Promise<unknown> = Promise.resolve();
@@ -49,7 +49,7 @@ export async function openGrants(path: string): Promise<Grants> {
     },
     watch: (onError) => {
       watchFile(path, { interval: pollMs, persistent: false }, () => {
-        // Behind what is being written, which knows better.
+        // After the writes under way, which are newer than what was noticed.
         writing = writing.then(reload).catch(onError);
       });
     },
@@ -71,7 +71,7 @@ async function readGrants(path: string): Promise<ReadonlySet<string>> {
   } catch (error) {
     if (error instanceof SyntaxError || error instanceof z.ZodError || error instanceof JidError) {
       throw new Error(
-        `permissions.state_file ${path}: expected {"xmppgateway": [bare JIDs and *@domain]}; correct it, or remove it to begin without grants`,
+        `permissions.state_file ${path}: expected {"xmppgateway": [bare JIDs and *@domain]}; correct the file, or remove it to start without grants`,
         { cause: error },
       );
     }
@@ -79,7 +79,7 @@ async function readGrants(path: string): Promise<ReadonlySet<string>> {
   }
 }
 
-/** Whatever moment the process ends at, the file is the old or the new one, whole. */
+/** Whenever the process ends, the file is either the complete old one or the complete new one. */
 async function writeGrants(path: string, grants: ReadonlySet<string>): Promise<void> {
   const temporary = `${path}.tmp`;
   const text = `${JSON.stringify({ xmppgateway: [...grants].toSorted() }, null, 1)}\n`;
@@ -100,13 +100,13 @@ async function writeGrants(path: string, grants: ReadonlySet<string>): Promise<v
   }
 }
 
-/** What root writes must stay with the gateway's user, who owns the file or, before the first, its folder. */
+/** A file that root writes must belong to the gateway's user, who owns the old file or else its folder. */
 async function giveToOwner(file: FileHandle, path: string): Promise<void> {
   const { uid, gid } = await stat(path).catch(() => stat(dirname(path)));
   await file.chown(uid, gid);
 }
 
-/** Until then the rename itself may be lost with the power. */
+/** Without this, a power failure may undo the rename. */
 async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r');
   try {

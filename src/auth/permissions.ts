@@ -5,8 +5,8 @@ import { quote } from '../core/text.ts';
 const everybody = '*@';
 
 /**
- * Parses whom a permission is for: a bare JID, or `*@domain` for everybody there. Throws JidError;
- * returns it normalised, with the domain that it speaks of.
+ * Parses the holder of a permission: a bare JID, or `*@domain` for every user of the domain. Returns
+ * it normalised, and its domain; throws JidError.
  */
 export function parsePermission(text: string): {
   readonly pattern: string;
@@ -17,37 +17,37 @@ export function parsePermission(text: string): {
     return { pattern: everybody + domain, domain };
   }
   const jid = parseJid(text);
-  // A wildcard elsewhere is legal in a localpart, but whoever writes one here means a pattern.
+  // An asterisk elsewhere is legal in a localpart, but here it is surely meant as a pattern.
   if (jid.local === undefined || jid.resource !== undefined || jid.local.includes('*')) {
     throw new JidError('expected a bare JID or *@domain');
   }
   return { pattern: jid.toString(), domain: jid.domain };
 }
 
-/** The xmppgateway permissions that were granted besides the configuration, in their state file. */
+/** The xmppgateway permissions in the state file, which add to those of the configuration. */
 export interface Grants {
   /** Bare JIDs and `*@domain`, normalised, as last read. */
   readonly current: ReadonlySet<string>;
   /**
-   * Grants or revokes, on the disk when it resolves; true when that changed something. Rejects with
-   * an Error when the file cannot be read or written.
+   * Grants or revokes. Resolves once the change is on the disk, with whether anything changed;
+   * rejects with an Error if the file cannot be read or written.
    */
   set(pattern: string, isGranted: boolean): Promise<boolean>;
-  /** Begins to notice what others write; `onError` is told of a file that cannot be read. */
+  /** Starts to follow changes by other processes; `onError` is called if the file cannot be read. */
   watch(onError: (error: unknown) => void): void;
   stop(): void;
 }
 
-/** Who has the xmppgateway permission: by the configuration, or granted besides. */
+/** Who has the xmppgateway permission, by the configuration or by a grant. */
 export interface Permissions {
   has(user: Jid): boolean;
   /** Grants or revokes; rejects with GatewayError `granted-in-configuration` or `store-unavailable`. */
   set(user: Jid, isGranted: boolean): Promise<void>;
-  /** Replaces those of the configuration. */
+  /** Replaces the permissions of the configuration. */
   update(configured: readonly string[]): void;
 }
 
-/** Creates the permissions of a configuration (bare JIDs and `*@domain`, normalised) and grants. */
+/** Creates the permissions; `configured` are bare JIDs and `*@domain`, normalised. */
 export function createPermissions(
   configured: readonly string[],
   grants: Pick<Grants, 'current' | 'set'> | undefined,
@@ -91,7 +91,7 @@ function refuseFixed(name: string, pattern: string | undefined, place: string): 
   );
 }
 
-/** What permits the bare JID: itself, or everybody of its domain. */
+/** Finds the pattern that permits the user: the bare JID itself, or `*@domain`. */
 function findPattern(user: Jid, patterns: ReadonlySet<string>): string | undefined {
   return [user.toString(), everybody + user.domain].find((pattern) => patterns.has(pattern));
 }
