@@ -13,8 +13,8 @@ import {
   type RequestRecord,
 } from './request/log.ts';
 import { notFound, parseOriginForm } from './request/url.ts';
+import { type HttpAnswer, sendAnswer } from './response/answer.ts';
 import { buildProblem } from './response/problem.ts';
-import { sendRefusal } from './response/refuse.ts';
 import { type AclPorts, createAnswerAcl } from './routes/acl.ts';
 import {
   answerDocs,
@@ -26,16 +26,16 @@ import {
 import { answerLivez, answerReadyz } from './routes/health.ts';
 import { createPostMessage, type MessagePorts } from './routes/messages.ts';
 
-/** All that the HTTP side needs from the rest of the gateway. */
+/** What the HTTP side needs from the rest of the gateway. */
 export interface AppPorts extends MessagePorts, AclPorts {
   readonly limits: MessagePorts['limits'];
-  /** Addresses and CIDR networks whose X-Forwarded-For is believed. */
+  /** Addresses and CIDR networks whose X-Forwarded-For is trusted. */
   readonly trustedProxies: readonly string[];
   readonly log: Logger;
   readonly readiness: () => Readiness;
-  /** Told of each answer; `seconds` since the request's headers. */
+  /** Called for each answer; `seconds` have passed since the headers of the request. */
   readonly observeRequest: (endpoint: string, code: string, seconds: number) => void;
-  /** The page at /docs; without it there is none. */
+  /** The page at /docs, if there is one. */
   readonly docs: Docs | undefined;
   /** The description of the API at /openapi.json. */
   readonly openApi: DocsFile;
@@ -45,10 +45,18 @@ interface State {
   record: RequestRecord;
 }
 
-const aclPath = /^\/api\/1\.0\/xmppdomains\/([^/]+)\/users\/([^/]+)\/acl$/;
-const messagesPath = /^\/api\/1\.0\/xmppdomains\/([^/]+)\/gateway\/messages(?:\/([^/]+))?$/;
+/** Answers a request; `captures` are the parts of the path that its pattern captured. */
+type Handle = (
+  ctx: Context,
+  record: RequestRecord,
+  ...captures: string[]
+) => HttpAnswer | Promise<HttpAnswer>;
 
-/** Creates the HTTP application: every request gets one answer and one line in the log. */
+const userPath = /^\/api\/1\.0\/xmppdomains\/([^/]+)\/gateway\/messages$/;
+const apiPath = /^\/api\/1\.0\/xmppdomains\/([^/]+)\/gateway\/messages\/([^/]+)$/;
+const aclPath = /^\/api\/1\.0\/xmppdomains\/([^/]+)\/users\/([^/]+)\/acl$/;
+
+/** Creates the HTTP application: each request gets one answer and one line in the log. */
 export function createApp(ports: AppPorts): Koa<State> {
   const app = new Koa<State>();
   app.use(createAnswerErrors(ports));
@@ -57,16 +65,18 @@ export function createApp(ports: AppPorts): Koa<State> {
     throw notFound();
   });
   app.on('error', (error: Error & { headerSent?: boolean }) => {
-    // the client went away while its answer was being written, or the answering itself has a bug
+    // The client disconnected while its answer was being written, or the answering has a bug.
     ports.log[error.headerSent ? 'debug' : 'error']({ err: error }, 'answer failed');
   });
   return app;
 }
 
-/** The one error contract: whatever is thrown further in becomes a problem here, and nowhere else. */
+/** The one error contract: whatever a handler throws becomes a problem here, and nowhere else. */
 function createAnswerErrors(ports: AppPorts): Middleware<State> {
   const findClientAddress = createFindClientAddress(ports.trustedProxies);
   return async (ctx, next) => {
+    // Answers are written by `sendAnswer` alone, not header by header through Koa.
+    ctx.respond = false;
     const { req } = ctx;
     const forwardedFor = req.headers['x-forwarded-for'];
     const record = createRequestRecord(
@@ -79,7 +89,6 @@ function createAnswerErrors(ports: AppPorts): Middleware<State> {
       await next();
       finish(ports, record, { method: ctx.method, status: ctx.status, code: 'ok' });
     } catch (error) {
-      ctx.respond = false;
       refuse(ctx, record, error, ports);
     }
   };
@@ -95,11 +104,12 @@ function refuse(
     finish(ports, record, { method, status: 0, code: 'aborted' });
     return;
   }
-  const { status, code, headers, body } = buildProblem(error, record.id);
+  const problem = buildProblem(error, record.id);
+  const { status, code } = problem;
   if (code === 'internal') ports.log.error({ err: error, request: record.id }, 'internal error');
   const reason = status >= 500 && error instanceof Error ? describeWithCause(error) : undefined;
   finish(ports, record, { method, status, code, reason });
-  sendRefusal(req, res, status, headers, body);
+  sendAnswer(req, res, problem);
 }
 
 function finish(
@@ -117,44 +127,24 @@ function finish(
 
 function createRouter(ports: AppPorts): Router<State> {
   const router = new Router<State>();
+  const add = (path: RegExp, route: RequestRecord['route'], handle: Handle): void => {
+    router.all(path, async (ctx) => {
+      const { record } = ctx.state;
+      record.route = route;
+      sendAnswer(ctx.req, ctx.res, await handle(ctx, record, ...(ctx.captures ?? [])));
+    });
+  };
   const postMessage = createPostMessage(ports);
-  const answerAcl = createAnswerAcl(ports);
-  router.all(messagesPath, (ctx) => {
-    const [fqdn = '', username] = ctx.captures ?? [];
-    const { record } = ctx.state;
-    record.route = username === undefined ? 'user' : 'api';
-    return postMessage(ctx, record, fqdn, username);
-  });
-  router.all(aclPath, (ctx) => {
-    const [fqdn = '', username = ''] = ctx.captures ?? [];
-    const { record } = ctx.state;
-    record.route = 'acl';
-    return answerAcl(ctx, record, fqdn, username);
-  });
-  router.all(/^\/livez$/, (ctx) => {
-    ctx.state.record.route = 'health';
-    answerLivez(ctx);
-  });
-  router.all(/^\/readyz$/, (ctx) => {
-    ctx.state.record.route = 'health';
-    answerReadyz(ctx, ports.readiness());
-  });
-  router.all(/^\/problems\/([^/]+)$/, (ctx) => {
-    ctx.state.record.route = 'problems';
-    answerProblemPage(ctx, ctx.captures?.[0] ?? '');
-  });
-  addDocs(router, ports);
+  add(userPath, 'user', postMessage);
+  add(apiPath, 'api', postMessage);
+  add(aclPath, 'acl', createAnswerAcl(ports));
+  add(/^\/livez$/, 'health', answerLivez);
+  add(/^\/readyz$/, 'health', (ctx) => answerReadyz(ctx, ports.readiness()));
+  add(/^\/problems\/([^/]+)$/, 'problems', (ctx, _, code) => answerProblemPage(ctx, code));
+  const { docs, openApi } = ports;
+  add(/^\/openapi\.json$/, 'docs', (ctx) => answerOpenApi(ctx, openApi));
+  if (docs !== undefined) {
+    add(/^\/docs(?:\/([^/]+))?$/, 'docs', (ctx, _, name) => answerDocs(ctx, docs, name));
+  }
   return router;
-}
-
-function addDocs(router: Router<State>, { docs, openApi }: AppPorts): void {
-  router.all(/^\/openapi\.json$/, (ctx) => {
-    ctx.state.record.route = 'docs';
-    answerOpenApi(ctx, openApi);
-  });
-  if (docs === undefined) return;
-  router.all(/^\/docs(?:\/([^/]+))?$/, (ctx) => {
-    ctx.state.record.route = 'docs';
-    answerDocs(ctx, docs, ctx.captures?.[0]);
-  });
 }

@@ -1,17 +1,78 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Context, Request } from 'koa';
 import bodyParser from 'koa-bodyparser';
 import { GatewayError } from '../../core/errors.ts';
-import { bytesPerPiece } from '../response/refuse.ts';
-import { mediaTypes } from './media-type.ts';
+import { quote } from '../../core/text.ts';
+import { bytesPerPiece } from '../response/answer.ts';
 
-/** The client went away before its request was complete: nobody is left to answer. */
+/** The notations that a body can be in. */
+export type Notation = 'json' | 'xml';
+
+const notations = new Map<string, Notation>([
+  ['application/json', 'json'],
+  ['application/xml', 'xml'],
+  ['text/xml', 'xml'],
+  ['application/xmpp+xml', 'xml'],
+]);
+
+const mediaTypes: readonly string[] = [...notations.keys()];
+
+// RFC 9110 §5.6.6: parameter = token "=" ( token / quoted-string ), with blanks around the semicolon.
+const parameter =
+  /[ \t]*;[ \t]*(?:([!#$%&'*+.^_`|~\w-]+)=(?:([!#$%&'*+.^_`|~\w-]+)|"((?:[^"\\]|\\.)*)"))?/y;
+
+/** Finds the notation that the headers announce; throws `unsupported-media-type` for all but plain UTF-8. */
+export function parseMediaType(headers: IncomingHttpHeaders): Notation {
+  const encoding = headers['content-encoding'];
+  if (encoding !== undefined) {
+    throw unsupported(`Expected a body without Content-Encoding, got ${quote(encoding)}.`);
+  }
+  const contentType = headers['content-type'];
+  if (contentType === undefined) throw unsupported(`Expected a Content-Type, got none.${advice}`);
+  return notations.get(contentType) ?? parseContentType(contentType);
+}
+
+const advice = ` Send ${mediaTypes.join(', ')}, in UTF-8.`;
+
+function parseContentType(contentType: string): Notation {
+  const semicolon = contentType.indexOf(';');
+  const end = semicolon === -1 ? contentType.length : semicolon;
+  const notation = notations.get(contentType.slice(0, end).trim().toLowerCase());
+  if (notation === undefined) {
+    throw unsupported(`Content-Type ${quote(contentType)} is not supported.${advice}`);
+  }
+  checkParameters(contentType, end);
+  return notation;
+}
+
+function checkParameters(contentType: string, start: number): void {
+  let end = start;
+  while (end < contentType.length) {
+    parameter.lastIndex = end;
+    const match = parameter.exec(contentType);
+    if (match === null) {
+      throw unsupported(`Content-Type ${quote(contentType)} has malformed parameters.${advice}`);
+    }
+    const [, name, token, quoted] = match;
+    const value = token ?? quoted?.replaceAll(/\\(.)/g, '$1');
+    if (name?.toLowerCase() === 'charset' && value?.toLowerCase() !== 'utf-8') {
+      throw unsupported(`Expected charset utf-8, got ${quote(value ?? '')}.${advice}`);
+    }
+    end = parameter.lastIndex;
+  }
+}
+
+function unsupported(detail: string): GatewayError {
+  return new GatewayError('unsupported-media-type', detail);
+}
+
+/** The client disconnected before its request was complete: there is nobody left to answer. */
 export class RequestAborted extends Error {
   override readonly name = 'RequestAborted';
 }
 
 /**
- * Reads the whole body of a request of `caller`; rejects with `too-large`, `malformed-body`,
+ * Reads the whole body of a request by `caller`; rejects with `too-large`, `malformed-body`,
  * `overloaded` or RequestAborted.
  */
 export type ReadBody = (ctx: Context, caller: string) => Promise<Uint8Array>;
@@ -19,7 +80,7 @@ export type ReadBody = (ctx: Context, caller: string) => Promise<Uint8Array>;
 const noBytes = new Uint8Array();
 const noNext = (): Promise<void> => Promise.resolve();
 
-/** Creates the reader for bodies of at most `limitBytes`, all of which share `budget`. */
+/** Creates a reader for bodies of at most `limitBytes`; all bodies share the budget. */
 export function createReadBody(limitBytes: number, budget: BodyBudget): ReadBody {
   const options = {
     enableTypes: ['text'],
@@ -28,7 +89,7 @@ export function createReadBody(limitBytes: number, budget: BodyBudget): ReadBody
     onerror: (error: Error) => {
       throw translate(error, limitBytes);
     },
-    // co-body's name for "bytes, not text": ill-formed UTF-8 must not be patched with U+FFFD
+    // This makes co-body return bytes: ill-formed UTF-8 must not be patched with U+FFFD.
     encoding: null,
   };
   const parse = bodyParser(options);
@@ -41,7 +102,7 @@ export function createReadBody(limitBytes: number, budget: BodyBudget): ReadBody
   };
 }
 
-/** Runs `parse`, which fails with `overloaded` when the budget does not last. */
+/** Runs `parse`; rejects with `overloaded` if the budget runs out. */
 async function readWithin(
   budget: BodyBudget,
   caller: string,
@@ -49,8 +110,8 @@ async function readWithin(
   parse: () => Promise<void>,
 ): Promise<void> {
   const reading = budget.begin(caller, () => {
-    // What reads the body then lets go of it, and whoever answers throws the rest away. Where nobody
-    // listens any more it has been refused already, and an error would end the process.
+    // The error ends the parsing, and the rest of the body is discarded with the answer. Without a
+    // listener the body has been refused already, and an error would end the process.
     if (!req.readableEnded && req.listenerCount('error') > 0) req.emit('error', overloaded());
   });
   const count = (chunk: Buffer): void => reading.add(chunk.length);
@@ -67,11 +128,11 @@ async function readWithin(
 function overloaded(): GatewayError {
   return new GatewayError(
     'overloaded',
-    'Too many bodies are being read; most of what they hold is of this caller.',
+    'Too many bodies are being read; most of their bytes are from this caller.',
   );
 }
 
-/** The client may hold its body back until it is told that the body is wanted (RFC 9110 §10.1.1). */
+/** A client may hold its body back until it is asked for it (RFC 9110 §10.1.1). */
 function continueExpected({ req, res }: Context): void {
   const expect = req.headers.expect;
   if (expect !== undefined && req.httpVersion === '1.1' && !req.complete) res.writeContinue();
@@ -87,7 +148,7 @@ function translate(error: Error, limitBytes: number): Error {
     type === 'request.aborted' ||
     type === 'stream.not.readable' ||
     ('code' in error && error.code === 'ECONNRESET');
-  return isAborted ? new RequestAborted('The client went away.', { cause: error }) : error;
+  return isAborted ? new RequestAborted('The client disconnected.', { cause: error }) : error;
 }
 
 function tooLarge(limitBytes: number): GatewayError {
@@ -96,15 +157,15 @@ function tooLarge(limitBytes: number): GatewayError {
 
 /** A body that is being read. */
 export interface BodyReading {
-  /** Counts one more piece of it. */
+  /** Counts a piece of it. */
   add(bytes: number): void;
-  /** It was read, or is not wanted any more. */
+  /** Ends the count: the body was read, or is not wanted any more. */
   end(): void;
 }
 
-/** Bounds what is held of all bodies that are being read. */
+/** Limits the memory of all bodies that are being read. */
 export interface BodyBudget {
-  /** Begins a reading for `caller`; `refuse` is called, once, when it has to end. */
+  /** Begins to count a body of `caller`; `refuse` is called, once, if its reading has to stop. */
   begin(caller: string, refuse: () => void): BodyReading;
 }
 
@@ -118,12 +179,12 @@ interface Caller {
   bytes: number;
 }
 
-/** For 64 bodies of the largest size that is accepted by default. */
+/** Enough for 64 bodies of the largest size that is accepted by default. */
 const defaultMaxBodyBytes = 16 * 1024 * 1024;
 
 /**
- * Creates the budget. Whatever goes beyond `maxBytes` is at the expense of the caller who holds
- * most: its newest reading ends, until the rest fits. So nobody is refused for what others hold.
+ * Creates the budget. While the bodies exceed `maxBytes`, the newest body of the caller with the most
+ * bytes is refused, so that no caller is refused because of the others.
  */
 export function createBodyBudget(maxBytes = defaultMaxBodyBytes): BodyBudget {
   const callers = new Map<string, Caller>();

@@ -1,18 +1,17 @@
 import { domainToASCII } from 'node:url';
 import { GatewayError, type ProblemCode, problems } from '../../core/errors.ts';
 import { bounceStatus } from '../../core/message/stanza-error.ts';
+import type { HttpAnswer } from './answer.ts';
 
-/** What a refusal is over HTTP. */
-export interface ProblemAnswer {
-  readonly status: number;
+/** The answer that reports a problem. */
+export interface ProblemAnswer extends HttpAnswer {
   readonly code: ProblemCode;
-  readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
 }
 
 const defaultRetryAfterSeconds = 5;
 
-/** Tells an error as `application/problem+json` (RFC 9457); what is no GatewayError is `internal`. */
+/** Builds the `application/problem+json` (RFC 9457) of an error; any but a GatewayError is `internal`. */
 export function buildProblem(error: unknown, requestId: string): ProblemAnswer {
   const refusal = error instanceof GatewayError ? error : internal();
   const { code } = refusal;
@@ -52,7 +51,7 @@ function headersOf({ code, options }: GatewayError, status: number): Record<stri
   return headers;
 }
 
-/** RFC 7617 §2.1; header fields are ASCII, so an IDN shows as its A-labels. */
+/** RFC 7617 §2.1; header fields are ASCII, so an internationalised domain is written as A-labels. */
 function buildChallenge(realm: string): string {
   const ascii = domainToASCII(realm).replaceAll(/["\\]/g, '');
   return `Basic realm="${ascii}", charset="UTF-8"`;

@@ -6,9 +6,8 @@ import { GatewayError, invalidMessage } from '../../core/errors.ts';
 import { createJid, type Jid } from '../../core/jid/jid.ts';
 import { describeJsonValue, isRecord, parseJson } from '../../core/json.ts';
 import { decodeUtf8, quote } from '../../core/text.ts';
-import { type BodyBudget, createReadBody } from '../request/body.ts';
+import { type BodyBudget, createReadBody, parseMediaType } from '../request/body.ts';
 import type { RequestRecord } from '../request/log.ts';
-import { parseMediaType } from '../request/media-type.ts';
 import {
   createFindDomain,
   decodeSegment,
@@ -16,6 +15,7 @@ import {
   parseUsername,
   requireMethod,
 } from '../request/url.ts';
+import type { HttpAnswer } from '../response/answer.ts';
 
 /** What the URL of a user's permissions needs from the rest of the gateway. */
 export interface AclPorts {
@@ -26,7 +26,7 @@ export interface AclPorts {
   readonly permissions: Permissions;
 }
 
-/** What is said of any other query. */
+/** The refusal of any other query. */
 export const parametersExpected =
   'Expected no query parameters; only format=json is accepted, and means nothing.';
 
@@ -48,9 +48,9 @@ export function createAnswerAcl(ports: AclPorts) {
     record: RequestRecord,
     fqdn: string,
     username: string,
-  ): Promise<void> => {
+  ): Promise<HttpAnswer> => {
     const localpart = parseUsername(username);
-    // `*@domain` is everybody there, not the user with that name.
+    // `*@domain` means every user of the domain, not one of that name.
     if (localpart.includes('*')) throw notFound();
     const domainText = decodeSegment(fqdn);
     requireMethod(ctx.method, ['GET', 'PUT']);
@@ -63,18 +63,21 @@ export function createAnswerAcl(ports: AclPorts) {
     const isGranted = ctx.method === 'PUT' ? await readChange(ctx, account) : undefined;
     refuseParameters(ctx.querystring);
     if (isGranted !== undefined) await permissions.set(user, isGranted);
-    ctx.set({ 'Content-Type': 'application/json', 'Cache-Control': 'no-store' });
-    ctx.body = JSON.stringify(buildAcl(user, permissions.has(user)));
+    return {
+      status: 200,
+      headers: { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' },
+      body: JSON.stringify(buildAcl(user, permissions.has(user))),
+    };
   };
 }
 
-/** Above all dry_run, which is not there for permissions. */
+/** Above all dry_run, which permissions do not support. */
 function refuseParameters(query: string): void {
   if (query === '' || query === 'format=json') return;
   throw new GatewayError('invalid-message', parametersExpected);
 }
 
-/** What is answered about a user. */
+/** Builds the body of the answer about a user. */
 export function buildAcl(user: Jid, isGranted: boolean): object {
   return {
     username: user.local,
@@ -85,7 +88,7 @@ export function buildAcl(user: Jid, isGranted: boolean): object {
   };
 }
 
-/** The one permission in `{"acl": {"xmppgateway": true}}`; throws GatewayError `invalid-message`. */
+/** Reads the permission in `{"acl": {"xmppgateway": true}}`; throws GatewayError `invalid-message`. */
 function readAcl(text: string): boolean {
   const acl = readMember(parseJson(text), '', 'acl');
   const value = readMember(acl, '/acl', 'xmppgateway');

@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
 import type { Context } from 'koa';
 import { type ProblemCode, problems } from '../../core/errors.ts';
 import { notFound, requireMethod } from '../request/url.ts';
+import type { HttpAnswer } from '../response/answer.ts';
 
 const headers = {
-  // img-src: the style sheet of Swagger UI has its icons in data: URLs
+  // img-src: the style sheet of Swagger UI has its icons in data: URLs.
   'Content-Security-Policy': [
     "default-src 'none'",
     "script-src 'self'",
@@ -23,44 +23,34 @@ const headers = {
   'Cache-Control': 'no-cache',
 };
 
-const sliceBytes = 8 * 1024;
-
-/** Answers `/docs`, or `/docs/<name>` with one of the files that the page consists of. */
-export function answerDocs(ctx: Context, docs: Docs, name = 'page.html'): void {
+/** Answers `/docs` with the page, and `/docs/<name>` with one of its files. */
+export function answerDocs(ctx: Context, docs: Docs, name = 'page.html'): HttpAnswer {
   const file = docs.get(name);
   if (file === undefined) throw notFound();
-  answerFile(ctx, file, headers);
+  return answerFile(ctx, file, headers);
 }
 
 /** Answers `/openapi.json`. */
-export function answerOpenApi(ctx: Context, document: DocsFile): void {
-  answerFile(ctx, document, { 'Cache-Control': 'no-cache' });
+export function answerOpenApi(ctx: Context, document: DocsFile): HttpAnswer {
+  return answerFile(ctx, document, { 'Cache-Control': 'no-cache' });
 }
 
 function answerFile(
   ctx: Context,
   { contentType, bytes, etag }: DocsFile,
   others: Readonly<Record<string, string>>,
-): void {
+): HttpAnswer {
   requireMethod(ctx.method, ['GET', 'HEAD']);
-  ctx.set({ ...others, 'Content-Type': contentType, ETag: etag });
+  // Koa compares If-None-Match with what it knows of the answer.
   ctx.status = 200;
-  if (ctx.fresh) {
-    ctx.status = 304;
-    return;
-  }
-  ctx.body = Readable.from(sliceOf(bytes), { objectMode: false, highWaterMark: 1 });
-  ctx.length = bytes.length;
+  ctx.set('ETag', etag);
+  const common = { ...others, ETag: etag };
+  return ctx.fresh
+    ? { status: 304, headers: common, body: undefined }
+    : { status: 200, headers: { ...common, 'Content-Type': contentType }, body: bytes };
 }
 
-/** One at a time: TLS makes a copy of whatever it is given. */
-function* sliceOf(bytes: Buffer): Generator<Buffer> {
-  for (let start = 0; start < bytes.length; start += sliceBytes) {
-    yield bytes.subarray(start, start + sliceBytes);
-  }
-}
-
-/** What the page at /docs consists of, by name, with its media types. */
+/** The files of the page at /docs, with their media types. */
 export const docsFiles = {
   'page.html': 'text/html; charset=utf-8',
   'page.css': 'text/css; charset=utf-8',
@@ -84,15 +74,15 @@ export interface DocsFile {
 /** The files by name; `page.html` is the page itself. */
 export type Docs = ReadonlyMap<string, DocsFile>;
 
-/** What is served from memory, always from the same bytes. */
+/** Creates a file that is served from memory. */
 function createDocsFile(contentType: string, bytes: Buffer): DocsFile {
   const etag = `"${createHash('sha256').update(bytes).digest('base64url')}"`;
   return { contentType, bytes, etag };
 }
 
 /**
- * The description of this gateway. The build writes it with `{{name}}` in place of each limit, and
- * with the pages at /docs.
+ * Creates the description of this gateway from that of the build, which has `{{name}}` in place of
+ * each limit and includes the pages at /docs.
  */
 export function createOpenApi(
   template: string,
@@ -108,7 +98,7 @@ export function createOpenApi(
   return createDocsFile('application/json', Buffer.from(JSON.stringify(document)));
 }
 
-/** Reads the files of the page from a directory; throws when one is missing. */
+/** Reads the files of the page from a directory; throws if one is missing. */
 export function readDocs(directory: string): Docs {
   return new Map(
     Object.entries(docsFiles).map(([name, contentType]) => {
@@ -122,16 +112,14 @@ const problemPages = new Map(
 );
 
 /** Answers `/problems/<code>`: what the `type` of a problem means (RFC 9457 §3.1.1). */
-export function answerProblemPage(ctx: Context, code: string): void {
+export function answerProblemPage(ctx: Context, code: string): HttpAnswer {
   const page = problemPages.get(code);
   if (page === undefined) throw notFound();
   requireMethod(ctx.method, ['GET', 'HEAD']);
-  ctx.status = 200;
-  ctx.set('Content-Type', 'text/plain; charset=utf-8');
-  ctx.body = page;
+  return { status: 200, headers: { 'Content-Type': 'text/plain; charset=utf-8' }, body: page };
 }
 
-/** The page of a problem. */
+/** Builds the page that explains a problem. */
 export function buildProblemPage(code: ProblemCode): string {
   return buildPage(code, problems[code]);
 }

@@ -1,4 +1,8 @@
 import type { Context } from 'koa';
+import type { ApiAccounts } from '../../auth/api-accounts.ts';
+import { parseBasicCredentials } from '../../auth/basic-credentials.ts';
+import type { Users } from '../../auth/users.ts';
+import { createJid, type Jid } from '../../core/jid/jid.ts';
 import { parseJson } from '../../core/json.ts';
 import { readMessageFromJson } from '../../core/message/from-json.ts';
 import { parseMessageFromXml } from '../../core/message/from-xml.ts';
@@ -21,10 +25,8 @@ import {
   type OnceAnswer,
   parseIdempotencyKey,
 } from '../idempotency/answer-once.ts';
-import { type BodyBudget, createReadBody } from '../request/body.ts';
-import { findSender, type SenderPorts } from '../request/credentials.ts';
+import { type BodyBudget, createReadBody, type Notation, parseMediaType } from '../request/body.ts';
 import type { RequestRecord } from '../request/log.ts';
-import { type Notation, parseMediaType } from '../request/media-type.ts';
 import {
   createFindDomain,
   decodeSegment,
@@ -32,32 +34,35 @@ import {
   parseUsername,
   requireMethod,
 } from '../request/url.ts';
+import type { HttpAnswer } from '../response/answer.ts';
 
 /** What the two message URLs need from the rest of the gateway. */
-export interface MessagePorts extends SenderPorts {
-  /** The <fqdn>s served. */
+export interface MessagePorts {
+  readonly users: Users;
+  readonly apiAccounts: ApiAccounts;
+  /** The domains served. */
   readonly domains: readonly string[];
   readonly componentDomain: string;
   readonly limits: MessageLimits & { readonly bodyBytes: number };
   readonly bodyBudget: BodyBudget;
-  /** The stanza as it would be sent now; throws GatewayError `too-large`. */
+  /** Builds the stanza as it would be sent now; throws GatewayError `too-large`. */
   readonly buildStanza: (message: Message) => Stanza;
   readonly deliver: Deliver;
-  /** What was answered to requests with an Idempotency-Key. */
+  /** The answers to requests with an Idempotency-Key. */
   readonly answers: AnswerStore;
 }
 
-/** Answers a request to a message URL; `localpart` is undefined on the URL of the XMPP users. */
+/** Answers a request to a message URL; `username` is undefined on the URL of the XMPP users. */
 export type PostMessage = (
   ctx: Context,
   record: RequestRecord,
   fqdn: string,
-  username: string | undefined,
-) => Promise<void>;
+  username?: string,
+) => Promise<HttpAnswer>;
 
 /**
- * Creates the handler of both message URLs. Its lines are the way of a request; what each of them
- * refuses, it refuses before all that the lines below it would.
+ * Creates the handler of both message URLs. A request passes its lines from top to bottom, and so
+ * they also determine which of several refusals a request gets.
  */
 export function createPostMessage(ports: MessagePorts): PostMessage {
   const { limits, componentDomain, buildStanza, deliver, answers } = ports;
@@ -68,9 +73,7 @@ export function createPostMessage(ports: MessagePorts): PostMessage {
     const domainText = decodeSegment(fqdn);
     requireMethod(ctx.method, ['POST']);
     const domain = findDomain(domainText);
-    const { authorization } = ctx.req.headers;
-    const sender = await findSender(ports, authorization, record.address, domain, localpart);
-    const { from, caller } = sender;
+    const { from, caller } = await findSender(ports, ctx, record.address, domain, localpart);
     record.sender = from.toString();
     const notation = parseMediaType(ctx.req.headers);
     const bytes = await readBody(ctx, caller);
@@ -85,19 +88,45 @@ export function createPostMessage(ports: MessagePorts): PostMessage {
     const message = key === undefined ? read : withOriginId(read);
     if (isDryRun) {
       record.dryRun = true;
-      answer(ctx, record, buildPreview(buildStanza(message)));
-      return;
+      return buildAnswer(record, buildPreview(buildStanza(message)));
     }
     const send = async (): Promise<Answer> => buildAccepted(await deliver(message));
-    if (key === undefined) {
-      answer(ctx, record, await send());
-    } else {
-      buildStanza(message);
-      const payload = [record.sender, notation, bytes];
-      const request = { key, payload, id: record.id };
-      answer(ctx, record, await answerOnce(answers, request, send));
-    }
+    if (key === undefined) return buildAnswer(record, await send());
+    buildStanza(message);
+    const payload = [record.sender, notation, bytes];
+    const request = { key, payload, id: record.id };
+    return buildAnswer(record, await answerOnce(answers, request, send));
   };
+}
+
+/** Who a message is from, and who asks for it to be sent. */
+interface Sender {
+  /** The bare JID. */
+  readonly from: Jid;
+  /** Names the API account or the XMPP user; the two cannot be confused. */
+  readonly caller: string;
+}
+
+/**
+ * Finds the sender that the credentials permit: without `localpart` the XMPP user itself, else that
+ * user of the domain, by an API account. Rejects as users and API accounts do.
+ */
+async function findSender(
+  { users, apiAccounts }: MessagePorts,
+  { req }: Context,
+  address: string,
+  domain: string,
+  localpart: string | undefined,
+): Promise<Sender> {
+  const credentials = parseBasicCredentials(req.headers.authorization);
+  if (localpart === undefined) {
+    const user = await users.authenticate(credentials, domain, address);
+    users.authorize(user);
+    return { from: user, caller: `user ${user.toString()}` };
+  }
+  const account = await apiAccounts.authenticate(credentials, domain, address);
+  apiAccounts.authorize(account, domain, localpart);
+  return { from: createJid(localpart, domain), caller: `account ${account.username}` };
 }
 
 function readMessage(notation: Notation, text: string, context: MessageContext): Message {
@@ -115,7 +144,7 @@ function createStanzaId(key: CallerKey | undefined, record: RequestRecord): stri
   return key === undefined ? record.id : deriveStanzaId(key);
 }
 
-/** RFC 7303 §9.1; the bytes are those of the wire, where the stream has the default namespace. */
+/** RFC 7303 §9.1. The bytes are those of the wire, where the stream declares the default namespace. */
 function buildPreview({ xml }: Stanza): Answer {
   return { status: 200, code: 'ok', contentType: 'application/xml', body: xml };
 }
@@ -133,16 +162,13 @@ function buildAccepted({ id, from, to, mode, confirmed }: Receipt): Answer {
   return { status: 200, code: 'ok', contentType: 'application/json', body };
 }
 
-/** Headers and body in one call, not header by header through Koa: it is the way of every message. */
-function answer(ctx: Context, record: RequestRecord, answered: Answer | OnceAnswer): void {
-  const { status, code, contentType, body } = answered;
+function buildAnswer(record: RequestRecord, answer: Answer | OnceAnswer): HttpAnswer {
+  const { status, code, contentType, body } = answer;
   record.code = code;
-  ctx.respond = false;
-  ctx.res.writeHead(status, {
+  const headers = {
     'Content-Type': contentType,
     'Cache-Control': 'no-store',
-    'Content-Length': Buffer.byteLength(body),
-    ...('isReplayed' in answered && answered.isReplayed && { 'Idempotency-Replayed': 'true' }),
-  });
-  ctx.res.end(body);
+    ...('isReplayed' in answer && answer.isReplayed && { 'Idempotency-Replayed': 'true' }),
+  };
+  return { status, headers, body };
 }

@@ -4,10 +4,16 @@ import https from 'node:https';
 import type { Socket } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
 import type { Secret } from '../../core/secret.ts';
-import { refuseConnection, refuseMalformed, refuseRequest } from '../response/refuse.ts';
 import { type Connections, createConnections, type OnDrop } from './connections.ts';
 import { createIntake } from './intake.ts';
-import { findHeadRefusal, type HeadRefusal, maxHeaders } from './request-head.ts';
+import {
+  findHeadRefusal,
+  type HeadRefusal,
+  maxHeaders,
+  refuseConnection,
+  refuseMalformed,
+  refuseRequest,
+} from './refusals.ts';
 
 /** A certificate chain and its private key, in PEM. */
 export interface ListenerCertificate {

@@ -11,7 +11,7 @@ import { type ConnectionOptions, connect as connectOverTls, type TLSSocket } fro
 import Koa from 'koa';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Secret } from '../../../../src/core/secret.ts';
-import { sendRefusal } from '../../../../src/http/response/refuse.ts';
+import { sendAnswer } from '../../../../src/http/response/answer.ts';
 import {
   type ClientLimits,
   createListener,
@@ -220,7 +220,7 @@ describe('when there are as many connections as may be', () => {
     const app = new Koa();
     app.use((ctx) => {
       ctx.respond = false;
-      sendRefusal(ctx.req, ctx.res, 401, {}, '');
+      sendAnswer(ctx.req, ctx.res, { status: 401, headers: {}, body: '' });
     });
     const listener = createListener(app.callback(), loopback, noEvents, {
       ...patient,
@@ -442,7 +442,7 @@ describe('stop', () => {
     const app = new Koa();
     app.use((ctx) => {
       ctx.respond = false;
-      sendRefusal(ctx.req, ctx.res, 413, {}, '');
+      sendAnswer(ctx.req, ctx.res, { status: 413, headers: {}, body: '' });
     });
     const listener = createListener(app.callback(), loopback, noEvents);
     const [raw] = await connectAll(await listener.start(), [

@@ -1,6 +1,6 @@
-import type { RequestListener, ServerResponse } from 'node:http';
+import type { RequestListener } from 'node:http';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { refuseMalformed, sendRefusal } from '../../../../src/http/response/refuse.ts';
+import { sendAnswer } from '../../../../src/http/response/answer.ts';
 import { send } from '../../../support/clients/http.ts';
 import { connectRaw } from '../../../support/clients/http-connection.ts';
 import { serve } from '../serve.ts';
@@ -12,8 +12,7 @@ afterEach(() => {
 });
 
 const refuse: RequestListener = (req, res) => {
-  res.setHeader('X-Success', 'nearly');
-  sendRefusal(req, res, 413, { 'Content-Type': 'text/plain' }, 'refused');
+  sendAnswer(req, res, { status: 413, headers: { 'Content-Type': 'text/plain' }, body: 'refused' });
 };
 
 async function serveRefusals(onRequest: RequestListener = refuse): Promise<number> {
@@ -22,12 +21,11 @@ async function serveRefusals(onRequest: RequestListener = refuse): Promise<numbe
   return port;
 }
 
-describe('sendRefusal', () => {
-  it('clears headers that were set before', async () => {
+describe('sendAnswer', () => {
+  it('adds the length of the body', async () => {
     const answer = await send(await serveRefusals(), { method: 'POST', body: 'x' });
     expect(answer).toMatchObject({ status: 413, body: 'refused' });
     expect(answer.headers).toMatchObject({ 'content-type': 'text/plain', 'content-length': '7' });
-    expect(answer.headers).not.toHaveProperty('x-success');
   });
 
   it('answers while the body is still being sent, and goes on with the connection', async () => {
@@ -128,63 +126,4 @@ describe('sendRefusal', () => {
     expect(await raw.answer()).toMatchObject({ status: 413, body: 'refused' });
     raw.destroy();
   });
-});
-
-async function serveShortly(): Promise<number> {
-  const options = { headersTimeout: 60, requestTimeout: 60, connectionsCheckingInterval: 20 };
-  const { server, port } = await serve((_req, res) => res.end(), options);
-  server.on('clientError', (error, socket) => refuseMalformed(error, socket, []));
-  return port;
-}
-
-it.each([
-  ['garbage', 'hello\r\n\r\n', 400, 'Bad Request'],
-  ['an unknown method', 'BREW / HTTP/1.1\r\nHost: h\r\n\r\n', 400, 'Bad Request'],
-  [
-    'both lengths',
-    'POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n',
-    400,
-    'Bad Request',
-  ],
-  [
-    'two lengths',
-    'POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n',
-    400,
-    'Bad Request',
-  ],
-  [
-    'too many headers',
-    `GET / HTTP/1.1\r\nHost: h\r\nX: ${'x'.repeat(20_000)}\r\n`,
-    431,
-    'Request Header Fields Too Large',
-  ],
-  ['half a header', 'GET / HTTP/1.1\r\nHo', 408, 'Request Timeout'],
-  ['silence', '', 408, 'Request Timeout'],
-])('%s', async (_, request, status, title) => {
-  const raw = await connectRaw(await serveShortly());
-  raw.write(request);
-  const answer = await raw.answer();
-  expect(answer).toMatchObject({
-    status,
-    headers: { 'content-type': 'application/problem+json', connection: 'close' },
-  });
-  expect(JSON.parse(answer.body)).toEqual({ type: 'about:blank', title, status });
-  expect(await raw.closed).toBe('');
-});
-
-it('garbage behind an answer that was given but not yet ended is refused in its turn', async () => {
-  const responses: ServerResponse[] = [];
-  const { server, port } = await serve((req, res) => {
-    responses.push(res);
-    req.resume().once('end', () => res.write('x'));
-  });
-  server.on('clientError', (error, socket) => {
-    refuseMalformed(error, socket, responses);
-    responses[0]?.end();
-  });
-  const raw = await connectRaw(port);
-  raw.write('GET / HTTP/1.1\r\nHost: h\r\n\r\n');
-  await vi.waitUntil(() => responses[0]?.headersSent);
-  raw.write('garbage\r\n\r\n');
-  expect(await raw.closed).toContain('HTTP/1.1 400 Bad Request');
 });

@@ -1,0 +1,63 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Readable } from 'node:stream';
+
+/** An answer as it is written. */
+export interface HttpAnswer {
+  readonly status: number;
+  /** All but Content-Length, which follows from the body. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Text, or a file, which is written in slices; undefined for a status that has no body. */
+  readonly body: string | Buffer | undefined;
+}
+
+const sliceBytes = 8 * 1024;
+
+/** How much of an unwanted body is read, each piece at its cost, and for how long. */
+const maxDrainedBytes = 16 * 1024 * 1024;
+const maxDrainMs = 10_000;
+
+/** What a piece of a body costs besides its bytes: a body may arrive in pieces of one byte. */
+export const bytesPerPiece = 1024;
+
+/**
+ * Writes an answer. It goes out at once, even if the body of the request is still arriving, but the
+ * response only ends after that body has been read and discarded: closing a socket with unread data
+ * resets it, and the client would see the reset instead of the answer. A client that exceeds the
+ * bounds is disconnected.
+ */
+export function sendAnswer(
+  req: IncomingMessage,
+  res: ServerResponse,
+  { status, headers, body }: HttpAnswer,
+): void {
+  const length = body === undefined ? {} : { 'Content-Length': Buffer.byteLength(body) };
+  res.writeHead(status, { ...headers, ...length });
+  if (Buffer.isBuffer(body) && req.method !== 'HEAD') {
+    Readable.from(sliceOf(body), { objectMode: false, highWaterMark: 1 }).pipe(res);
+  } else if (req.readableEnded || req.destroyed) {
+    res.end(body);
+  } else {
+    if (body !== undefined) res.write(body);
+    res.flushHeaders();
+    drain(req, () => res.end());
+  }
+}
+
+/** One slice at a time, because TLS copies whatever it is given. */
+function* sliceOf(bytes: Buffer): Generator<Buffer> {
+  for (let start = 0; start < bytes.length; start += sliceBytes) {
+    yield bytes.subarray(start, start + sliceBytes);
+  }
+}
+
+function drain(req: IncomingMessage, done: () => void): void {
+  let bytes = 0;
+  const deadline = setTimeout(() => req.destroy(), maxDrainMs);
+  req.on('data', (chunk: Buffer) => {
+    bytes += chunk.length + bytesPerPiece;
+    if (bytes > maxDrainedBytes) req.destroy();
+  });
+  req.once('end', done);
+  req.once('close', () => clearTimeout(deadline));
+  req.resume();
+}
