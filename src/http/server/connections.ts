@@ -1,131 +1,129 @@
+import { readFileSync } from 'node:fs';
 import type { Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 
-/** The open connections of a server, and the responses that are being made on them. */
-export interface Connections {
-  /** Follows a response until it was sent or its connection is gone. */
-  add(res: ServerResponse): void;
-  /** The responses that are being made on a connection, the oldest first. */
-  responsesOn(socket: Duplex): readonly ServerResponse[];
-  /** Lets no connection outlive its responses; resolves when none is left, or at the deadline. */
-  finish(timeoutMs: number): Promise<void>;
-  /** Cuts off what is still open. */
-  destroy(): void;
-}
-
 interface Connection {
   readonly endpoint: string;
-  /** As it was accepted: below TLS. */
+  /** The accepted TCP socket, below TLS. */
   readonly socket: Socket;
   readonly responses: Set<ServerResponse>;
 }
 
 /**
- * Follows the connections of a server, those in a TLS handshake included. One more than
- * `maxConnections` takes the place of the one on which nothing has moved for longest; `onDrop` hears
- * of that one, or of the new one when all others await their answers.
+ * Follows the open connections of a server, including those in a TLS handshake, and the unfinished
+ * responses on them. A connection beyond the maximum takes the place of the one that has been idle
+ * longest. `onDrop` hears of the one that had to go: the new one if all the others await answers.
  */
-export function createConnections(
-  server: Server,
-  maxConnections: number,
-  onDrop: OnDrop,
-): Connections {
-  // By endpoint, in the order of what moved last: it was accepted, a request began, an answer ended.
-  const open = new Map<string, Connection>();
-  const bySocket = new WeakMap<Duplex, Connection>();
-  let onIdle: (() => void) | undefined;
+export class Connections {
+  readonly #maxConnections: number;
+  readonly #onDrop: OnDrop;
+  /**
+   * Keyed by endpoint, least recently active first: active when it was accepted, when a request began,
+   * and when a response ended.
+   */
+  readonly #open = new Map<string, Connection>();
+  readonly #bySocket = new WeakMap<Duplex, Connection>();
+  #onIdle: (() => void) | undefined;
 
-  server.on('connection', (socket: Socket) => {
-    if (open.size < maxConnections || makeRoom()) {
-      track(socket);
+  constructor(server: Server, maxConnections: number, onDrop: OnDrop) {
+    this.#maxConnections = maxConnections;
+    this.#onDrop = onDrop;
+    server.on('connection', (socket: Socket) => this.#accept(socket));
+  }
+
+  /** Follows a response until it has been sent or its connection is gone. */
+  add(res: ServerResponse): void {
+    const connection = this.#find(res.req.socket);
+    connection.responses.add(res);
+    this.#touch(connection);
+    res.once('close', () => {
+      if (!connection.responses.delete(res)) return;
+      this.#touch(connection);
+      this.#settle();
+    });
+    if (this.#onIdle) announceClose(connection.responses);
+  }
+
+  /** The unfinished responses on a connection, the oldest first. */
+  responsesOn(socket: Duplex): readonly ServerResponse[] {
+    return [...(this.#bySocket.get(socket)?.responses ?? [])];
+  }
+
+  /** Closes each connection after its last response; resolves once none is left, or at the deadline. */
+  finish(timeoutMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, timeoutMs);
+      this.#onIdle = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      for (const { responses } of this.#open.values()) announceClose(responses);
+      this.#settle();
+    });
+  }
+
+  /** Cuts off the connections that are still open. */
+  destroy(): void {
+    for (const { socket } of this.#open.values()) socket.destroy();
+  }
+
+  #accept(socket: Socket): void {
+    if (this.#open.size < this.#maxConnections || this.#makeRoom()) {
+      this.#track(socket);
       return;
     }
     socket.destroy();
-    onDrop('refused');
-  });
-
-  function track(socket: Socket): Connection {
-    const connection: Connection = {
-      endpoint: endpointOf(socket),
-      socket,
-      responses: new Set(),
-    };
-    open.set(connection.endpoint, connection);
-    // by socket, because a response that waits behind another one says nothing when their socket closes
-    socket.once('close', () => {
-      connection.responses.clear();
-      forget(connection);
-      settle();
-    });
-    return connection;
+    this.#onDrop('refused');
   }
 
-  /** Whether it was still known: one that had to make room closes a little later. */
-  function forget(connection: Connection): boolean {
-    return open.get(connection.endpoint) === connection && open.delete(connection.endpoint);
-  }
-
-  function touch(connection: Connection): void {
-    if (forget(connection)) open.set(connection.endpoint, connection);
-  }
-
-  function makeRoom(): boolean {
-    for (const connection of open.values()) {
+  #makeRoom(): boolean {
+    for (const connection of this.#open.values()) {
       if (!isDispensable(connection)) continue;
-      forget(connection);
+      this.#forget(connection);
       connection.socket.destroy();
-      onDrop('displaced');
+      this.#onDrop('displaced');
       return true;
     }
     return false;
   }
 
-  /** A request comes on the socket that was accepted, or on the one that TLS made of it. */
-  function find(socket: Socket): Connection {
-    const known = bySocket.get(socket);
-    if (known !== undefined) return known;
-    const connection = open.get(endpointOf(socket)) ?? track(socket);
-    bySocket.set(socket, connection);
+  #track(socket: Socket): Connection {
+    const connection: Connection = { endpoint: endpointOf(socket), socket, responses: new Set() };
+    this.#open.set(connection.endpoint, connection);
+    // Followed on the socket: a response that waits for an earlier one is not closed with the socket.
+    socket.once('close', () => {
+      connection.responses.clear();
+      this.#forget(connection);
+      this.#settle();
+    });
     return connection;
   }
 
-  function end(connection: Connection, res: ServerResponse): void {
-    if (!connection.responses.delete(res)) return;
-    touch(connection);
-    settle();
+  /** Finds the connection of a request: it arrives on the accepted socket, or on that of TLS above it. */
+  #find(socket: Socket): Connection {
+    const known = this.#bySocket.get(socket);
+    if (known !== undefined) return known;
+    const connection = this.#open.get(endpointOf(socket)) ?? this.#track(socket);
+    this.#bySocket.set(socket, connection);
+    return connection;
   }
 
-  function settle(): void {
-    if (onIdle && [...open.values()].every(({ responses }) => responses.size === 0)) onIdle();
+  /** Returns whether it was still known: one that had to make room closes a little later. */
+  #forget(connection: Connection): boolean {
+    const { endpoint } = connection;
+    return this.#open.get(endpoint) === connection && this.#open.delete(endpoint);
   }
 
-  return {
-    add(res) {
-      const { socket } = res.req;
-      const connection = find(socket);
-      connection.responses.add(res);
-      touch(connection);
-      res.once('close', () => end(connection, res));
-      if (onIdle) announceClose(connection.responses);
-    },
-    responsesOn: (socket) => [...(bySocket.get(socket)?.responses ?? [])],
-    finish(timeoutMs) {
-      return new Promise((resolve) => {
-        const timer = setTimeout(resolve, timeoutMs);
-        onIdle = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-        for (const { responses } of open.values()) announceClose(responses);
-        settle();
-      });
-    },
-    destroy() {
-      for (const { socket } of open.values()) socket.destroy();
-    },
-  };
+  #touch(connection: Connection): void {
+    if (this.#forget(connection)) this.#open.set(connection.endpoint, connection);
+  }
+
+  #settle(): void {
+    if (this.#onIdle === undefined) return;
+    if ([...this.#open.values()].every(({ responses }) => responses.size === 0)) this.#onIdle();
+  }
 }
 
 /** Both ends of a connection; the same below TLS and above it. */
@@ -133,29 +131,29 @@ function endpointOf({ remoteAddress, remotePort, localAddress }: Socket): string
   return `${remoteAddress} ${remotePort} ${localAddress}`;
 }
 
-/** With it goes nothing but the rest of a request, or an answer that is not taken. */
+/** Closing it loses no more than an incomplete request or an answer that the client does not read. */
 function isDispensable({ responses }: Connection): boolean {
   return [...responses].every(({ headersSent, req }) => headersSent || !req.complete);
 }
 
-/** Only the last response may say so: Node closes the connection behind whichever does. */
+/** On the last response only: Node closes the connection after the one that announces it. */
 function announceClose(responses: ReadonlySet<ServerResponse>): void {
   const last = [...responses].at(-1);
   if (last && !last.headersSent) last.setHeader('Connection', 'close');
 }
 
-/** Why a connection was closed by the gateway, though its client had done nothing wrong. */
+/** Why the gateway closed a connection although its client had done nothing wrong. */
 export type DropReason = (typeof dropReasons)[number];
 
-/** All the reasons there are. */
+/** All reasons. */
 export const dropReasons = ['refused', 'displaced', 'held'] as const;
 
-/** Hears of each connection that is dropped. */
+/** Called for each connection that is dropped. */
 export type OnDrop = (reason: DropReason) => void;
 
 const dropLogIntervalMs = 10_000;
 
-/** Creates what logs dropped connections: the first at once, then one line in `dropLogIntervalMs`. */
+/** Creates a log of dropped connections: the first at once, then one line per `dropLogIntervalMs`. */
 export function createDropLog(log: Logger): OnDrop {
   let counts: Partial<Record<DropReason, number>> = {};
   let isQuiet = false;
@@ -172,4 +170,32 @@ export function createDropLog(log: Logger): OnDrop {
     counts[reason] = (counts[reason] ?? 0) + 1;
     if (!isQuiet) write();
   };
+}
+
+/** The most connections, however many files the process may have open. */
+const mostConnections = 10_000;
+
+/** Files for the component stream, for password checks, and for Node.js itself. */
+const reservedFiles = 256;
+
+/** Finds how many connections may be open, so that enough files are left for everything else. */
+export function findConnectionLimit(): number {
+  return parseConnectionLimit(readLimits());
+}
+
+/** The same from the text of `/proc/self/limits`; Node.js itself has raised the soft limit. */
+export function parseConnectionLimit(limits: string): number {
+  const files = Number(
+    /^Max open files +(\d+)/m.exec(limits)?.[1] ?? mostConnections + reservedFiles,
+  );
+  return Math.min(mostConnections, Math.max(Math.floor(files / 2), files - reservedFiles));
+}
+
+function readLimits(): string {
+  try {
+    return readFileSync('/proc/self/limits', 'utf8');
+  } catch {
+    // Only Linux has this file.
+    return '';
+  }
 }

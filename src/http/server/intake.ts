@@ -2,32 +2,31 @@ import { Server, type ServerResponse } from 'node:http';
 import https from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { createPacedReader, type PacedReader } from './paced-reader.ts';
-import { createTurns } from './turns.ts';
+import { createTurns, PacedReader } from './paced-reader.ts';
 
-/** What is read of a server's connections, and when the requests on them begin. */
+/** Decides what is read from the connections of a server, and when the requests on them begin. */
 export interface Intake {
-  /** Runs `begin` when all earlier answers on the connection of `res` have been taken. */
+  /** Runs `begin` once the client has taken all earlier answers on the connection of `res`. */
   add(res: ServerResponse, begin: () => void): void;
-  /** Reads nothing more of a connection, and begins none of the requests that are waiting on it. */
+  /** Reads no more from a connection, and begins none of the requests waiting on it. */
   end(socket: Duplex): void;
-  /** Reads nothing more of a connection; the requests that are waiting on it are still begun. */
+  /** Reads no more from a connection; the requests waiting on it still begin. */
   stopReading(socket: Duplex): void;
 }
 
-/** Most bytes that are held for all connections: read, but not parsed yet. */
+/** The most bytes held for all connections: read, but not parsed yet. */
 const defaultMaxHeldBytes = 8 * 1024 * 1024;
 
-/** What one turn of the event loop brings may be so many times more, until the requests in it begin. */
+/** Until the requests of one turn of the event loop begin, their bytes may exceed that by this factor. */
 const burstFactor = 2;
 
 /** Connections that hold no more than this are never given up. */
 const negligibleBytes = 8 * 1024;
 
 /**
- * Follows the connections of a server. When more than `maxHeldBytes` are held, it gives up those on
- * which nothing has moved for longest, first those that only hold requests in advance; `onGivenUp`
- * hears of each.
+ * Follows the connections of a server. If they hold more than `maxHeldBytes`, it gives up those that
+ * have been idle longest, starting with those that only hold requests sent in advance; `onGivenUp` is
+ * called for each.
  */
 export function createIntake(
   server: Server | https.Server,
@@ -36,7 +35,7 @@ export function createIntake(
 ): Intake {
   const readers = new WeakMap<Duplex, PacedReader>();
   const turns = createTurns();
-  // Those that hold much, least recently active first.
+  // Those that hold a lot, least recently active first.
   const holders = new Map<PacedReader, number>();
   let heldBytes = 0;
   let isGivingUp = false;
@@ -44,7 +43,7 @@ export function createIntake(
   const isTls = !(server instanceof Server);
   server.on(isTls ? 'secureConnection' : 'connection', (socket: Socket) => {
     if (socket.destroyed) return;
-    const reader: PacedReader = createPacedReader(socket, turns, (bytes) => onHeld(reader, bytes));
+    const reader: PacedReader = new PacedReader(socket, turns, (bytes) => onHeld(reader, bytes));
     readers.set(socket, reader);
   });
 
@@ -58,7 +57,7 @@ export function createIntake(
     if (heldBytes > maxHeldBytes * burstFactor) giveUpSome();
     else if (heldBytes > maxHeldBytes && !isGivingUp) {
       isGivingUp = true;
-      // Two turns later: the bodies of requests that begin meanwhile are being read by then.
+      // Two turns later: by then the bodies of requests that begin meanwhile are being read.
       turns.add(() => turns.add(giveUpSome, false), false);
     }
   }

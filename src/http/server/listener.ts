@@ -1,10 +1,9 @@
-import { readFileSync } from 'node:fs';
 import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import https from 'node:https';
 import type { Socket } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
 import type { Secret } from '../../core/secret.ts';
-import { type Connections, createConnections, type OnDrop } from './connections.ts';
+import { Connections, findConnectionLimit, type OnDrop } from './connections.ts';
 import { createIntake } from './intake.ts';
 import {
   findHeadRefusal,
@@ -26,57 +25,57 @@ export interface ListenerOptions {
   readonly host: string;
   /** 0 lets the system choose. */
   readonly port: number;
-  /** undefined serves plain HTTP. */
+  /** Plain HTTP without it. */
   readonly tls: ListenerCertificate | undefined;
 }
 
-/** What clients may take: deadlines in milliseconds, and connections. */
+/** What clients may use: deadlines in milliseconds, and connections. */
 export interface ClientLimits {
-  /** For all the headers of a request, from its first byte or the opening of the connection. */
+  /** For all headers of a request, from its first byte or from the opening of the connection. */
   readonly headersMs: number;
   /** For a whole request. */
   readonly requestMs: number;
   /** Between two requests on one connection. */
   readonly keepAliveMs: number;
-  /** For taking the next bytes of an answer. */
+  /** For reading the next bytes of an answer. */
   readonly stalledMs: number;
-  /** How often the first two are looked at. */
+  /** How often the first two are checked. */
   readonly checkMs: number;
   readonly connections: number;
 }
 
-/** Answers one request; a promise is not waited for, and must not be rejected. */
+/** Answers one request; a promise is not awaited and must not be rejected. */
 export type AnswerRequest = (req: IncomingMessage, res: ServerResponse) => unknown;
 
-/** What was refused before it became a request with a record of its own. */
+/** A refusal that happened before the request reached the application. */
 export interface RefusedRequest {
   readonly status: number;
   readonly reason: string;
   readonly method: string | undefined;
-  /** Of the client, or of the proxy in front. */
+  /** Of the client, or of the proxy in front of us. */
   readonly address: string | undefined;
 }
 
-/** Who hears of what the callers' own answers do not show. */
+/** Called for what the application does not see. */
 export interface ListenerEvents {
   readonly onDrop: OnDrop;
   readonly onRefused: (refused: RefusedRequest) => void;
 }
 
-/** An HTTP server around what answers its requests. */
+/** An HTTP server for one application. */
 export interface Listener {
-  /** Resolves with the port as soon as connections are accepted. */
+  /** Resolves with the port once connections are accepted. */
   start(): Promise<number>;
-  /** New connections get this certificate, those that are open go on; for a server with TLS only. */
+  /** Uses this certificate for new connections; open ones continue. Without TLS it does nothing. */
   renewCertificate(certificate: ListenerCertificate): void;
-  /** Accepts nothing new, lets what is in flight finish, and cuts off what is left after `timeoutMs`. */
+  /** Accepts no new connections, lets open requests finish, and cuts off the rest after `timeoutMs`. */
   stop(timeoutMs: number): Promise<void>;
 }
 
 const deadlines: Omit<ClientLimits, 'connections'> = {
   headersMs: 10_000,
   requestMs: 30_000,
-  // longer than proxies commonly keep theirs (60 s), so that they never reuse one that is closing
+  // Longer than proxies usually keep theirs (60 s), so that they never reuse one that is closing.
   keepAliveMs: 65_000,
   stalledMs: 30_000,
   checkMs: 1_000,
@@ -84,12 +83,12 @@ const deadlines: Omit<ClientLimits, 'connections'> = {
 const maxHeaderSize = 16 * 1024;
 const tlsHandshakeTimeoutMs = 10_000;
 
-/** What clients may take, unless a listener says otherwise. */
+/** The limits of a listener that sets none of its own. */
 export function defaultClientLimits(): ClientLimits {
   return { ...deadlines, connections: findConnectionLimit() };
 }
 
-/** Creates the server; nothing listens before `start()`. */
+/** Creates the server; it does not listen before `start()`. */
 export function createListener(
   answer: AnswerRequest,
   options: ListenerOptions,
@@ -97,7 +96,7 @@ export function createListener(
   limits: ClientLimits = defaultClientLimits(),
 ): Listener {
   const server = createServer(options.tls, limits);
-  const connections = createConnections(server, limits.connections, events.onDrop);
+  const connections = new Connections(server, limits.connections, events.onDrop);
   answerRequests(server, connections, answer, events);
   return {
     start: () => listen(server, options),
@@ -113,7 +112,7 @@ export function createListener(
   };
 }
 
-/** Lets `answer` have the requests of the server, those of a connection one after another. */
+/** Passes the requests of the server to `answer`, those of a connection one after another. */
 function answerRequests(
   server: http.Server | https.Server,
   connections: Connections,
@@ -132,7 +131,7 @@ function answerRequests(
         void answer(req, res);
         return;
       }
-      // What comes behind a request that was refused for its head is not to be believed.
+      // After a refused head, the rest of the connection cannot be trusted.
       intake.end(req.socket);
       refuseRequest(req, res, refusal.status);
       onRefused({ ...refusal, method: req.method, address: req.socket.remoteAddress });
@@ -141,14 +140,14 @@ function answerRequests(
   const onRequest = (req: IncomingMessage, res: ServerResponse): void =>
     handle(req, res, findHeadRefusal(req));
   server.on('request', onRequest);
-  // whoever reads the body sends the 100, not Node
+  // The reader of the body sends the 100, not Node.
   server.on('checkContinue', onRequest);
   server.on('checkExpectation', (req: IncomingMessage, res: ServerResponse) =>
     handle(req, res, { status: 417, reason: 'unknown expectation' }),
   );
   server.on('timeout', (socket: Socket) => {
     const [oldest] = connections.responsesOn(socket);
-    // An answer that is still being made has deadlines of its own.
+    // An answer that is still being prepared has other deadlines.
     if (oldest === undefined || oldest.headersSent) socket.destroy();
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
@@ -159,7 +158,7 @@ function answerRequests(
     onRefused({ status, reason: error.code ?? error.message, method: undefined, address });
   });
   server.on('connect', (req: IncomingMessage, socket: Socket) => {
-    // Node has taken its own listener away, and the answer may meet a reset.
+    // Node has removed its own listener, and the answer may meet a reset.
     socket.on('error', () => socket.destroy());
     intake.end(socket);
     refuseConnection(socket, 404);
@@ -178,7 +177,7 @@ function createServer(
     keepAliveTimeout: keepAliveMs,
     connectionsCheckingInterval: checkMs,
     maxHeaderSize,
-    // refused like other bad heads, not by Node, which says nothing of it to anybody
+    // Refused like other bad heads: Node would do so without an event for the log.
     requireHostHeader: false,
   };
   const server =
@@ -188,11 +187,11 @@ function createServer(
           ...options,
           ...tlsOptions(certificate),
           handshakeTimeout: tlsHandshakeTimeoutMs,
-          // as plain HTTP has it: the answers go out on the half that is still open
+          // As with plain HTTP: the answers go out on the half that is still open.
           allowHalfOpen: true,
         });
   server.timeout = stalledMs;
-  // Node drops the lines beyond it: one more than allowed shows that there are too many.
+  // Node drops the lines beyond the limit, so one more than allowed shows that there were too many.
   server.maxHeadersCount = maxHeaders + 1;
   return server;
 }
@@ -210,32 +209,4 @@ function listen(server: http.Server, { host, port }: ListenerOptions): Promise<n
       resolve(typeof address === 'object' && address !== null ? address.port : port);
     });
   });
-}
-
-/** Most connections, however many files the process may have open. */
-const mostConnections = 10_000;
-
-/** Files for the component stream, password checks, and what Node.js itself keeps open. */
-const reservedFiles = 256;
-
-/** How many connections the process may have open, so that files are left for all else. */
-export function findConnectionLimit(): number {
-  return parseConnectionLimit(readLimits());
-}
-
-/** The same from the text of `/proc/self/limits`; Node.js has raised the soft limit by itself. */
-export function parseConnectionLimit(limits: string): number {
-  const files = Number(
-    /^Max open files +(\d+)/m.exec(limits)?.[1] ?? mostConnections + reservedFiles,
-  );
-  return Math.min(mostConnections, Math.max(Math.floor(files / 2), files - reservedFiles));
-}
-
-function readLimits(): string {
-  try {
-    return readFileSync('/proc/self/limits', 'utf8');
-  } catch {
-    // Only Linux has the file.
-    return '';
-  }
 }

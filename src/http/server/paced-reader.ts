@@ -1,20 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Turns } from './turns.ts';
-
-/** Gives Node's HTTP parser what comes on one connection, request by request. */
-export interface PacedReader {
-  /** Runs `begin` when all earlier answers on the connection have been taken. */
-  add(res: ServerResponse, begin: () => void): void;
-  /** Reads no further request, and begins none of those that are waiting. */
-  end(): void;
-  /** Reads no further request; those that are waiting are still begun. */
-  stopReading(): void;
-  /** Gives up what is held, and the connection: at once, or after the answer under way. */
-  giveUp(): void;
-  /** Whether a part of the request under way is held, not only requests after it. */
-  isWithinRequest(): boolean;
-}
 
 interface Exchange {
   readonly req: IncomingMessage;
@@ -26,179 +11,196 @@ interface Exchange {
 const endOfHead = '\r\n\r\n';
 /** The shortest request is `GET / HTTP/1.1` and an empty line. */
 const shortestRequest = 18;
-/** A body may be full of empty lines: each piece of it should be worth a call of the parser. */
+/** A body may be full of empty lines; each piece of it must be worth a call of the parser. */
 const shortestPieceOfBody = 256;
-/** Of a body that nobody reads yet: enough for most, so that they are there when they are wanted. */
+/** How much is parsed of a body that is not being read yet: enough to have most bodies at hand. */
 const unreadBodyBytes = 4096;
-/** Pieces that are parsed in one turn. */
+/** Pieces parsed per turn. */
 const maxPieces = 64;
-/** What still comes on a connection that is about to close is thrown away, so that it is not reset. */
+/** How much is read and discarded on a connection that is about to close, so that it is not reset. */
 const maxDiscardedBytes = 1024 * 1024;
 
 /**
- * Takes over the reading of a connection of an HTTP server, just after the server has taken it.
- * Node parses all that one read has brought, thousands of requests, and starts them all. Here the
- * parser gets the bytes up to the end of a head, and nothing more until that request was answered
- * and the answer taken by the socket; of a body it gets what the request's handler reads. The rest
- * is held as it came, and nothing is read meanwhile. `onHeld` hears how many bytes are held.
+ * Takes over the reading of a connection of an HTTP server, just after the server has accepted it,
+ * and feeds Node's HTTP parser request by request. Node itself parses everything that a read returns,
+ * possibly thousands of requests, and starts them all. Here the parser gets the bytes up to the end of
+ * a head, and no more until that request has been answered and the socket has accepted the answer; of
+ * a body it gets what the handler of the request reads. The rest is held as it arrived, and meanwhile
+ * the socket is not read. `onHeld` is called with the number of held bytes.
  */
-export function createPacedReader(
-  socket: Socket,
-  turns: Turns,
-  onHeld: (bytes: number) => void,
-): PacedReader {
-  const exchanges: Exchange[] = [];
-  let held: Buffer[] = [];
-  let heldBytes = 0;
-  let discardedBytes = 0;
-  let isOver = false;
-  let hasEnded = false;
-  let isScheduled = false;
-  let isRefused = false;
-  let isProven = false;
+export class PacedReader {
+  readonly #socket: Socket;
+  readonly #turns: Turns;
+  readonly #onHeld: (bytes: number) => void;
+  readonly #parse: (piece: Buffer) => void;
+  readonly #finish: () => void;
+  readonly #exchanges: Exchange[] = [];
+  #held: Buffer[] = [];
+  #heldBytes = 0;
+  #discardedBytes = 0;
+  #isOver = false;
+  #hasEnded = false;
+  #isScheduled = false;
+  #isRefused = false;
+  #isProven = false;
 
-  const parse = takeOver(socket, 'data', (chunk: Buffer) => {
-    if (isOver) {
-      discardedBytes += chunk.length;
-      if (discardedBytes > maxDiscardedBytes) socket.pause();
+  constructor(socket: Socket, turns: Turns, onHeld: (bytes: number) => void) {
+    this.#socket = socket;
+    this.#turns = turns;
+    this.#onHeld = onHeld;
+    this.#parse = takeOver(socket, 'data', (chunk: Buffer) => this.#take(chunk));
+    this.#finish = takeOver(socket, 'end', () => {
+      this.#hasEnded = true;
+      this.#finishIfDone();
+    });
+    socket.on('resume', this.#pauseIfHolding);
+    socket.once('close', () => {
+      this.#exchanges.length = 0;
+      this.stopReading();
+    });
+  }
+
+  /** Runs `begin` once the client has taken all earlier answers on the connection. */
+  add(res: ServerResponse, begin: () => void): void {
+    if (this.#isOver) return;
+    const exchange = { req: res.req, res, begin, isAnswered: false };
+    this.#exchanges.push(exchange);
+    res.once('close', () => this.#onAnswered(exchange));
+    if (this.#exchanges.length === 1) this.#beginFirst();
+  }
+
+  /** Reads no further request, and begins none of the waiting ones. */
+  end(): void {
+    this.#exchanges.splice(1);
+    this.stopReading();
+  }
+
+  /** Reads no further request; the waiting ones still begin. */
+  stopReading(): void {
+    this.#isOver = true;
+    this.#held = [];
+    this.#heldBytes = 0;
+    this.#onHeld(0);
+    // Data still arriving must be discarded: left unread, it would reset the socket.
+    if (!this.#socket.destroyed && this.#socket.isPaused()) this.#socket.resume();
+  }
+
+  /** Gives up the held bytes and the connection: at once, or after the answer under way. */
+  giveUp(): void {
+    const last = this.#exchanges.at(-1);
+    this.stopReading();
+    if (last === undefined || !last.req.complete || last.res.headersSent) this.#socket.destroy();
+    else last.res.setHeader('Connection', 'close');
+  }
+
+  /** Whether a part of the current request is held, not just later requests. */
+  isWithinRequest(): boolean {
+    return this.#exchanges.at(-1)?.req.complete !== true;
+  }
+
+  #take(chunk: Buffer): void {
+    if (this.#isOver) {
+      this.#discardedBytes += chunk.length;
+      if (this.#discardedBytes > maxDiscardedBytes) this.#socket.pause();
       return;
     }
-    held.push(chunk);
-    heldBytes += chunk.length;
-    if (!isScheduled) readOn();
-  });
-  const finish = takeOver(socket, 'end', () => {
-    hasEnded = true;
-    finishIfDone();
-  });
-  socket.on('resume', pauseIfHolding);
-  socket.once('close', () => {
-    exchanges.length = 0;
-    discard();
-  });
+    this.#held.push(chunk);
+    this.#heldBytes += chunk.length;
+    if (!this.#isScheduled) this.#readOn();
+  }
 
-  /** Hands over as much as may be handed over now. */
-  function readOn(): void {
-    isScheduled = false;
+  /** Parses as much as is wanted now. */
+  readonly #readOn = (): void => {
+    this.#isScheduled = false;
     let pieces = 0;
-    while (heldBytes > 0 && isWanted()) {
+    while (this.#heldBytes > 0 && this.#isWanted()) {
       if (pieces === maxPieces) {
-        schedule();
+        this.#schedule();
         break;
       }
       pieces += 1;
-      parse(takePiece());
-      removeAnswered();
+      this.#parse(this.#takePiece());
+      this.#removeAnswered();
     }
-    onHeld(heldBytes + (heldBytes > 0 ? socket.readableLength : 0));
-    if (heldBytes > 0) process.nextTick(pauseIfHolding);
-    else if (socket.isPaused() && !isOver) socket.resume();
-    finishIfDone();
+    const socket = this.#socket;
+    this.#onHeld(this.#heldBytes + (this.#heldBytes > 0 ? socket.readableLength : 0));
+    if (this.#heldBytes > 0) process.nextTick(this.#pauseIfHolding);
+    else if (socket.isPaused() && !this.#isOver) socket.resume();
+    this.#finishIfDone();
+  };
+
+  #schedule(): void {
+    if (this.#isScheduled || this.#isOver) return;
+    this.#isScheduled = true;
+    this.#turns.add(this.#readOn, this.#isProven);
   }
 
-  function schedule(): void {
-    if (isScheduled || isOver) return;
-    isScheduled = true;
-    turns.add(readOn, isProven);
-  }
-
-  function isWanted(): boolean {
-    const last = exchanges.at(-1);
+  #isWanted(): boolean {
+    const last = this.#exchanges.at(-1);
     if (last === undefined) return true;
     const { req } = last;
-    if (req.complete || exchanges.length > 1) return false;
+    if (req.complete || this.#exchanges.length > 1) return false;
     if (req.readableFlowing === true) return true;
     const isChunked = req.headers['transfer-encoding'] !== undefined;
-    if (!isChunked && heldBytes + req.readableLength <= unreadBodyBytes) return true;
-    req.once('resume', readOn);
+    if (!isChunked && this.#heldBytes + req.readableLength <= unreadBodyBytes) return true;
+    req.once('resume', this.#readOn);
     return false;
   }
 
-  /** Up to the end of the next head, so that only the shortest requests can come together. */
-  function takePiece(): Buffer {
-    const [chunk = Buffer.of()] = held;
-    const least = exchanges.length === 0 ? shortestRequest : shortestPieceOfBody;
+  /** Up to the end of the next head, so that only very short requests can be parsed together. */
+  #takePiece(): Buffer {
+    const [chunk = Buffer.of()] = this.#held;
+    const least = this.#exchanges.length === 0 ? shortestRequest : shortestPieceOfBody;
     const found = chunk.indexOf(endOfHead, least - endOfHead.length);
     const length = found === -1 ? chunk.length : found + endOfHead.length;
-    if (length === chunk.length) held.shift();
-    else held[0] = chunk.subarray(length);
-    heldBytes -= length;
+    if (length === chunk.length) this.#held.shift();
+    else this.#held[0] = chunk.subarray(length);
+    this.#heldBytes -= length;
     return chunk.subarray(0, length);
   }
 
-  /** Not at once: Node resumes a socket in the tick after the end of a request. */
-  function pauseIfHolding(): void {
-    if (heldBytes > 0 && socket.readableFlowing === true) socket.pause();
-  }
+  /** In a later tick: Node resumes a socket in the tick after the end of a request. */
+  readonly #pauseIfHolding = (): void => {
+    if (this.#heldBytes > 0 && this.#socket.readableFlowing === true) this.#socket.pause();
+  };
 
-  function removeAnswered(): void {
-    const [first] = exchanges;
+  #removeAnswered(): void {
+    const [first] = this.#exchanges;
     if (first === undefined || !first.isAnswered || !first.req.complete) return;
-    exchanges.shift();
-    beginFirst();
+    this.#exchanges.shift();
+    this.#beginFirst();
   }
 
-  function beginFirst(): void {
-    const [first] = exchanges;
+  #beginFirst(): void {
+    const [first] = this.#exchanges;
     if (first === undefined) return;
     const { method, headers } = first.req;
     const mayBeMessage = method !== 'GET' && method !== 'HEAD';
-    isProven = mayBeMessage && headers.authorization !== undefined && !isRefused;
-    turns.add(() => {
-      if (exchanges[0] === first) first.begin();
-    }, isProven);
+    this.#isProven = mayBeMessage && headers.authorization !== undefined && !this.#isRefused;
+    this.#turns.add(() => {
+      if (this.#exchanges[0] === first) first.begin();
+    }, this.#isProven);
   }
 
-  function onAnswered(exchange: Exchange): void {
+  #onAnswered(exchange: Exchange): void {
     exchange.isAnswered = true;
-    isRefused = exchange.res.statusCode >= 400;
-    isProven &&= !isRefused;
-    removeAnswered();
-    if (heldBytes > 0) schedule();
-    finishIfDone();
+    this.#isRefused = exchange.res.statusCode >= 400;
+    this.#isProven &&= !this.#isRefused;
+    this.#removeAnswered();
+    if (this.#heldBytes > 0) this.#schedule();
+    this.#finishIfDone();
   }
 
-  /** The client has closed its half: the other half is for the answers. */
-  function finishIfDone(): void {
-    if (!hasEnded || isOver || heldBytes > 0) return;
-    if (exchanges.at(-1)?.req.complete === true) return;
-    isOver = true;
-    finish();
+  /** The client has closed its half of the connection; the other half stays open for the answers. */
+  #finishIfDone(): void {
+    if (!this.#hasEnded || this.#isOver || this.#heldBytes > 0) return;
+    if (this.#exchanges.at(-1)?.req.complete === true) return;
+    this.#isOver = true;
+    this.#finish();
   }
-
-  function discard(): void {
-    isOver = true;
-    held = [];
-    heldBytes = 0;
-    onHeld(0);
-    // What still comes is to be thrown away, not left unread: the socket would be reset.
-    if (!socket.destroyed && socket.isPaused()) socket.resume();
-  }
-
-  return {
-    add(res, begin) {
-      if (isOver) return;
-      const exchange = { req: res.req, res, begin, isAnswered: false };
-      exchanges.push(exchange);
-      res.once('close', () => onAnswered(exchange));
-      if (exchanges.length === 1) beginFirst();
-    },
-    end() {
-      exchanges.splice(1);
-      discard();
-    },
-    stopReading: discard,
-    giveUp() {
-      const last = exchanges.at(-1);
-      discard();
-      if (last === undefined || !last.req.complete || last.res.headersSent) socket.destroy();
-      else last.res.setHeader('Connection', 'close');
-    },
-    isWithinRequest: () => exchanges.at(-1)?.req.complete !== true,
-  };
 }
 
-/** Puts a listener in the place of the one that Node's HTTP server has just added; returns that. */
+/** Replaces the listener that Node's HTTP server has just added by another one; returns the former. */
 function takeOver<T extends unknown[]>(
   socket: Socket,
   event: 'data' | 'end',
@@ -207,8 +209,60 @@ function takeOver<T extends unknown[]>(
   const replaced = socket.listeners(event).at(-1);
   if (replaced === undefined) throw new Error(`expected a listener for ${event}`);
   const call = (...args: T): void => void Reflect.apply(replaced, socket, args);
-  // The new one first: it ends the parser's own reading past the socket.
+  // Added first: this ends the direct reading of the socket by the parser.
   socket.on(event, listener);
   Reflect.apply(socket.removeListener, socket, [event, replaced]);
   return call;
+}
+
+/** Work that waits for a turn of the event loop. */
+export interface Turns {
+  /** Runs `task` soon; preferred tasks come first. */
+  add(task: () => void, isPreferred: boolean): void;
+}
+
+/** How long the tasks that are not preferred may take per turn, in milliseconds; at least one runs. */
+const defaultBudgetMs = 0.1;
+
+/**
+ * Creates the queue of a listener. Cheap requests may arrive by the thousand, and their senders must
+ * not keep the other connections from being read. So each turn of the event loop runs all preferred
+ * tasks, and as many of the others as fit into a short time, the oldest first.
+ */
+export function createTurns(budgetMs = defaultBudgetMs): Turns {
+  let preferred: (() => void)[] = [];
+  const others = new Set<() => void>();
+  let isScheduled = false;
+
+  function schedule(): void {
+    if (isScheduled) return;
+    isScheduled = true;
+    setImmediate(run);
+  }
+
+  function run(): void {
+    isScheduled = false;
+    const first = preferred;
+    preferred = [];
+    for (const task of first) task();
+    if (others.size > 0) runOthers();
+    if (preferred.length + others.size > 0) schedule();
+  }
+
+  function runOthers(): void {
+    const untilMs = performance.now() + budgetMs;
+    for (const task of others) {
+      others.delete(task);
+      task();
+      if (performance.now() >= untilMs) return;
+    }
+  }
+
+  return {
+    add(task, isPreferred) {
+      if (isPreferred) preferred.push(task);
+      else others.add(task);
+      schedule();
+    },
+  };
 }
