@@ -2,47 +2,48 @@ import { createHash, hash } from 'node:crypto';
 import { GatewayError } from '../../core/errors.ts';
 import { buildProblem } from '../response/problem.ts';
 
-/** An Idempotency-Key and whose it is: the same key of two callers is two keys. */
+/** An Idempotency-Key and its caller: the same key from two callers counts as two keys. */
 export interface CallerKey {
   readonly caller: string;
   readonly key: string;
 }
 
-/** An answer as it is sent. */
+/** The answer to a request with a key, as it is kept. */
 export interface Answer {
   readonly status: number;
-  /** `ok` or a problem's, for the log. */
+  /** `ok` or the code of a problem, for the log. */
   readonly code: string;
   readonly contentType: string;
   readonly body: string;
 }
 
-/** Remembers what callers were answered, by their Idempotency-Key. */
+/** Keeps the answers to requests with an Idempotency-Key. */
 export interface AnswerStore {
   /**
-   * Resolves with the answer to an earlier request with this key; undefined when this is the first
-   * one, which has to be followed by `finish`. Rejects with GatewayError `idempotency-in-progress`
-   * while the first one is being answered, `idempotency-mismatch` when its payload was another.
+   * Resolves with the answer to an earlier request with this key. For the first request it resolves
+   * with undefined, and `finish` must follow. Rejects with GatewayError `idempotency-in-progress`
+   * while the first request is being answered, `idempotency-mismatch` if its payload was different.
    */
   begin(key: CallerKey, payload: Payload): Promise<Answer | undefined>;
-  /** Keeps the answer; without one, the request may be tried again. Never rejects. */
+  /** Keeps the answer; without one, the request may be sent again. Never rejects. */
   finish(key: CallerKey, answer: Answer | undefined): Promise<void>;
 }
 
-/** What tells one request from another with the same key. */
+/** What two requests with the same key must have in common. */
 export type Payload = readonly (string | Uint8Array)[];
 
 /** How long answers are kept. */
 export const keptMs = 24 * 60 * 60 * 1000;
 
-/** An answer, and whether it was given before. */
+/** An answer, and whether it had been given before. */
 export interface OnceAnswer extends Answer {
   readonly isReplayed: boolean;
 }
 
 /**
- * Sends once for each key, and gives the first answer again to all later requests
- * (draft-ietf-httpapi-idempotency-key-header-07 §2.6). What may pass, a 5xx or 429, is not kept.
+ * Sends once per key and replays the first answer to all later requests
+ * (draft-ietf-httpapi-idempotency-key-header-07 §2.6). A refusal that may be temporary, a 5xx or 429,
+ * is not kept.
  */
 export async function answerOnce(
   store: AnswerStore,
@@ -68,9 +69,9 @@ export async function answerOnce(
 }
 
 /**
- * Reads the header (draft-ietf-httpapi-idempotency-key-header-07 §2.1): 1 to 255 visible characters,
- * bare or as a string of RFC 9651 §3.3.3. Undefined without header; throws GatewayError
- * `invalid-message`.
+ * Parses the header (draft-ietf-httpapi-idempotency-key-header-07 §2.1): 1 to 255 visible characters,
+ * bare or as a string of RFC 9651 §3.3.3. Returns undefined if there is no header; throws
+ * GatewayError `invalid-message`.
  */
 export function parseIdempotencyKey(header: string | undefined): string | undefined {
   if (header === undefined) return undefined;
@@ -83,27 +84,27 @@ export function parseIdempotencyKey(header: string | undefined): string | undefi
   );
 }
 
-/** The id of the stanza that a request with this key sends, however often it is sent. */
+/** Derives the id of the stanza: the same for each attempt with this key. */
 export function deriveStanzaId({ caller, key }: CallerKey): string {
   return hash('sha256', JSON.stringify([caller, key]), 'base64url');
 }
 
-/** Stands for a key where it is stored. */
+/** The digest that a key is stored under. */
 export function digestKey({ caller, key }: CallerKey): string {
   return hash('sha256', JSON.stringify([caller, key]), 'base64');
 }
 
-/** Stands for a payload; without the key, nobody can try which text it was made of. */
+/** The digest of a payload; without the key, nobody can guess the text by trial. */
 export function digestPayload({ caller, key }: CallerKey, payload: Payload): string {
   const digest = createHash('sha256');
   for (const part of [caller, key, ...payload]) {
-    // The length keeps the parts apart.
+    // The length separates the parts.
     digest.update(`${Buffer.byteLength(part)}:`).update(part);
   }
   return digest.digest('base64');
 }
 
-/** The refusal of another payload. */
+/** The refusal of a different payload. */
 export function mismatch(): GatewayError {
   return new GatewayError(
     'idempotency-mismatch',
@@ -111,7 +112,7 @@ export function mismatch(): GatewayError {
   );
 }
 
-/** The refusal of a request whose answer is to come. */
+/** The refusal of a request whose answer is still pending. */
 export function stillInProgress(): GatewayError {
   return new GatewayError(
     'idempotency-in-progress',

@@ -14,13 +14,13 @@ interface KeptAnswer {
   readonly answer: Answer;
 }
 
-/** How much of them is kept in memory: those used longest ago give way. */
+/** The most memory for answers; the least recently used are dropped. */
 const maxBytes = 64 * 1024 * 1024;
 
-/** Creates an empty store in memory; a restart forgets it. */
+/** Creates an empty store in memory, which does not survive a restart. */
 export function createAnswerStore(): AnswerStore {
   const answered = new LRUCache<string, KeptAnswer>({
-    // A cap on their number would take its memory at once; this is one as well.
+    // Not `max`, for which the cache allocates all its memory at once.
     maxSize: maxBytes,
     sizeCalculation: ({ answer }) => answer.body.length + 500,
     ttl: keptMs,

@@ -1,17 +1,17 @@
 import { BlockList, isIP } from 'node:net';
 import { quote } from '../../core/text.ts';
 
-/** Finds the address of the client, in text: the peer's, or the one that trusted proxies vouch for. */
+/** Finds the address of the client: that of the peer, or the one that trusted proxies report. */
 export type FindClientAddress = (
   peer: string | undefined,
   forwardedFor: string | undefined,
 ) => string;
 
 /**
- * Creates the finder. `trustedProxies` are addresses and CIDR networks; `X-Forwarded-For` counts only
- * as far as each hop, from the right, is one of them. What a trusted proxy says and is no address
- * stands for the client as it is, quoted: were it the proxy's own address, one such client could use
- * up the logins of all.
+ * Creates the function. `trustedProxies` are addresses and CIDR networks; `X-Forwarded-For` is read
+ * from the right, for as long as each hop is one of them. If a trusted proxy reports something other
+ * than an address, its quoted text takes the place of the address: with the proxy's own address, one
+ * such client could use up the login attempts of all the others.
  */
 export function createFindClientAddress(trustedProxies: readonly string[]): FindClientAddress {
   if (trustedProxies.length === 0) return (peer) => unmapped(peer ?? '');
@@ -27,7 +27,7 @@ function walk(peer: string, forwardedFor: string, isTrusted: (address: string) =
   for (let end = forwardedFor.length; end >= 0 && isTrusted(address); ) {
     const comma = end === 0 ? -1 : forwardedFor.lastIndexOf(',', end - 1);
     const text = forwardedFor.slice(comma + 1, end).trim();
-    // Nothing is said of the client, as without the header.
+    // The proxy reports nothing, as if the header were missing.
     if (text === '') return address;
     const hop = readHop(text);
     if (hop === undefined) return `${quote(text)} via ${address}`;
@@ -38,8 +38,9 @@ function walk(peer: string, forwardedFor: string, isTrusted: (address: string) =
 }
 
 /**
- * The IP address of a hop: alone, with a port, in brackets (RFC 3986 §3.2.2) or in quotes (as RFC 7239
- * §6 wants it); undefined for all else, such as `unknown` and the made-up names of RFC 7239 §6.3.
+ * Reads the IP address of a hop: alone, with a port, in brackets (RFC 3986 §3.2.2) or in quotes (as in
+ * RFC 7239 §6). Anything else is undefined, such as `unknown` and the obfuscated identifiers of
+ * RFC 7239 §6.3.
  */
 function readHop(text: string): string | undefined {
   const node = /^"(.*)"$/.exec(text)?.[1] ?? text;
@@ -62,7 +63,7 @@ function familyOf(address: string): 'ipv4' | 'ipv6' {
   return isIP(address) === 4 ? 'ipv4' : 'ipv6';
 }
 
-/** An IPv4 client of a dual-stack socket shows as `::ffff:192.0.2.1` (RFC 4291 §2.5.5.2). */
+/** On a dual-stack socket, an IPv4 client appears as `::ffff:192.0.2.1` (RFC 4291 §2.5.5.2). */
 function unmapped(address: string): string {
   const rest = address.startsWith('::ffff:') ? address.slice(7) : '';
   return isIP(rest) === 4 ? rest : address;

@@ -1,30 +1,30 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
 
-/** What is known of a request so far, for its answer and its line in the log. */
+/** What is known about a request so far, for its answer and its log line. */
 export interface RequestRecord {
   readonly id: string;
   /** Address of the client. */
   readonly address: string;
   readonly startedMs: number;
-  /** The trace that the request belongs to, if the client says so. */
+  /** The trace that the request belongs to, according to the client. */
   readonly traceId: string | undefined;
   route: 'user' | 'api' | 'acl' | 'health' | 'problems' | 'docs' | 'none';
-  /** The bare JID of the user who sends, or whose permissions are asked for; normalised. */
+  /** The normalised bare JID of the sender, or of the user whose permissions are managed. */
   sender?: string;
   recipientDomain?: string;
-  /** Of an answer that may be that of an earlier request. */
+  /** The code of an answer that may have been given to an earlier request. */
   code?: string;
   /** The stanza was only shown, not sent. */
   dryRun?: boolean;
 }
 
-/** Begins the record of a request from a client at `address`, part of the trace `traceId`. */
+/** Creates the record of a request from `address` that belongs to the trace `traceId`. */
 export function createRequestRecord(address: string, traceId?: string): RequestRecord {
   return { id: randomUUID(), address, startedMs: performance.now(), traceId, route: 'none' };
 }
 
-/** How a request ended; `reason` is the sentence behind a 5xx. */
+/** How a request ended; `reason` explains a 5xx. */
 export interface RequestOutcome {
   readonly method: string;
   readonly status: number;
@@ -34,7 +34,7 @@ export interface RequestOutcome {
 
 const quietRoutes: ReadonlySet<RequestRecord['route']> = new Set(['health', 'problems', 'docs']);
 
-/** Writes the log line of a request: no body, no credentials, of the recipient only the domain. */
+/** Writes the log line of a request: no body, no credentials, and only the domain of the recipient. */
 export function logRequest(log: Logger, record: RequestRecord, outcome: RequestOutcome): void {
   const isQuiet = quietRoutes.has(record.route);
   log[isQuiet ? 'debug' : 'info'](
@@ -56,17 +56,17 @@ export function logRequest(log: Logger, record: RequestRecord, outcome: RequestO
   );
 }
 
-/** version "-" trace-id "-" parent-id "-" trace-flags, and what later versions put behind it */
+/** version "-" trace-id "-" parent-id "-" trace-flags, and what later versions append. */
 const traceparent =
   /^(?<version>[0-9a-f]{2})-(?<trace>[0-9a-f]{32})-(?<parent>[0-9a-f]{16})-[0-9a-f]{2}(?<more>-.*)?$/;
 
 /**
- * The trace id of a `traceparent` header (W3C Trace Context §3.2); undefined without header, and for
- * one that is to be ignored because it is not valid.
+ * Parses the trace id of a `traceparent` header (W3C Trace Context §3.2). Returns undefined if there
+ * is no header, and if it is invalid, which means that it is to be ignored.
  */
 export function parseTraceId(header: string | undefined): string | undefined {
   const { version, trace, parent, more } = traceparent.exec(header ?? '')?.groups ?? {};
-  // §3.2.2.1: ff is forbidden; §3.2.2.2: version 00 has four fields; ids of zeros are invalid
+  // §3.2.2.1: ff is forbidden; §3.2.2.2: version 00 has four fields; ids of zeros are invalid.
   if (version === undefined || version === 'ff') return undefined;
   if (version === '00' && more !== undefined) return undefined;
   if (isZero(trace) || isZero(parent)) return undefined;

@@ -2,17 +2,17 @@ import { GatewayError } from '../../core/errors.ts';
 import { JidError, parseDomain, parseLocalpart } from '../../core/jid/jid.ts';
 
 /**
- * Reads the target of a request as path and query. Only an origin-form of plain characters passes, or
- * an absolute-form with the request's own host (RFC 9112 §3.2); else `not-found`.
+ * Parses the target of a request into its path and query: an origin-form of printable ASCII, or an
+ * absolute-form with the host of the request (RFC 9112 §3.2). Throws GatewayError `not-found`.
  */
 export function parseOriginForm(target: string, host: string | undefined): string {
   const originForm = target.startsWith('/') ? target : withoutOwnHost(target, host);
-  // what RFC 3986 has no place for, a proxy in front may read differently
+  // RFC 3986 does not allow these characters, and a proxy in front of us may read them differently.
   if (!/^\/[!-~]*$/.test(originForm) || /[#\\]/.test(originForm)) throw notFound();
   return originForm;
 }
 
-/** Decodes a path segment, once; `not-found` when it is not percent-encoded UTF-8. */
+/** Decodes a path segment, once; throws `not-found` if it is not percent-encoded UTF-8. */
 export function decodeSegment(segment: string): string {
   if (!segment.includes('%')) return segment;
   try {
@@ -22,7 +22,7 @@ export function decodeSegment(segment: string): string {
   }
 }
 
-/** The refusal of a URL that the gateway does not have. */
+/** The refusal of a URL that does not exist. */
 export function notFound(cause?: unknown): GatewayError {
   return new GatewayError(
     'not-found',
@@ -32,7 +32,7 @@ export function notFound(cause?: unknown): GatewayError {
   );
 }
 
-/** Refuses a method that the URL does not have; `allow` names those it has (RFC 9110 §15.5.6). */
+/** Refuses a method that the URL does not support; `allow` lists those it does (RFC 9110 §15.5.6). */
 export function requireMethod(method: string, allow: readonly string[]): void {
   if (allow.includes(method)) return;
   throw new GatewayError('method-not-allowed', `Expected ${allow.join(' or ')}, got ${method}.`, {
@@ -47,15 +47,15 @@ function withoutOwnHost(target: string, host: string | undefined): string {
   return rest;
 }
 
-/** The localpart that a path segment means; throws GatewayError `not-found`. */
+/** Parses a path segment as a localpart; throws GatewayError `not-found`. */
 export function parseUsername(segment: string): string {
   const username = orElse(() => parseLocalpart(decodeSegment(segment)), notFound);
-  // A proxy may take them for dot segments (RFC 3986 §5.2.4).
+  // A proxy may treat these as dot segments (RFC 3986 §5.2.4).
   if (username === '.' || username === '..') throw notFound();
   return username;
 }
 
-/** Finds the served domain that an <fqdn> means; throws GatewayError `unknown-domain`. */
+/** Creates a function that finds the served domain of an <fqdn>; it throws GatewayError `unknown-domain`. */
 export function createFindDomain(domains: readonly string[]): (fqdn: string) => string {
   const served = new Set(domains.map(parseDomain));
   return (fqdn) => {
@@ -79,19 +79,19 @@ function orElse<T>(parse: () => T, refusal: (cause: unknown) => GatewayError): T
   }
 }
 
-/** What the query of a message URL asks for. */
+/** The query parameters of a message URL. */
 export interface MessageParameters {
-  /** Show the stanza instead of sending it. */
+  /** Whether to show the stanza instead of sending it. */
   readonly isDryRun: boolean;
 }
 
-/** Name and values of each query parameter. */
+/** The values of each query parameter. */
 const knownParameters: ReadonlyMap<string, ReadonlySet<string>> = new Map([
   ['format', new Set(['json'])],
   ['dry_run', new Set(['true', 'false'])],
 ]);
 
-/** Reads the query: each parameter at most once, exactly as written; else `invalid-message`. */
+/** Parses the query: each parameter at most once, exactly as written; throws `invalid-message`. */
 export function parseParameters(query: string): MessageParameters {
   const found = new Map<string, string>();
   for (const pair of query === '' ? [] : query.split('&')) {

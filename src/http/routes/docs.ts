@@ -41,13 +41,15 @@ function answerFile(
   others: Readonly<Record<string, string>>,
 ): HttpAnswer {
   requireMethod(ctx.method, ['GET', 'HEAD']);
-  // Koa compares If-None-Match with what it knows of the answer.
+  // Koa compares If-None-Match with the state of its response.
   ctx.status = 200;
   ctx.set('ETag', etag);
+  if (ctx.fresh) ctx.status = 304;
+  const { status } = ctx;
   const common = { ...others, ETag: etag };
-  return ctx.fresh
-    ? { status: 304, headers: common, body: undefined }
-    : { status: 200, headers: { ...common, 'Content-Type': contentType }, body: bytes };
+  return status === 304
+    ? { status, headers: common, body: undefined }
+    : { status, headers: { ...common, 'Content-Type': contentType }, body: bytes };
 }
 
 /** The files of the page at /docs, with their media types. */
