@@ -1,5 +1,6 @@
 import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 import { availableParallelism } from 'node:os';
+import PQueue from 'p-queue';
 import { GatewayError } from '../core/errors.ts';
 
 interface ScryptCost {
@@ -89,41 +90,15 @@ function toUnpaddedBase64(bytes: Buffer): string {
   return bytes.toString('base64').replace(/=+$/, '');
 }
 
-let runs = 0;
-const waiting: (() => void)[] = [];
+const turns = new PQueue({ concurrency: maxRuns });
 
-async function derive(
-  password: string,
-  salt: Buffer,
-  length: number,
-  cost: ScryptCost,
-): Promise<Buffer> {
-  await takeTurn();
-  try {
-    return await runScrypt(password, salt, length, cost);
-  } finally {
-    endTurn();
-  }
-}
-
-/** A finished run hands its turn to the longest waiting one, so `runs` stays as it is. */
-function takeTurn(): Promise<void> | undefined {
-  if (runs < maxRuns) {
-    runs += 1;
-    return undefined;
-  }
-  if (waiting.length >= maxWaiting) {
+function derive(password: string, salt: Buffer, length: number, cost: ScryptCost): Promise<Buffer> {
+  if (turns.size >= maxWaiting) {
     throw new GatewayError('overloaded', 'Too many passwords are being checked.', {
       retryAfterSeconds: 1,
     });
   }
-  return new Promise((resolve) => waiting.push(resolve));
-}
-
-function endTurn(): void {
-  const next = waiting.shift();
-  if (next === undefined) runs -= 1;
-  else next();
+  return turns.add(() => runScrypt(password, salt, length, cost));
 }
 
 function runScrypt(
