@@ -18,7 +18,7 @@ interface PasswordHash extends ScryptCost {
 const defaultCost: ScryptCost = { ln: 14, r: 8, p: 1 };
 const saltBytes = 16;
 const hashBytes = 32;
-/** The most memory for one run; scrypt fills 128 · N · r bytes (RFC 7914 §2). */
+/** Memory limit of one run; scrypt fills 128 · N · r bytes (RFC 7914 §2). */
 const maxMemoryBytes = 256 * 1024 * 1024;
 /**
  * Concurrent runs: at most half of libuv's four threads, so that DNS look-ups and SASL checks are not

@@ -22,7 +22,7 @@ interface Settlement {
   readonly ttlMs: number;
 }
 
-/** The most settlements that wait for the store, and for how long; the oldest are dropped. */
+/** Maximum number, size and age of the settlements that wait for the store; the oldest are dropped. */
 const maxWaiting = 10_000;
 const maxWaitingBytes = 16 * 1024 * 1024;
 const maxWaitMs = 3_600_000;

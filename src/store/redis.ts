@@ -24,7 +24,7 @@ const deadlineMs = 1000;
 /** Pause between two proofs that Redis accepts writes. */
 const proofMs = 1000;
 
-/** The most commands that may await their answers. */
+/** Maximum number of commands that await their answers. */
 const maxCommands = 10_000;
 
 const backOffMs = [100, 200, 500, 1000, 2000];

@@ -1,10 +1,10 @@
 import { LRUCache } from 'lru-cache';
 import { GatewayError } from '../../core/errors.ts';
 
-/** The most keys counted at a time; the least recently used are dropped. */
+/** Maximum number of keys counted at a time; the least recently used are dropped. */
 const maxKeys = 50_000;
 
-/** The most attempts per key that are reserved for addresses that were refused before. */
+/** Maximum number of attempts per key that are reserved for addresses that were refused before. */
 const maxReserved = 100;
 
 /** Counts the failures of each key, and its attempts under way, which may become failures. */
@@ -95,7 +95,7 @@ export function createFailureGate(limit: number, windowMs: number, whose: string
   };
 }
 
-/** The most keys with reservations at a time. */
+/** Maximum number of keys with reservations. */
 const maxReservedKeys = 10_000;
 
 /** A window in which failures are counted. Compared by identity: two may start in the same clock tick. */

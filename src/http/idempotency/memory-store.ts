@@ -14,7 +14,7 @@ interface KeptAnswer {
   readonly answer: Answer;
 }
 
-/** The most memory for answers; the least recently used are dropped. */
+/** Memory limit for all answers; the least recently used are dropped. */
 const maxBytes = 64 * 1024 * 1024;
 
 /** Creates an empty store in memory, which does not survive a restart. */

@@ -14,7 +14,7 @@ interface Connection {
 /**
  * Follows the open connections of a server, including those in a TLS handshake, and the unfinished
  * responses on them. A connection beyond the maximum takes the place of the one that has been idle
- * longest. `onDrop` hears of the one that had to go: the new one if all the others await answers.
+ * longest, or is refused if all the others await answers; `onDrop` is called with either.
  */
 export class Connections {
   readonly #maxConnections: number;
@@ -172,7 +172,7 @@ export function createDropLog(log: Logger): OnDrop {
   };
 }
 
-/** The most connections, however many files the process may have open. */
+/** Maximum number of connections, however many files the process may have open. */
 const mostConnections = 10_000;
 
 /** Files for the component stream, for password checks, and for Node.js itself. */

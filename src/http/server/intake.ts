@@ -14,7 +14,7 @@ export interface Intake {
   stopReading(socket: Duplex): void;
 }
 
-/** The most bytes held for all connections: read, but not parsed yet. */
+/** Maximum number of bytes held for all connections together: read, but not parsed yet. */
 const defaultMaxHeldBytes = 8 * 1024 * 1024;
 
 /** Until the requests of one turn of the event loop begin, their bytes may exceed that by this factor. */

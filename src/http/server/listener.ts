@@ -83,7 +83,7 @@ const deadlines: Omit<ClientLimits, 'connections'> = {
 const maxHeaderSize = 16 * 1024;
 const tlsHandshakeTimeoutMs = 10_000;
 
-/** The limits of a listener that sets none of its own. */
+/** Returns the default limits. */
 export function defaultClientLimits(): ClientLimits {
   return { ...deadlines, connections: findConnectionLimit() };
 }

@@ -5,7 +5,7 @@ import { sendAnswer } from '../response/answer.ts';
 /** The parts of a request that are checked before its target is looked at. */
 export type RequestHead = Pick<IncomingMessage, 'httpVersion' | 'headers' | 'rawHeaders'>;
 
-/** The most header lines of a request. */
+/** Maximum number of header lines in a request. */
 export const maxHeaders = 100;
 
 /** Why the head of a request is refused: the status, and a phrase for the log. */

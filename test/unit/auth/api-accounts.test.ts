@@ -51,7 +51,7 @@ async function refusal(promise: Promise<ApiAccount>): Promise<GatewayError> {
 }
 
 describe('authenticate', () => {
-  test('resolves with the account of right credentials', async () => {
+  test('resolves with the account of correct credentials', async () => {
     const { apiAccounts, onFailure } = setUp([account('alerts', 'a:b'), account('ops', 'c')]);
     expect((await login(apiAccounts, 'alerts', 'a:b')).username).toBe('alerts');
     expect((await login(apiAccounts, 'ops', 'c')).username).toBe('ops');
@@ -71,7 +71,7 @@ describe('authenticate', () => {
     ['nobody', 'a'],
     ['__proto__', 'a'],
     ['', 'a'],
-  ])('refuses %j with %j, always alike', async (username, password) => {
+  ])('refuses %j with %j in the same way', async (username, password) => {
     const { apiAccounts, onFailure } = setUp([account('alerts', 'a'), account('ops', 'c')]);
     const missing = await refusal(apiAccounts.authenticate('missing', 'example.org', here));
     const refused = await refusal(login(apiAccounts, username, password));
@@ -98,7 +98,7 @@ describe('authenticate', () => {
     expect(costs[1]).toEqual(costs[0]);
   });
 
-  test('is throttled by account and by address, except for what is remembered', async () => {
+  test('is throttled by account and by address, except for remembered credentials', async () => {
     const { apiAccounts } = setUp([account('alerts', 'a'), account('ops', 'c')]);
     await login(apiAccounts, 'alerts', 'a');
     for (const password of ['x', 'y', 'z']) await refusal(login(apiAccounts, 'ops', password));
@@ -145,7 +145,7 @@ describe('update', () => {
     expect(() => apiAccounts.authorize(alerts, 'example.org', 'admin')).toThrow(GatewayError);
   });
 
-  test('makes a remembered password wrong when its hash changed', async () => {
+  test('forgets a remembered password if its hash changed', async () => {
     const { apiAccounts } = setUp([account('alerts', 'a')]);
     await login(apiAccounts, 'alerts', 'a');
     apiAccounts.update([account('alerts', 'b')]);

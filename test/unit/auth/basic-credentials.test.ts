@@ -5,7 +5,7 @@ const encode = (text: string | Buffer): string => Buffer.from(text).toString('ba
 
 describe('parseBasicCredentials', () => {
   test.each([
-    // RFC 7617 §2 and §2.1, the examples
+    // The examples of RFC 7617 §2 and §2.1.
     ['Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==', 'Aladdin', 'open sesame'],
     ['Basic dGVzdDoxMjPCow==', 'test', '123£'],
     ['basic dGVzdDoxMjPCow==', 'test', '123£'],
@@ -20,7 +20,7 @@ describe('parseBasicCredentials', () => {
     expect(parseBasicCredentials(header)).toEqual({ username, password });
   });
 
-  test('tells a missing header from a malformed one', () => {
+  test('distinguishes a missing header from a malformed one', () => {
     expect(parseBasicCredentials(undefined)).toBe('missing');
     expect(parseBasicCredentials('')).toBe('malformed');
   });
@@ -51,7 +51,7 @@ describe('parseBasicCredentials', () => {
       'user:a\u0085b',
       'us\u009fer:b',
     ].map((text) => `Basic ${encode(text)}`),
-    // Latin-1, over-long and surrogate sequences are not UTF-8
+    // Latin-1, over-long and surrogate sequences are not UTF-8.
     `Basic ${encode(Buffer.from('user:caf\u00e9', 'latin1'))}`,
     `Basic ${encode(Buffer.from([0x61, 0x3a, 0xc0, 0x80]))}`,
     `Basic ${encode(Buffer.from([0x61, 0x3a, 0xed, 0xa0, 0x80]))}`,

@@ -60,7 +60,7 @@ describe('the credential cache', () => {
       expect(cache.keyOf(['a', 'bc'])).toBe(cache.keyOf(['a', 'bc']));
     });
 
-    test('is another one in each cache, and shows nothing of the parts', () => {
+    test('differs between caches and shows nothing of the parts', () => {
       const keys = [1, 2].map(() => createCredentialCache(1000).keyOf(['alice', 'password']));
       expect(keys[0]).not.toBe(keys[1]);
       expect(keys[0]).toHaveLength(44);
@@ -68,7 +68,7 @@ describe('the credential cache', () => {
   });
 
   describe('resolve', () => {
-    test('remembers a right answer for as long as it may, counted from the start of the check', async () => {
+    test('remembers a success for the given time, counted from the start of the check', async () => {
       const cache = createCredentialCache(1000);
       const check = vi.fn<() => Promise<boolean>>(async () => {
         vi.advanceTimersByTime(400);
@@ -93,7 +93,7 @@ describe('the credential cache', () => {
       expect(await cache.resolve('k', async () => true)).toBe(true);
     });
 
-    test('joins a check under way, for its failure too', async () => {
+    test('joins a check under way, even if it fails', async () => {
       const cache = createCredentialCache(1000);
       const failures: ((error: Error) => void)[] = [];
       const check = vi.fn<() => Promise<boolean>>(

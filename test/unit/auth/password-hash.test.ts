@@ -32,7 +32,7 @@ describe('hashPassword', () => {
 });
 
 describe('verifyPassword', () => {
-  test('agrees with scrypt as Node has it', async () => {
+  test('agrees with the scrypt of Node', async () => {
     expect(await verifyPassword('secret', cheapHash('secret'))).toBe(true);
     expect(await verifyPassword('Secret', cheapHash('secret'))).toBe(false);
   });
@@ -41,7 +41,7 @@ describe('verifyPassword', () => {
     expect(await verifyPassword('e\u0301', cheapHash('\u00e9'))).toBe(true);
   });
 
-  test('all of many concurrent ones are answered right', async () => {
+  test('answers many concurrent calls correctly', async () => {
     const phc = cheapHash('7');
     const answers = await Promise.all(
       Array.from({ length: 40 }, async (_, index) => await verifyPassword(String(index), phc)),
@@ -58,14 +58,14 @@ describe('verifyPassword', () => {
     const refusals = results.flatMap((result) =>
       result.status === 'rejected' ? [result.reason] : [],
     );
-    // 256 wait; one or two are checked, by the number of processors.
+    // 256 wait; one or two are being checked, depending on the number of processors.
     expect([300 - 257, 300 - 258]).toContain(refusals.length);
     for (const refusal of refusals) expect(refusal).toBeInstanceOf(GatewayError);
     expect(refusals[0]).toMatchObject({ code: 'overloaded', options: { retryAfterSeconds: 1 } });
     expect(await verifyPassword('right', phc)).toBe(true);
   });
 
-  test('rejects what is no hash, without showing it', async () => {
+  test('rejects what is not a hash without showing it', async () => {
     const failure = verifyPassword('x', '$2b$10$abcdefghijklmnopqrstuv');
     await expect(failure).rejects.toThrow(TypeError);
     await expect(failure).rejects.not.toThrow('abcdef');
@@ -105,12 +105,12 @@ describe('isPasswordHash', () => {
 });
 
 describe('createUnmatchableHash', () => {
-  test('has the costs of the hash that it stands beside', () => {
+  test('has the costs of the given hash', () => {
     expect(createUnmatchableHash(cheapHash('x'))).toMatch(/^\$scrypt\$ln=10,r=1,p=1\$/);
     expect(createUnmatchableHash(undefined)).toMatch(/^\$scrypt\$ln=14,r=8,p=1\$/);
   });
 
-  test('matches not even the password of that hash', async () => {
+  test('does not match the password of that hash', async () => {
     expect(await verifyPassword('x', createUnmatchableHash(cheapHash('x')))).toBe(false);
   });
 });

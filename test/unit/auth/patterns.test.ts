@@ -53,7 +53,7 @@ describe('createSenderTest', () => {
     expect(createSenderTest(patterns)(localpart)).toBe(expected);
   });
 
-  test('comes to an end for patterns that make regular expressions backtrack', () => {
+  test('terminates on patterns that make regular expressions backtrack', () => {
     const isSender = createSenderTest(['*a'.repeat(200) + 'b']);
     const localpart = 'a'.repeat(1023);
     expect(isSender(localpart)).toBe(false);

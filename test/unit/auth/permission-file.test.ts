@@ -23,7 +23,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-test('a file that is not there yet has no grants, and is made by the first', async () => {
+test('a missing file has no grants, and the first grant creates it', async () => {
   const grants = await openGrants(file);
   expect(grants.current.size).toBe(0);
   expect(await grants.set('bot@example.org', true)).toBe(true);
@@ -34,7 +34,7 @@ test('a file that is not there yet has no grants, and is made by the first', asy
   expect(readdirSync(folder)).toEqual(['grants.json']);
 });
 
-test('what root writes belongs to who owned the file or, before the first, its folder', async () => {
+test('a file that root writes belongs to the owner of the old file or of its folder', async () => {
   const isRoot = process.getuid?.() === 0;
   const [first, second] = isRoot ? [4001, 4002] : [process.getuid?.(), process.getuid?.()];
   if (isRoot) chownSync(folder, 4001, 4001);
@@ -47,7 +47,7 @@ test('what root writes belongs to who owned the file or, before the first, its f
   expect(statSync(file).mode & 0o777).toBe(0o600);
 });
 
-test('what a human wrote is normalised', async () => {
+test('a file that a person wrote is normalised', async () => {
   writeFileSync(file, '{"xmppgateway": ["BOT@Example.org", "*@B\\u00dccher.example"]}');
   expect((await openGrants(file)).current).toEqual(
     new Set(['bot@example.org', '*@bücher.example']),
@@ -63,7 +63,7 @@ test.each(['', '[]', '{}', '{"xmppgateway": [1]}', '{"xmppgateway": ["example.or
   },
 );
 
-test('of many changes at once by several owners none is lost', async () => {
+test('no change is lost among many concurrent ones', async () => {
   const owners = await Promise.all([1, 2, 3].map(() => openGrants(file)));
   const patterns = Array.from({ length: 30 }, (_, index) => `bot${index}@example.org`);
   await Promise.all(
@@ -90,7 +90,7 @@ test.each([
   ['one with the process id of another by now', String(process.ppid), -61_000],
   ['an empty one of a clock that was ahead', '', 3_600_000],
   ['one of a running process and a clock that was ahead', String(process.ppid), 3_600_000],
-])('a lock that a power failure has left is taken over: %s', async (_, holder, offsetMs) => {
+])('a lock left by a power failure is taken over: %s', async (_, holder, offsetMs) => {
   const grants = await openGrants(file);
   writeFileSync(`${file}.lock`, holder);
   const then = new Date(Date.now() + offsetMs);
@@ -99,7 +99,7 @@ test.each([
   expect(readdirSync(folder)).toEqual(['grants.json']);
 });
 
-test('what another process writes is noticed; what cannot be read changes nothing', async () => {
+test('changes by another process are noticed; an unreadable file changes nothing', async () => {
   const grants = await openGrants(file);
   const errors: unknown[] = [];
   grants.watch((error) => void errors.push(error));

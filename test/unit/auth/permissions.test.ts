@@ -46,7 +46,7 @@ describe('createPermissions', () => {
     expect(createPermissions(patterns, undefined).has(parseJid(jid))).toBe(expected);
   });
 
-  test('nobody is, without patterns', () => {
+  test('without patterns nobody has it', () => {
     expect(createPermissions([], undefined).has(parseJid('bot@example.org'))).toBe(false);
   });
 
@@ -74,7 +74,7 @@ describe('createPermissions', () => {
     ['bot@example.org', grantsOf('bot@example.org'), 'configuration'],
     ['anybody@bots.example.org', grantsOf(), 'configuration'],
     ['alice@example.org', grantsOf('*@example.org'), 'permissions.state_file'],
-  ])('what stands elsewhere is not revoked: %s', async (jid, grants, place) => {
+  ])('what is granted elsewhere is not revoked: %s', async (jid, grants, place) => {
     const permissions = createPermissions(patterns, grants);
     await expect(permissions.set(parseJid(jid), false)).rejects.toMatchObject({
       code: 'granted-in-configuration',
@@ -89,7 +89,7 @@ describe('createPermissions', () => {
     });
   });
 
-  test('a state file that cannot be written is told as such', async () => {
+  test('a state file that cannot be written is reported', async () => {
     const cause = new Error('EROFS');
     const grants = { current: new Set<string>(), set: () => Promise.reject(cause) };
     const permissions = createPermissions(patterns, grants);
@@ -99,7 +99,7 @@ describe('createPermissions', () => {
     });
   });
 
-  test('a new configuration replaces the old one, and no grant', () => {
+  test('a new configuration replaces the old one but no grants', () => {
     const permissions = createPermissions(patterns, grantsOf('alice@example.org'));
     permissions.update([]);
     expect(permissions.has(parseJid('bot@example.org'))).toBe(false);

@@ -9,7 +9,7 @@ import type { PasswordCheck } from '../../../src/core/message/ports.ts';
 
 beforeEach(() => {
   vi.useFakeTimers();
-  // lru-cache takes an entry that was made at 0 for one without a time.
+  // lru-cache mistakes an entry that was made at 0 for one without a time.
   vi.advanceTimersByTime(1000);
 });
 afterEach(() => {
@@ -104,14 +104,14 @@ describe('refusals', () => {
     }
   });
 
-  test('ask the server alike for unknown users and wrong passwords', async () => {
+  test('ask the server for unknown users as well as for wrong passwords', async () => {
     const { users, passwordCheck } = setUp();
     await code(login(users, 'nobody', 'wrong'));
     await code(login(users, 'alice', 'wrong'));
     expect(passwordCheck).toHaveBeenCalledTimes(2);
   });
 
-  test('are told to the log, all but the missing header', async () => {
+  test('are logged, except for a missing header', async () => {
     const { users, onFailure } = setUp();
     await code(users.authenticate('missing', domain, here));
     await code(users.authenticate('malformed', domain, here));
@@ -126,7 +126,7 @@ describe('refusals', () => {
 });
 
 describe('cache', () => {
-  test('spares the server until the time is over', async () => {
+  test('spares the server until it expires', async () => {
     const { users, passwordCheck } = setUp();
     for (let index = 0; index < 10; index += 1) await login(users, 'alice', 'secret');
     expect(passwordCheck).toHaveBeenCalledTimes(1);
@@ -135,7 +135,7 @@ describe('cache', () => {
     expect(passwordCheck).toHaveBeenCalledTimes(2);
   });
 
-  test('a changed password stops working when the time is over', async () => {
+  test('an old password stops working once it expires', async () => {
     const { users, server } = setUp();
     await login(users, 'alice', 'secret');
     server.passwords['alice@example.org'] = 'changed';
@@ -155,7 +155,7 @@ describe('cache', () => {
     ).toBe('unauthenticated');
   });
 
-  test('joins concurrent checks of the same credentials, from wherever they come', async () => {
+  test('joins concurrent checks of the same credentials from all addresses', async () => {
     const { users, passwordCheck } = setUp();
     const logins = Array.from({ length: 500 }, async (_, index) =>
       login(users, 'alice', 'secret', `192.0.2.${index % 250}`),
@@ -166,7 +166,7 @@ describe('cache', () => {
 });
 
 describe('throttle', () => {
-  test('refuses fresh checks of a user, and serves what is remembered', async () => {
+  test('refuses fresh checks of a user, but serves remembered credentials', async () => {
     const { users, passwordCheck } = setUp();
     await login(users, 'alice', 'secret', there);
     for (let index = 0; index < 3; index += 1) {
@@ -181,7 +181,7 @@ describe('throttle', () => {
     expect((await login(users, 'alice', 'secret')).toString()).toBe('alice@example.org');
   });
 
-  test('lets the user in again where the user was before, also when nothing is remembered', async () => {
+  test('lets a user in from a known address even if nothing is remembered', async () => {
     const { users } = setUp();
     await login(users, 'alice', 'secret', there);
     vi.advanceTimersByTime(60_001);
@@ -196,7 +196,7 @@ describe('throttle', () => {
     expect(await code(login(users, 'ａlice', 'y'))).toBe('too-many-requests');
   });
 
-  test('counts what needed no check by address, but not a missing header', async () => {
+  test('counts failures without a check by address, but not a missing header', async () => {
     const { users } = setUp();
     for (let index = 0; index < 20; index += 1) {
       await code(users.authenticate('missing', domain, here));

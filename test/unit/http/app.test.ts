@@ -11,13 +11,13 @@ const good = {
   body: '{"to": "nurse@host.example", "body": "secret-body"}',
 };
 
-describe('an error that nobody foresaw', () => {
+describe('an unexpected error', () => {
   it.each([
     new TypeError('secret-1'),
     Object.assign(new Error('secret-1'), { status: 404, expose: true, headers: { 'X-Leak': '1' } }),
     'secret-1',
     null,
-  ])('is told as internal, leaks nothing and is logged: %s', async (thrown) => {
+  ])('is reported as internal, leaks nothing and is logged: %s', async (thrown) => {
     const printed = vi.spyOn(console, 'error');
     const { port, logLines } = await startTestGateway({ deliver: () => Promise.reject(thrown) });
     const answer = await send(port, good);
@@ -64,7 +64,7 @@ describe('the log', () => {
     expect(`urn:uuid:${String(logLines[0]?.['request'])}`).toBe(instance);
   });
 
-  it('tells the code of a problem that is given again', async () => {
+  it('has the code of a problem that is replayed', async () => {
     const error = new GatewayError('bounced', 'No such user.', {
       stanzaError: { condition: 'item-not-found', type: 'cancel', text: undefined },
     });
@@ -113,7 +113,7 @@ describe('the log', () => {
     expect(logLines.map(({ level }) => level)).toEqual([20, 20, 20]);
   });
 
-  it('notes a client that went away, and goes on', async () => {
+  it('notes a client that disconnected', async () => {
     const { port, logLines, delivered } = await startTestGateway();
     const raw = await connectRaw(port);
     const { Authorization } = goodHeaders;
@@ -151,7 +151,7 @@ function buildRequest(path: string): string {
 }
 
 describe('one connection', () => {
-  it('carries pipelined messages and refusals in their order', async () => {
+  it('carries pipelined messages and refusals in order', async () => {
     const { port, delivered } = await startTestGateway();
     const raw = await connectRaw(port);
     const paths = [userPath, '/nowhere', apiPath, `${apiPath}?x`, userPath];
@@ -163,7 +163,7 @@ describe('one connection', () => {
     raw.destroy();
   });
 
-  it('goes on after a body that was refused unread', async () => {
+  it('stays open after a body that was refused unread', async () => {
     const { port } = await startTestGateway();
     const raw = await connectRaw(port);
     const body = 'x'.repeat(1_000_000);

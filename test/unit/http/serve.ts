@@ -2,7 +2,7 @@ import http, { type RequestListener, type ServerOptions } from 'node:http';
 import { onTestFinished } from 'vitest';
 import type { ListenerEvents } from '../../../src/http/server/listener.ts';
 
-/** A bare server of Node on loopback, for the time of one test. */
+/** A bare Node server on loopback, for the duration of one test. */
 export async function serve(
   onRequest: RequestListener,
   options: ServerOptions = {},
@@ -18,5 +18,5 @@ export async function serve(
   return { server, port: address.port };
 }
 
-/** For a listener whose refusals nobody hears of. */
+/** For a listener whose events are ignored. */
 export const noEvents: ListenerEvents = { onDrop: () => {}, onRefused: () => {} };

@@ -1,4 +1,4 @@
-/** Something that a test waits for, and something else tells once. */
+/** A value that a test waits for and that is set once. */
 export interface Signal<T> {
   readonly told: Promise<T>;
   readonly tell: (value: T) => void;

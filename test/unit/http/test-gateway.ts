@@ -20,11 +20,11 @@ import { createOpenApi } from '../../../src/http/routes/docs.ts';
 import { createListener } from '../../../src/http/server/listener.ts';
 import { noEvents } from './serve.ts';
 
-/** A gateway on loopback whose policies are plain functions; the password of everybody is `pw`. */
+/** A gateway on loopback whose policies are plain functions; everybody has the password `pw`. */
 export interface TestGateway {
   readonly port: number;
   readonly delivered: Stanza[];
-  /** The client addresses that logins came from. */
+  /** The client addresses of the logins. */
   readonly addresses: string[];
   readonly logLines: Readonly<Record<string, unknown>>[];
   readonly middleware: readonly Koa.Middleware<never>[];
@@ -37,7 +37,7 @@ export function basic(username: string, password = 'pw'): string {
   return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
 }
 
-/** Headers that are good for both URLs: `bot` is a user with the permission and an API account. */
+/** Headers that are valid at both URLs: `bot` is a user with the permission and also an API account. */
 export const goodHeaders = { Authorization: basic('bot'), 'Content-Type': 'application/json' };
 
 export const limits = {
@@ -104,7 +104,7 @@ function createUsers(addresses: string[]): Users {
   };
 }
 
-/** Everybody may log in with `pw` and send as anybody of example.org but `romeo`. */
+/** Everybody may log in with `pw` and send as any user of example.org but `romeo`. */
 function createApiAccounts(addresses: string[]): ApiAccounts {
   return {
     authenticate: async (presented, realm, address) => {

@@ -34,7 +34,7 @@ test('a key is claimed by one', async () => {
   expect(await Promise.all(tries)).toEqual([undefined, 'a', 'a']);
 });
 
-test('a value stands in the place of its claim', async () => {
+test('a value replaces its claim', async () => {
   const key = randomUUID();
   await claims.claim(key, 'claim', minuteMs);
   await claims.settle(key, 'claim', 'value', minuteMs);
@@ -42,14 +42,14 @@ test('a value stands in the place of its claim', async () => {
   expect(await redis.command('PTTL', key)).toBeGreaterThan(minuteMs / 2);
 });
 
-test('a claim that is withdrawn is free', async () => {
+test('a withdrawn claim is free', async () => {
   const key = randomUUID();
   await claims.claim(key, 'claim', minuteMs);
   await claims.settle(key, 'claim', undefined, minuteMs);
   expect(await claims.claim(key, 'other', minuteMs)).toBeUndefined();
 });
 
-test('a claim that has expired is free, and settles nothing of the next one', async () => {
+test('an expired claim is free and does not settle the next one', async () => {
   const key = randomUUID();
   await claims.claim(key, 'first', 1);
   await waitUntil(async () => (await redis.command('EXISTS', key)) === 0, { label: 'its end' });
@@ -59,16 +59,16 @@ test('a claim that has expired is free, and settles nothing of the next one', as
   expect(await redis.command('GET', key)).toBe('second');
 });
 
-test('a value is kept, too, where its claim has expired', async () => {
+test('a value is kept even if its claim has expired', async () => {
   const key = randomUUID();
   await claims.settle(key, 'expired', 'value', minuteMs);
   expect(await redis.command('GET', key)).toBe('value');
 });
 
-/** The client's own error when the connection was given up while it was being opened again. */
+/** The client's error if the connection was given up while it was being opened again. */
 const unanswered = /no answer|Disconnects client/;
 
-test('what could not be settled is settled later, an answer before all', async () => {
+test('what could not be settled is settled later, above all an answer', async () => {
   const key = randomUUID();
   await claims.claim(key, 'claim', minuteMs);
   redis.kill('SIGSTOP');
@@ -88,7 +88,7 @@ test('what could not be settled is settled later, an answer before all', async (
   expect(await redis.command('GET', key)).toBe('value');
 });
 
-test('what was refused once is settled later, though the connection stays', async () => {
+test('what was refused once is settled later on the same connection', async () => {
   const key = randomUUID();
   await redis.command('LPUSH', key, 'of another type');
   await claims.settle(key, 'claim', 'value', minuteMs);
@@ -98,7 +98,7 @@ test('what was refused once is settled later, though the connection stays', asyn
   });
 });
 
-test('a claim that came to nothing is withdrawn', async () => {
+test('a failed claim is withdrawn', async () => {
   const key = randomUUID();
   redis.kill('SIGSTOP');
   try {
@@ -122,7 +122,7 @@ test('counters count in windows that begin with the first', async () => {
   expect(await counters.read([b, a])).toMatchObject([{ count: 1 }, { count: 2 }]);
 });
 
-test('counters say nothing while the store is away', async () => {
+test('counters resolve with undefined while the store is away', async () => {
   const { counters } = store;
   await redis.halt('SIGKILL');
   expect(await counters.read(['a'])).toBeUndefined();

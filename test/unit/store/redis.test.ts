@@ -47,14 +47,14 @@ test('runs commands once it is ready', async () => {
 test.each([
   ['a wrong password', (url: string) => url.replace('redis-secret', 'wrong'), /WRONGPASS/],
   ['nobody there', () => 'redis://127.0.0.1:1', /ECONNREFUSED/],
-])('says why it is down, and not the password: %s', async (_, change, reason) => {
+])('says why it is down without the password: %s', async (_, change, reason) => {
   const watched = connect(change(redis.url));
   await untilEvent(watched, 'down again');
   expect(watched.connection.failure()).toMatch(reason);
   expect(watched.events.join()).not.toMatch(/wrong@|redis-secret/);
 });
 
-test('is down when Redis takes no writes', async () => {
+test('is down if Redis accepts no writes', async () => {
   const watched = connect(redis.url);
   await untilEvent(watched, 'ready');
   await redis.command('CONFIG', 'SET', 'maxmemory', '1');
@@ -63,14 +63,14 @@ test('is down when Redis takes no writes', async () => {
   await waitUntil(() => watched.connection.failure() === undefined, { label: 'no failure' });
 });
 
-test('is down for a user who may not do all that is needed', async () => {
+test('is down for a user without the needed permissions', async () => {
   await redis.command('ACL', 'SETUSER', 'limited', 'on', '>pw', '~*', '+@all', '-eval');
   const watched = connect(redis.url.replace(`:${redis.password}@`, 'limited:pw@'));
   await untilEvent(watched, 'down: NOPERM');
 });
 
 describe('a Redis that hangs', () => {
-  test('holds no command longer than its deadline, and none at all after it', async () => {
+  test('holds no command beyond its deadline, and none at all after it', async () => {
     const watched = connect(redis.url);
     await untilEvent(watched, 'ready');
     redis.kill('SIGSTOP');
@@ -87,7 +87,7 @@ describe('a Redis that hangs', () => {
     await waitUntil(() => watched.connection.failure() === undefined, { label: 'no failure' });
   });
 
-  test('is noticed without any command', async () => {
+  test('is noticed without a command', async () => {
     const watched = connect(redis.url);
     await untilEvent(watched, 'ready');
     redis.kill('SIGSTOP');
@@ -98,7 +98,7 @@ describe('a Redis that hangs', () => {
     }
   });
 
-  test('from the beginning is given up, too', async () => {
+  test('from the start is given up as well', async () => {
     const sockets: Socket[] = [];
     const silent = createServer((socket) => void sockets.push(socket));
     await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
@@ -114,7 +114,7 @@ describe('a Redis that hangs', () => {
   });
 });
 
-test('connects no more once it was stopped', async () => {
+test('does not reconnect after it was stopped', async () => {
   const watched = connect(redis.url);
   await untilEvent(watched, 'ready');
   watched.connection.stop();

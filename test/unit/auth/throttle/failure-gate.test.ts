@@ -47,11 +47,11 @@ test('are bounded in each window, and the first ones stay', () => {
   expect(counts(second)).toEqual([1, 2, 2]);
   for (const place of ['d', 'e', 'f']) reserved.reserve('alice', place, second);
   expect(counts(second)).toEqual([1, 2, 2]);
-  // Those of two windows before have not lapsed yet.
+  // Those of the window before last have not lapsed yet.
   expect(counts(third)).toEqual([2, 2, 2]);
 });
 
-test('none are made where none are allowed', () => {
+test('none are made if none are allowed', () => {
   const reserved = createReservedAttempts(0, 1000);
   reserved.reserve('alice', 'home', first);
   expect(reserved.countForOthers('alice', 'x', second)).toBe(0);

@@ -9,7 +9,7 @@ import type { SharedCounters } from '../../../../src/store/counters.ts';
 
 beforeEach(() => {
   vi.useFakeTimers();
-  // lru-cache takes an entry that was made at 0 for one without a time.
+  // lru-cache mistakes an entry that was made at 0 for one without a time.
   vi.advanceTimersByTime(1000);
 });
 afterEach(() => {
@@ -41,7 +41,7 @@ async function failTimes(throttle: Throttle, times: number, address: string, use
 }
 
 describe('failures', () => {
-  test('are limited by user, from wherever they come', async () => {
+  test('are limited by user, from all addresses together', async () => {
     const throttle = createThrottle(limits);
     await failTimes(throttle, 2, '192.0.2.1', 'alice');
     await failTimes(throttle, 1, '192.0.2.2', 'alice');
@@ -53,7 +53,7 @@ describe('failures', () => {
     expect(await outcome(throttle.attempt('192.0.2.1', 'bob', right))).toBe('right');
   });
 
-  test('are limited by address, whoever is meant', async () => {
+  test('are limited by address, for all users together', async () => {
     const throttle = createThrottle(limits);
     await failTimes(throttle, 5, '192.0.2.1');
     expect(await outcome(throttle.attempt('192.0.2.1', 'zoe', right))).toBe('too-many-requests 60');
@@ -94,7 +94,7 @@ describe('failures', () => {
     expect(await outcome(throttle.attempt('192.0.2.1', 'bob', right))).toBe('right');
   });
 
-  test('successes and errors are none', async () => {
+  test('are neither successes nor errors', async () => {
     const throttle = createThrottle(limits);
     for (let index = 0; index < 20; index += 1) {
       expect(await outcome(throttle.attempt('192.0.2.1', 'alice', right))).toBe('right');
@@ -102,24 +102,24 @@ describe('failures', () => {
     }
   });
 
-  test('of others do not lock a user out where the user has logged in before', async () => {
+  test('of others do not lock a user out at a known address', async () => {
     const throttle = createThrottle(limits);
     await throttle.attempt('192.0.2.1', 'alice', right);
     await failTimes(throttle, 3, '203.0.113.1', 'alice');
     expect(await outcome(throttle.attempt('203.0.113.2', 'alice', right))).toMatch('too-many');
     expect(await outcome(throttle.attempt('192.0.2.1', 'alice', right))).toBe('right');
-    // The limit by address holds there, too.
+    // The limit by address still applies there.
     await failTimes(throttle, 5, '192.0.2.1', 'alice');
     expect(await outcome(throttle.attempt('192.0.2.1', 'alice', right))).toMatch('too-many');
   });
 });
 
-describe('whoever uses up all failures of a user', () => {
+describe('an attacker who uses up all failures of a user', () => {
   const attacker = '203.0.113.1';
   const home = '192.0.2.1';
   const nextWindow = (): void => void vi.advanceTimersByTime(60_001);
 
-  test('locks the user out elsewhere for one window, and not for another', async () => {
+  test('locks the user out elsewhere for one window only', async () => {
     const throttle = createThrottle(limits);
     await failTimes(throttle, 3, attacker, 'alice');
     expect(await outcome(throttle.attempt(home, 'alice', right))).toBe('too-many-requests 60');
@@ -129,7 +129,7 @@ describe('whoever uses up all failures of a user', () => {
     expect(await outcome(throttle.attempt(home, 'alice', right))).toBe('right');
   });
 
-  test('has as many failures together with it as ever', async () => {
+  test('shares the same number of failures with the user', async () => {
     const throttle = createThrottle(limits);
     await failTimes(throttle, 3, attacker, 'alice');
     await outcome(throttle.attempt(home, 'alice', right));
@@ -141,7 +141,7 @@ describe('whoever uses up all failures of a user', () => {
     expect(check).toHaveBeenCalledTimes(3);
   });
 
-  test('has all of them again when nobody else wants one', async () => {
+  test('has all of them again if nobody else wants one', async () => {
     const throttle = createThrottle(limits);
     for (let round = 0; round < 3; round += 1) {
       await failTimes(throttle, 3, attacker, 'alice');
@@ -150,7 +150,7 @@ describe('whoever uses up all failures of a user', () => {
     }
   });
 
-  test('keeps one of them also when many want one', async () => {
+  test('keeps one of them even if many want one', async () => {
     const throttle = createThrottle(limits);
     await failTimes(throttle, 3, attacker, 'alice');
     for (let index = 0; index < 9; index += 1) {
@@ -196,7 +196,7 @@ describe('concurrent attempts', () => {
     expect(check).toHaveBeenCalledTimes(5);
   });
 
-  test('that are right all get through, however many', async () => {
+  test('all get through if they are right, however many there are', async () => {
     const throttle = createThrottle(limits);
     const users = Array.from({ length: 100 }, (_, index) => `u${index}`);
     const outcomes = await Promise.all(
@@ -205,7 +205,7 @@ describe('concurrent attempts', () => {
     expect(new Set(outcomes)).toEqual(new Set(['right']));
   });
 
-  test('do not wait for ever behind slow ones', async () => {
+  test('do not wait forever for slow ones', async () => {
     const throttle = createThrottle(limits);
     const attempts = Array.from({ length: 12 }, async (_, index) =>
       outcome(throttle.attempt('192.0.2.1', `u${index}`, slow)),

@@ -8,13 +8,13 @@ const mismatch = expect.objectContaining({ code: 'idempotency-mismatch' });
 
 beforeEach(() => {
   vi.useFakeTimers();
-  // lru-cache takes an entry made at the time 0 for one without end.
+  // lru-cache mistakes an entry that was made at 0 for one without a time.
   vi.advanceTimersByTime(1);
 });
 afterEach(() => vi.useRealTimers());
 
 describe('the answer to a key', () => {
-  test('is given again', async () => {
+  test('is replayed', async () => {
     const store = createAnswerStore();
     expect(await store.begin(key, ['a'])).toBeUndefined();
     await store.finish(key, answer);
@@ -28,7 +28,7 @@ describe('the answer to a key', () => {
     expect(await store.begin({ ...key, caller: 'user bot@example.org' }, ['b'])).toBeUndefined();
   });
 
-  test('is not there while the first request is in progress', async () => {
+  test('is missing while the first request is in progress', async () => {
     const store = createAnswerStore();
     await store.begin(key, ['a']);
     await expect(store.begin(key, ['a'])).rejects.toEqual(inProgress);
@@ -43,7 +43,7 @@ describe('the answer to a key', () => {
     expect(await store.begin(key, ['ab', Buffer.from('c')])).toEqual(answer);
   });
 
-  test('is forgotten when there was none to keep', async () => {
+  test('is forgotten if there was none to keep', async () => {
     const store = createAnswerStore();
     await store.begin(key, ['a']);
     await store.finish(key, undefined);

@@ -29,7 +29,7 @@ beforeEach(() => {
 });
 
 describe('the answer to a key', () => {
-  test('is given again by another process', async () => {
+  test('is replayed by another process', async () => {
     const [one, two] = [createSharedAnswerStore(claims, 1), createSharedAnswerStore(claims, 1)];
     expect(await one.begin(key, ['a'])).toBeUndefined();
     await expect(two.begin(key, ['a'])).rejects.toEqual(refusal('idempotency-in-progress'));
@@ -40,7 +40,7 @@ describe('the answer to a key', () => {
     expect(await two.begin({ ...key, caller: 'user bot@example.org' }, ['b'])).toBeUndefined();
   });
 
-  test('is forgotten when there was none to keep', async () => {
+  test('is forgotten if there was none to keep', async () => {
     const store = createSharedAnswerStore(claims, 1);
     await store.begin(key, ['a']);
     await store.finish(key, undefined);
@@ -53,7 +53,7 @@ describe('the answer to a key', () => {
     expect(JSON.stringify([...values])).not.toMatch(/alerts|k-1|text|message"/);
   });
 
-  test('stands for its payload only together with its key', async () => {
+  test('identifies its payload only together with its key', async () => {
     const store = createSharedAnswerStore(claims, 1);
     for (const name of ['1', '2']) await store.begin({ ...key, key: name }, ['1234']);
     const payloads = [...values.values()].map((value) => JSON.parse(value).payload);

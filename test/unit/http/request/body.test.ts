@@ -49,7 +49,7 @@ async function start(readBody: ReturnType<typeof createReadBody>): Promise<void>
 const head = 'POST / HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n';
 
 describe('createReadBody', () => {
-  it('refuses once what is over its limit and over the budget', async () => {
+  it('refuses a body that exceeds both its limit and the budget once', async () => {
     await start(createReadBody(100, createBodyBudget(1000)));
     const raw = await connectRaw(port);
     raw.write(`${head}Transfer-Encoding: chunked\r\n\r\n7d0\r\n${'x'.repeat(2000)}\r\n0\r\n\r\n`);
@@ -65,7 +65,7 @@ describe('createReadBody', () => {
     'application/xml',
     'text/xml; charset=utf-8',
     'application/xmpp+xml',
-  ])('gives the bytes of %s as they are', async (contentType) => {
+  ])('returns the bytes of %s unchanged', async (contentType) => {
     const body = Buffer.from([0xef, 0xbb, 0xbf, 0xff, 0x00, 0xc0, 0x80]);
     const headers = { 'Content-Type': contentType };
     const { body: answered } = await send(port, { method: 'POST', headers, body });
@@ -76,7 +76,7 @@ describe('createReadBody', () => {
     ['no body', `${head}\r\n`],
     ['Content-Length: 0', `${head}Content-Length: 0\r\n\r\n`],
     ['no chunks', `${head}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n`],
-  ])('gives nothing for %s', async (_, request) => {
+  ])('returns nothing for %s', async (_, request) => {
     const raw = await connectRaw(port);
     raw.write(request);
     expect(await raw.answer()).toMatchObject({ status: 200, body: '' });
@@ -115,7 +115,7 @@ describe('createReadBody', () => {
     },
   );
 
-  it('goes on with the connection after a chunked body over the limit', async () => {
+  it('keeps the connection after a chunked body over the limit', async () => {
     const raw = await connectRaw(port);
     const chunk = `${(100_000).toString(16)}\r\n${'x'.repeat(100_000)}\r\n`;
     raw.write(`${head}Transfer-Encoding: chunked\r\n\r\n${chunk}`);
@@ -152,7 +152,7 @@ describe('createReadBody', () => {
     },
   );
 
-  it('gives up when the rest of the body is no HTTP', async () => {
+  it('gives up if the rest of the body is not HTTP', async () => {
     const raw = await connectRaw(port);
     raw.write(`${head}Transfer-Encoding: chunked\r\n\r\n1\r\na\r\nzz\r\n`);
     expect(await raw.answer()).toMatchObject({ status: 400, headers: { connection: 'close' } });
@@ -171,7 +171,7 @@ function createCallers(maxBytes: number) {
   };
 }
 
-it('refuses the newest reading of the caller who holds most', () => {
+it('refuses the newest body of the caller with the most bytes', () => {
   const { begin, refused } = createCallers(100_000);
   const [a1, a2, a3] = ['a1', 'a2', 'a3'].map((name) => begin('a', name));
   const b = begin('b', 'b');
@@ -185,7 +185,7 @@ it('refuses the newest reading of the caller who holds most', () => {
   expect(refused).toEqual(['a2']);
 });
 
-it('refuses no reading that holds nothing, and none that has ended', () => {
+it('refuses no body without bytes, and none that has ended', () => {
   const { begin, refused } = createCallers(12_000);
   const first = begin('a', 'first');
   begin('a', 'empty');
@@ -200,7 +200,7 @@ it('refuses no reading that holds nothing, and none that has ended', () => {
   expect(refused).toEqual(['first']);
 });
 
-it('gives back what a reading held when it ends, once', () => {
+it('frees the bytes of a body once, when it ends', () => {
   const { begin, refused } = createCallers(12_000);
   for (let count = 0; count < 10; count += 1) {
     const reading = begin('a', 'reading');
@@ -211,7 +211,7 @@ it('gives back what a reading held when it ends, once', () => {
   expect(refused).toEqual([]);
 });
 
-it('counts what pieces take besides their bytes', () => {
+it('counts what pieces cost besides their bytes', () => {
   const { begin, refused } = createCallers(12_000);
   const reading = begin('a', 'pieces');
   for (let count = 0; count < 100; count += 1) reading.add(1);

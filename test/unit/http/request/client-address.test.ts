@@ -72,7 +72,7 @@ describe('createFindClientAddress', () => {
     expect(createFindClientAddress(trusted)(peer, header)).toBe(address);
   });
 
-  it('believes nobody without trusted proxies', () => {
+  it('trusts no header without trusted proxies', () => {
     const find = createFindClientAddress([]);
     expect(find('::ffff:127.0.0.1', '203.0.113.1')).toBe('127.0.0.1');
   });

@@ -64,7 +64,7 @@ describe('decodeSegment', () => {
 });
 
 describe('requireMethod', () => {
-  it('names the methods that the URL has', () => {
+  it('names the methods that the URL supports', () => {
     expect(() => requireMethod('POST', ['POST'])).not.toThrow();
     expect(() => requireMethod('BREW', ['GET', 'HEAD'])).toThrow(
       expect.objectContaining({ code: 'method-not-allowed', options: { allow: ['GET', 'HEAD'] } }),

@@ -28,7 +28,7 @@ describe('sendAnswer', () => {
     expect(answer.headers).toMatchObject({ 'content-type': 'text/plain', 'content-length': '7' });
   });
 
-  it('answers while the body is still being sent, and goes on with the connection', async () => {
+  it('answers while the body is still being sent, and keeps the connection', async () => {
     const raw = await connectRaw(await serveRefusals());
     raw.write(`POST / HTTP/1.1\r\nHost: h\r\nContent-Length: ${mebibyte}\r\n\r\n`);
     expect(await raw.answer()).toMatchObject({ status: 413, body: 'refused' });
@@ -84,7 +84,7 @@ describe('sendAnswer', () => {
     expect(await raw.closed).toBe('');
   });
 
-  it('leaves no timer behind', async () => {
+  it('leaves no timer running', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     const raw = await connectRaw(await serveRefusals());
     raw.write('POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx');
@@ -104,7 +104,7 @@ describe('sendAnswer', () => {
     raw.destroy();
   });
 
-  it('goes on saying that the connection closes', async () => {
+  it('still announces that the connection closes', async () => {
     const port = await serveRefusals((req, res) => {
       res.setHeader('Connection', 'close');
       refuse(req, res);
@@ -112,7 +112,7 @@ describe('sendAnswer', () => {
     expect((await send(port, {})).headers).toMatchObject({ connection: 'close' });
   });
 
-  it('answers HEAD though its body is still being sent', async () => {
+  it('answers HEAD while its body is still being sent', async () => {
     const raw = await connectRaw(await serveRefusals());
     raw.write('HEAD / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\n');
     expect(await raw.answer(true)).toMatchObject({ status: 413, body: '' });

@@ -6,7 +6,7 @@ const requestId = '6fd1f4b0-8a2f-4a4e-9a0e-0c3d7f1b2a3c';
 const codes = Object.keys(problems).filter((code): code is ProblemCode => code in problems);
 
 describe('buildProblem', () => {
-  it.each(codes)('%s is told by RFC 9457', (code) => {
+  it.each(codes)('%s is reported as in RFC 9457', (code) => {
     const answer = buildProblem(new GatewayError(code, 'The detail.'), requestId);
     expect(answer.status).toBe(problems[code].status);
     expect(answer.headers).toMatchObject({ 'Content-Type': 'application/problem+json' });
@@ -20,7 +20,7 @@ describe('buildProblem', () => {
     });
   });
 
-  it.each(codes)('%s carries Retry-After when it is 503 or 429', (code) => {
+  it.each(codes)('%s has Retry-After if it is 503 or 429', (code) => {
     const { headers, status } = buildProblem(new GatewayError(code, '.'), requestId);
     expect('Retry-After' in headers).toBe(status === 503 || status === 429);
   });
@@ -54,7 +54,7 @@ describe('buildProblem', () => {
     expect(buildProblem(error, requestId).headers['Allow']).toBe('GET, HEAD');
   });
 
-  it('tells each fault with its place', () => {
+  it('lists each fault with its place', () => {
     const errors = [{ pointer: '/to', detail: 'Expected a JID.' }];
     const { body } = buildProblem(new GatewayError('invalid-message', '.', { errors }), requestId);
     expect(JSON.parse(body)).toMatchObject({ errors });

@@ -68,7 +68,7 @@ it.each([
   expect((await send(port, { path })).status).toBe(404);
 });
 
-it('is not there when it is switched off; openapi.json is', async () => {
+it('is missing if it is switched off, but openapi.json is not', async () => {
   const { port } = await startTestGateway();
   for (const path of ['/docs', '/docs/page.js']) {
     expect((await send(port, { path })).status).toBe(404);
@@ -76,7 +76,7 @@ it('is not there when it is switched off; openapi.json is', async () => {
   expect((await send(port, { path: '/openapi.json' })).status).toBe(200);
 });
 
-it('reads every file, each with a tag of what is in it', () => {
+it('reads every file and tags it by its content', () => {
   const directory = createDirectory('docs');
   for (const name of Object.keys(docsFiles)) writeFileSync(join(directory, name), `${name} ü`);
   writeFileSync(join(directory, 'other.js'), '');

@@ -65,14 +65,14 @@ describe('a good message', () => {
     expect(stanza?.xml).toContain('<body>Hello</body>');
   });
 
-  it('gets an id when it has none', async () => {
+  it('gets an id if it has none', async () => {
     const answer = await post({ body: JSON.stringify({ to: 'user@host.example' }) });
     const { id } = JSON.parse(answer.body);
     expect(id).toMatch(/^[0-9a-f-]{36}$/);
     expect(gateway.delivered[0]?.id).toBe(id);
   });
 
-  it('is answered only when it was delivered', async () => {
+  it('is answered only once it was delivered', async () => {
     const confirmed = createSignal();
     const { port } = await startTestGateway({
       deliver: (message) => confirmed.told.then(() => buildReceipt(message)),
@@ -82,7 +82,7 @@ describe('a good message', () => {
       isAnswered = true;
       return received;
     });
-    // a whole other round trip happens meanwhile
+    // Another complete round trip happens meanwhile.
     await post({});
     expect(isAnswered).toBe(false);
     confirmed.tell();
@@ -261,7 +261,7 @@ describe('the order of refusals', () => {
     expect(codeOf(await post({ ...request, body: tooBig }))).toBe(code);
   });
 
-  it('does not read the body before the credentials are good', async () => {
+  it('does not read the body before the credentials are accepted', async () => {
     const raw = await connectRaw(gateway.port);
     raw.write(`POST ${userPath} HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n`);
     raw.write('Content-Type: application/json\r\nExpect: 100-continue\r\n\r\n');
@@ -313,7 +313,7 @@ describe('the body', () => {
   });
 });
 
-describe('what the delivery says', () => {
+describe('the outcome of the delivery', () => {
   it.each([
     [new GatewayError('xmpp-unavailable', 'Down.', { retryAfterSeconds: 2 }), 503, '2'],
     [new GatewayError('overloaded', 'Busy.'), 503, '5'],
@@ -349,12 +349,12 @@ describe('a dry run', () => {
     expect(gateway.logLines).toEqual([expect.objectContaining({ code: 'ok', dryRun: true })]);
   });
 
-  it('goes with format=json', async () => {
+  it('accepts format=json', async () => {
     const answer = await post({ path: `${userPath}?format=json&dry_run=true` });
     expect(answer.headers['content-type']).toBe('application/xml');
   });
 
-  it('is none with dry_run=false', async () => {
+  it('does not happen with dry_run=false', async () => {
     expect(JSON.parse((await post({ path: `${userPath}?dry_run=false` })).body).id).toBe('1234');
     expect(gateway.delivered).toHaveLength(1);
   });
@@ -371,7 +371,7 @@ describe('a dry run', () => {
     expect(codeOf(await post({ path: `${userPath}?dry_run=true`, ...request }))).toBe(code);
   });
 
-  it('shows what a key changes, and leaves the key unused', async () => {
+  it('shows the effect of a key without using it', async () => {
     const headers = { ...goodHeaders, 'Idempotency-Key': 'key-1' };
     const preview = await post({ path: `${userPath}?dry_run=true`, headers });
     const originId = '<origin-id xmlns="urn:xmpp:sid:0" id="1234"/>';

@@ -17,7 +17,7 @@ async function startIntake(maxHeldBytes: number) {
   return {
     begun,
     givenUp: () => givenUp,
-    /** Sends a request that begins, and so many bytes that are held behind its head. */
+    /** Sends a request that begins, and that many bytes that are held after its head. */
     hold: async (head: string, bytes: number): Promise<RawConnection> => {
       const before = begun.length;
       const raw = await connectRaw(port);
@@ -28,7 +28,7 @@ async function startIntake(maxHeldBytes: number) {
   };
 }
 
-it('gives up what was sent in advance, least recently active first, after its answer', async () => {
+it('gives up requests sent in advance, least recently active first, after the current answer', async () => {
   const { begun, givenUp, hold } = await startIntake(50_000);
   const within = await hold(half, 20_000);
   const first = await hold(get, 20_000);
@@ -42,7 +42,7 @@ it('gives up what was sent in advance, least recently active first, after its an
   for (const raw of [within, second]) raw.destroy();
 });
 
-it('gives up a request whose body is held only when nothing else is left', async () => {
+it('gives up a request with a held body only if nothing else is left', async () => {
   const { givenUp, hold } = await startIntake(50_000);
   const raws = [await hold(half, 20_000), await hold(half, 20_000), await hold(half, 20_000)];
   expect(await raws[0]?.closed).toBe('');
@@ -51,7 +51,7 @@ it('gives up a request whose body is held only when nothing else is left', async
   for (const raw of raws) raw.destroy();
 });
 
-it('never gives up who holds little', async () => {
+it('never gives up a connection that holds little', async () => {
   const { givenUp, hold } = await startIntake(10_000);
   const raws = [await hold(half, 8000), await hold(half, 8000), await hold(get, 8000)];
   expect(raws.map(({ isClosed }) => isClosed())).toEqual([false, false, false]);

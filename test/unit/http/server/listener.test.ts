@@ -150,25 +150,25 @@ describe('deadlines', () => {
     expect(await raw!.closed).toBe('');
   });
 
-  it('end a connection whose answers nobody takes', async () => {
+  it('end a connection whose client does not read its answers', async () => {
     const { port, release } = await startHeld({ stalledMs: 100 });
     release();
     const socket = connect(port, '127.0.0.1').on('error', () => {});
     await once(socket, 'connect');
     socket.pause();
     const closed = new Promise((resolve) => socket.once('close', resolve));
-    // Written on until the other side reads no more, because it cannot write.
+    // Written until the other side stops reading because it cannot write.
     const flood = `GET /${'x'.repeat(8000)} HTTP/1.1\r\nHost: h\r\n\r\n`;
     const more = (): void => void socket.write(flood, (error) => error ?? more());
     more();
     await closed;
   });
 
-  it('leave an answer alone that takes its time', async () => {
+  it('do not affect a slow answer', async () => {
     const { port, release, whenBegun } = await startHeld({ stalledMs: 30, keepAliveMs: 30 });
     const [slow] = await connectAll(port, [get]);
     await whenBegun(1);
-    // Whoever comes later is cut off later.
+    // A later connection is cut off later.
     const other = await connectRaw(port);
     expect(await other.closed).toBe('');
     release();
@@ -176,8 +176,8 @@ describe('deadlines', () => {
   });
 });
 
-describe('when there are as many connections as may be', () => {
-  it('one more takes the place of the one on which nothing has moved for longest', async () => {
+describe('at the maximum of connections', () => {
+  it('a new one replaces the one that has been idle longest', async () => {
     const { port, release } = await startHeld({ connections: 3 });
     release();
     const first = await connectRaw(port);
@@ -196,7 +196,7 @@ describe('when there are as many connections as may be', () => {
     expect(await used.answer()).toMatchObject({ status: 200 });
   });
 
-  it('a half-sent body gives way, and a whole request does not', async () => {
+  it('a half-sent body gives way, but a complete request does not', async () => {
     const { port, release, whenBegun } = await startHeld({ connections: 3 });
     const half = 'POST /half HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nx';
     const [whole, slow] = await connectAll(port, [get, half]);
@@ -214,7 +214,7 @@ describe('when there are as many connections as may be', () => {
     }
   });
 
-  it('one whose answer is not taken gives way', async () => {
+  it('one whose answer is not read gives way', async () => {
     const app = new Koa();
     app.use((ctx) => {
       ctx.respond = false;
@@ -235,7 +235,7 @@ describe('when there are as many connections as may be', () => {
   });
 });
 
-/** An app that tells what it has begun; `/held` waits for `release`. */
+/** An app that records what it has begun; `/held` waits for `release`. */
 async function startCounting(body = 'x') {
   const held = createSignal();
   const begun: string[] = [];
@@ -254,7 +254,7 @@ async function startCounting(body = 'x') {
     raw,
     release: held.tell,
     begun: () => begun.filter((path) => path !== '/other').length,
-    /** Long enough for whatever else is going to begin. */
+    /** Long enough for everything else to begin that is going to. */
     settle: async () => {
       for (let turn = 0; turn < 50; turn += 1) await send(port, { path: '/other' });
     },
@@ -266,11 +266,11 @@ const heldGet = (line = ''): string => `GET /held HTTP/1.1\r\nHost: h\r\n${line}
 describe('pipelined requests', () => {
   it.each([
     ['small', heldGet()],
-    // each fills a quarter of what is read at once
+    // Each fills a quarter of what is read at once.
     ['large', heldGet(`X: ${'x'.repeat(15_000)}\r\n`)],
     ['with bodies', heldGet('Content-Length: 3\r\n').replace('GET', 'POST') + 'abc'],
     ['with chunks', `${heldGet('Transfer-Encoding: chunked\r\n')}3\r\nabc\r\n0\r\n\r\n`],
-  ])('begin one after another, be there hundreds: %s', async (_, request) => {
+  ])('begin one after another, even hundreds of them: %s', async (_, request) => {
     const { raw, begun, settle, release } = await startCounting();
     const count = 300;
     raw.write(request.repeat(count));
@@ -284,7 +284,7 @@ describe('pipelined requests', () => {
     raw.destroy();
   });
 
-  it('do not begin while the answers before them are not taken', async () => {
+  it('do not begin before the earlier answers have been read', async () => {
     const mebibyte = 'x'.repeat(1024 * 1024);
     const { port, begun, settle } = await startCounting(mebibyte);
     const socket = connect(port, '127.0.0.1').pause();
@@ -293,7 +293,7 @@ describe('pipelined requests', () => {
     socket.write(get.repeat(count));
     await vi.waitFor(() => expect(begun()).toBeGreaterThan(0), { timeout: 60_000 });
     await settle();
-    // The two sockets themselves take a few.
+    // The two sockets themselves buffer a few.
     expect(begun()).toBeLessThan(count / 3);
   });
 
@@ -338,7 +338,7 @@ describe('a body', () => {
 });
 
 describe('a client that closes its sending half', () => {
-  it('gets all its answers, then the end', async () => {
+  it('gets all its answers, and then the end', async () => {
     const { port, release, whenBegun } = await startHeld();
     const raw = await connectRaw(port);
     raw.write('GET /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\n\r\n');
@@ -365,7 +365,7 @@ describe('a client that closes its sending half', () => {
   it.each([
     ['in a head', 'GET / HT'],
     ['in a body', 'POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nx'],
-  ])('%s is not waited for', async (_, request) => {
+  ])('is not waited for %s', async (_, request) => {
     const { port } = await startHeld();
     const raw = await connectRaw(port);
     raw.write(request);
@@ -374,7 +374,7 @@ describe('a client that closes its sending half', () => {
   });
 });
 
-describe('a request that Node.js lets pass', () => {
+describe('a request that Node.js accepts', () => {
   it.each([
     [400, 'no host', 'GET / HTTP/1.1'],
     [400, 'two hosts', 'POST / HTTP/1.1\r\nHost: a\r\nHost: b\r\nContent-Length: 0'],
@@ -397,7 +397,7 @@ describe('a request that Node.js lets pass', () => {
     raw.destroy();
   });
 
-  it('is refused in its turn, and nothing behind it is begun', async () => {
+  it('is refused in its turn, and nothing after it begins', async () => {
     const { port, release, whenBegun, begun } = await startHeld();
     const raw = await connectRaw(port);
     raw.write(`${get}GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n${get}`);
@@ -421,13 +421,13 @@ describe('stop', () => {
     await expect(connectRaw(port)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
   });
 
-  it('lets what is in flight finish, as the last of its connection', async () => {
+  it('lets open requests finish, as the last of their connections', async () => {
     const { listener, port, release, whenBegun, begun } = await startHeld();
     const [single, pipelined] = await connectAll(port, [get, get + get]);
     await whenBegun(2);
     const stopped = listener.stop(60_000);
     release();
-    // The second of the two was not begun: its client sends it again, elsewhere.
+    // The second of the two did not begin: its client sends it again elsewhere.
     const last = { status: 200, headers: { connection: 'close' } };
     expect(await single!.answer()).toMatchObject(last);
     expect(await pipelined!.answer()).toMatchObject(last);
@@ -436,7 +436,7 @@ describe('stop', () => {
     expect(begun()).toBe(2);
   });
 
-  it('waits for the rest of a body that was refused, not for the client to leave', async () => {
+  it('waits for the rest of a refused body, but not for the client to disconnect', async () => {
     const app = new Koa();
     app.use((ctx) => {
       ctx.respond = false;
@@ -461,7 +461,7 @@ describe('stop', () => {
     expect(await raw!.closed).toBe('');
   });
 
-  it('does not wait for clients that went away', async () => {
+  it('does not wait for clients that disconnected', async () => {
     const { listener, port, whenBegun } = await startHeld();
     const raws = await connectAll(port, [get + get]);
     await whenBegun(1);
@@ -528,7 +528,7 @@ describe('TLS', () => {
     expect(status).toBe(200);
   });
 
-  it('shows a renewed certificate to new connections, and goes on with those that are open', async () => {
+  it('uses a renewed certificate for new connections, and keeps the open ones', async () => {
     const { port, listener, release } = await startTls();
     release();
     const before = await connectTls(port);
@@ -546,7 +546,7 @@ describe('TLS', () => {
     expect(resumed.getPeerX509Certificate()?.fingerprint256).not.toBe(old);
   });
 
-  it('counts one connection once, in the handshake and after it', async () => {
+  it('counts a connection once, during the handshake and after it', async () => {
     const { port, release } = await startTls({ connections: 2 });
     release();
     const silent = await connectRaw(port);
@@ -570,7 +570,7 @@ describe('TLS', () => {
     await expect(connectTls(port, undefined, options)).rejects.toThrow(/alert|protocol/);
   });
 
-  it('closes on plain HTTP, and stops though a handshake is under way', async () => {
+  it('closes plain HTTP connections, and stops even during a handshake', async () => {
     const { port, listener } = await startTls();
     const plain = await connectRaw(port);
     const silent = await connectRaw(port);

@@ -3,7 +3,7 @@ import { createTurns } from '../../../../src/http/server/paced-reader.ts';
 
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-it('runs what is preferred first, and all of it; of the rest at least the oldest', async () => {
+it('runs all preferred tasks first, and at least the oldest of the others', async () => {
   const ran: string[] = [];
   const turns = createTurns(0);
   const add = (name: string, isPreferred: boolean): void =>
@@ -28,7 +28,7 @@ it('runs many in one turn, as long as they take no time', async () => {
   expect(ran).toBe(100);
 });
 
-it('runs in a later turn what a task adds', async () => {
+it('runs what a task adds in a later turn', async () => {
   const ran: string[] = [];
   const turns = createTurns();
   turns.add(() => {

@@ -1,13 +1,13 @@
 import type { ServerResponse } from 'node:http';
 import { describe, expect, it, vi } from 'vitest';
 import { findHeadRefusal, refuseMalformed } from '../../../../src/http/server/refusals.ts';
-import { connectRaw } from '../http-client.ts';
+import { connectRaw } from '../../../support/clients/http-connection.ts';
 import { serve } from '../serve.ts';
 
 /** The status for a request with these header lines. */
 function statusOf(lines: readonly string[], httpVersion = '1.1'): number | undefined {
   const pairs = lines.map((line) => line.split(/: ?(.*)/s, 2) as [string, string]);
-  // Node keeps the first of several.
+  // Node keeps the first of repeated headers.
   const headers = Object.fromEntries(
     pairs.toReversed().map(([name, value]) => [name.toLowerCase(), value]),
   );
@@ -27,7 +27,7 @@ describe('findHeadRefusal', () => {
     [['Host: h', 'Transfer-Encoding: chunked']],
     [['Host: h', 'Transfer-Encoding: Chunked']],
     [['Host: h', ...Array<string>(99).fill('X: y')]],
-  ])('lets %j pass', (lines) => {
+  ])('accepts %j', (lines) => {
     expect(statusOf(lines)).toBeUndefined();
   });
 
@@ -105,11 +105,11 @@ it.each([
     status,
     headers: { 'content-type': 'application/problem+json', connection: 'close' },
   });
-  expect(JSON.parse(answer.text)).toEqual({ type: 'about:blank', title, status });
+  expect(JSON.parse(answer.body)).toEqual({ type: 'about:blank', title, status });
   expect(await raw.closed).toBe('');
 });
 
-it('garbage behind an answer that was given but not yet ended is refused in its turn', async () => {
+it('garbage after an answer that was sent but has not ended is refused in its turn', async () => {
   const responses: ServerResponse[] = [];
   const { server, port } = await serve((req, res) => {
     responses.push(res);
