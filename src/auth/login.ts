@@ -74,7 +74,7 @@ export function createLogin(options: LoginOptions): Login {
     const key = cache.keyOf([...identity, password]);
     const known = cache.known(key);
     if (known !== undefined) {
-      const answer = await known;
+      const answer = known === true || (await known);
       onResult?.(answer ? 'cached' : 'refused');
       return answer;
     }

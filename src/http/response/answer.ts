@@ -30,8 +30,10 @@ export function sendAnswer(
   res: ServerResponse,
   { status, headers, body }: HttpAnswer,
 ): void {
-  const length = body === undefined ? {} : { 'Content-Length': Buffer.byteLength(body) };
-  res.writeHead(status, { ...headers, ...length });
+  res.writeHead(
+    status,
+    body === undefined ? headers : { ...headers, 'Content-Length': Buffer.byteLength(body) },
+  );
   if (Buffer.isBuffer(body) && req.method !== 'HEAD') {
     Readable.from(sliceOf(body), { objectMode: false, highWaterMark: 1 }).pipe(res);
   } else if (req.readableEnded || req.destroyed) {
