@@ -79,7 +79,7 @@ describe.each(servers)('the gateway and an outage of $kind', ({ kind, start }) =
     // A server that is starting may accept a connection before it answers.
     const reasons = told.map((line) => line['reason']);
     expect(
-      reasons.filter((other) => other !== 'no answer within 3000 ms to the stream header'),
+      reasons.filter((other) => other !== 'no answer within 5000 ms to the stream header'),
     ).toEqual([reason]);
   });
 

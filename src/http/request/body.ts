@@ -183,8 +183,9 @@ interface Caller {
 const defaultMaxBodyBytes = 16 * 1024 * 1024;
 
 /**
- * Creates the budget. While the bodies exceed `maxBytes`, the newest body of the caller with the most
- * bytes is refused, so that no caller is refused because of the others.
+ * Creates the budget. While the bodies exceed `maxBytes`, a body of the caller with the most bytes is
+ * refused: the newest of those that are no smaller than its average. So no caller is refused because
+ * of the others, and no small body because of large ones.
  */
 export function createBodyBudget(maxBytes = defaultMaxBodyBytes): BodyBudget {
   const callers = new Map<string, Caller>();
@@ -204,7 +205,10 @@ export function createBodyBudget(maxBytes = defaultMaxBodyBytes): BodyBudget {
 
   function refuseSome(): void {
     while (isExceeded()) {
-      const newest = [...(findLargest()?.readings ?? [])].findLast(({ bytes }) => bytes > 0);
+      const largest = findLargest();
+      if (largest === undefined) return;
+      const average = largest.bytes / largest.readings.size;
+      const newest = [...largest.readings].findLast(({ bytes }) => bytes >= average);
       if (newest === undefined) return;
       newest.refuse();
     }

@@ -19,7 +19,7 @@ export interface ServerPlaces {
 }
 
 /** How long a server may take to identify itself, in milliseconds; it takes a few. */
-const timeoutMs = 5000;
+const timeoutMs = 10_000;
 
 /** Most characters of a greeting: servers send about 500. */
 const maxGreetingLength = 4096;

@@ -34,7 +34,7 @@ export interface ComponentConnection {
 }
 
 /** Deadline of each step: TCP connect, stream header, handshake. */
-const stepTimeoutMs = 3000;
+const stepTimeoutMs = 5000;
 
 const closed = unreachable('the gateway closed the stream');
 

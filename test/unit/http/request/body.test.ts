@@ -185,6 +185,13 @@ it('refuses the newest body of the caller with the most bytes', () => {
   expect(refused).toEqual(['a2']);
 });
 
+it('refuses no small body because of a large one of the same caller', () => {
+  const { begin, refused } = createCallers(12_000);
+  begin('a', 'large').add(9_000);
+  begin('a', 'small').add(2_000);
+  expect(refused).toEqual(['large']);
+});
+
 it('refuses no body without bytes, and none that has ended', () => {
   const { begin, refused } = createCallers(12_000);
   const first = begin('a', 'first');
