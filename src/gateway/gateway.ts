@@ -17,7 +17,7 @@ import { createDropLog } from '../http/server/connections.ts';
 import { createListener, type Listener, type ListenerEvents } from '../http/server/listener.ts';
 import { createStore, type Store } from '../store/store.ts';
 import { createPasswordCheck } from '../xmpp/sasl/password-check.ts';
-import { createSending, type Sending } from '../xmpp/transport.ts';
+import { createTransport, type Transport } from '../xmpp/transport.ts';
 import { createMetricsListener, type MetricsListener } from './metrics-listener.ts';
 import { idleObserver, type Observer } from './observer.ts';
 
@@ -68,7 +68,7 @@ export async function createGateway(
   const { component, domains, delivery, limits, rooms } = config;
   const metrics = config.http.metrics && (await openMetrics(config.http.metrics, log));
   const observer = metrics?.observer ?? idleObserver;
-  const sending = createSending({
+  const transport = createTransport({
     component,
     domains,
     mode: delivery.mode,
@@ -78,12 +78,12 @@ export async function createGateway(
     log,
     observer,
   });
-  observer.watchInFlight(sending.inFlight);
+  observer.watchInFlight(transport.inFlight);
   const store = config.store && createStore(config.store, log);
   if (store !== undefined) observer.watchStore(store.failure);
   const permissions = createPermissions(config.permissions.xmppgateway, grants);
   const callers = createCallers(config, { log, observer, permissions, store });
-  const readiness = createReadiness(sending, store);
+  const readiness = createReadiness(transport, store);
   const app = createApp({
     ...callers,
     domains,
@@ -93,8 +93,8 @@ export async function createGateway(
     trustedProxies: config.http.trustedProxies,
     log,
     permissions,
-    buildStanza: sending.buildStanza,
-    deliver: observer.measureDelivery(sending.deliver),
+    buildStanza: transport.buildStanza,
+    deliver: observer.measureDelivery(transport.deliver),
     answers: store
       ? createSharedAnswerStore(store.claims, longestSendingMs(delivery))
       : createAnswerStore(),
@@ -108,16 +108,16 @@ export async function createGateway(
   return {
     start: async () => {
       const port = await startListening(listener, metrics, config.http);
-      sending.start();
+      transport.start();
       store?.start();
       grants?.watch((error) => log.error({ err: error }, 'grants not read: the old ones stay'));
       return port;
     },
     stop: async () => {
       grants?.stop();
-      sending.finish();
+      transport.finish();
       await listener.stop(delivery.confirmTimeoutMs + settleMs);
-      await sending.stop();
+      await transport.stop();
       store?.stop();
       await metrics?.listener.stop();
     },
@@ -130,7 +130,7 @@ export async function createGateway(
       }
       callers.apiAccounts.update(next.apiAccounts);
       permissions.update(next.permissions.xmppgateway);
-      sending.forgetSizes();
+      transport.forgetSizes();
     },
     readiness,
   };
@@ -166,11 +166,11 @@ function createCallers(
 }
 
 function createReadiness(
-  sending: Pick<Sending, 'readiness'>,
+  transport: Pick<Transport, 'readiness'>,
   store: Store | undefined,
 ): () => Readiness {
   return () => {
-    const now = sending.readiness();
+    const now = transport.readiness();
     const failure = store?.failure();
     return now.ready && failure !== undefined
       ? { ...now, degraded: describeDegraded(failure) }

@@ -11,16 +11,39 @@ import type { RemoteConfirmation } from './delivery/remote-confirmation.ts';
 import type { StanzaSizes } from './delivery/stanza-sizes.ts';
 import type { RoomHosts } from './rooms/hosts.ts';
 import type { Rooms } from './rooms/rooms.ts';
+import type { StanzaRoutes } from './stream/handle.ts';
 
-/** Sends messages in the form that their sender's domain wants at that moment. */
-export interface Dispatch {
+/** Who reads which incoming stanza, answers to questions apart. The first reader that takes it is the last. */
+export function routeInbound(parts: {
+  readonly delivery: Delivery;
+  readonly remote: RemoteConfirmation;
+  readonly rooms: Rooms;
+}): StanzaRoutes {
+  const { delivery, remote, rooms } = parts;
+  return {
+    bounce: [
+      // Of several messages with the same id, those that our server has processed are the older ones.
+      (stanza) => remote.takeBounceOfProcessed(stanza),
+      (stanza) => delivery.takeBounce(stanza),
+      // No longer in the delivery: our server has processed it just now, and the caller still waits.
+      (stanza) => remote.takeBounceOfInFlight(stanza),
+      (stanza) => remote.takeLateBounce(stanza),
+      (stanza) => rooms.takeStanza(stanza),
+    ],
+    message: [(stanza) => rooms.takeStanza(stanza)],
+    presence: [(stanza) => rooms.takeStanza(stanza)],
+  };
+}
+
+/** Sends each message in the form that its sender's domain has at that moment. */
+export interface Outbound {
   /** The stanza as it would be sent now; throws GatewayError `too-large`. */
   buildStanza(message: Message): Stanza;
   readonly deliver: Deliver;
 }
 
-/** Composes the form, the confirmation of our own server and that of the recipient's. */
-export function createDispatch(options: {
+/** Chooses the way of each message: to a room or to our server, and whether to ask a remote server. */
+export function routeOutbound(options: {
   readonly domains: readonly string[];
   readonly limits: MessageLimits;
   readonly sizes: Pick<StanzaSizes, 'refuse'>;
@@ -29,11 +52,11 @@ export function createDispatch(options: {
   readonly remote: RemoteConfirmation;
   readonly roomHosts: RoomHosts;
   readonly rooms: Rooms;
-}): Dispatch {
+}): Outbound {
   const { limits, formOf, delivery, remote, roomHosts, rooms } = options;
   const local = new Set(options.domains);
 
-  // What else has the type groupchat is left to the server to refuse (RFC 6121 §8.5).
+  // Any other groupchat message is left to the server to refuse (RFC 6121 §8.5).
   const isForRoom = ({ type, to }: Message): boolean =>
     type === 'groupchat' &&
     to.local !== undefined &&
@@ -46,7 +69,7 @@ export function createDispatch(options: {
     const stanza = rooms.buildStanza(message);
     const { id, from, to } = stanza;
     await rooms.deliver(stanza, nick);
-    // The reflection is the word of the room's own server.
+    // The reflection comes from the room's own server.
     return { id, from, to, mode, confirmed: 'remote' };
   };
 
@@ -79,10 +102,10 @@ export function createDispatch(options: {
     },
     deliver: async (message) => {
       if (!isForRoom(message)) return deliverToServer(message);
-      const isFree =
+      const needsNoJoin =
         maySpeakWithoutJoining(formOf(message.from.domain)) &&
         (await roomHosts.speakWithoutJoining(message.to.domain));
-      return isFree ? deliverToServer(message) : deliverToRoom(message);
+      return needsNoJoin ? deliverToServer(message) : deliverToRoom(message);
     },
   };
 }

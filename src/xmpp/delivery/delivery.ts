@@ -1,23 +1,23 @@
 import { randomBytes } from 'node:crypto';
 import type { Element } from 'ltx';
-import { bareOf } from '../../core/jid/jid.ts';
 import type { Stanza } from '../../core/message/message.ts';
-import type { ComponentConnection } from '../stream/connection.ts';
+import type { StreamHandle } from '../stream/handle.ts';
 import type { DomainModes } from '../stream/trust-proof.ts';
 import { overloaded, readBounce, unavailable, unknown } from '../wire/outcome.ts';
 import { moduleGone, notHosted, type StreamFailure, unreachable } from '../wire/stream-failure.ts';
-import { createFairQueue } from './fair-queue.ts';
-import { type Entry, Lane, maxBarriers, type Passage } from './lane.ts';
+import { FairQueue } from './fair-queue.ts';
+import { Lane, maxBarriers, type Passage, type PendingMessage } from './lane.ts';
 import type { StanzaSizes } from './stanza-sizes.ts';
 
-/** Times in milliseconds; sizes are caps on what waits and is in flight together. */
+/** Times in milliseconds. The caps count what is in flight together with what waits to be written. */
 export interface DeliveryOptions {
+  readonly stream: StreamHandle;
   readonly componentDomain: string;
   readonly confirmTimeoutMs: number;
   readonly silenceTimeoutMs: number;
   readonly maxInFlight: number;
   readonly maxInFlightBytes: number;
-  /** What sizes the server takes. */
+  /** The stanza sizes that the server is known to take or to refuse. */
   readonly sizes: Pick<StanzaSizes, 'refuse' | 'taken' | 'learn'>;
   /** Called with the time that the answer to a barrier took. */
   readonly onBarrier?: (seconds: number) => void;
@@ -26,50 +26,51 @@ export interface DeliveryOptions {
 /** Messages per write: small enough that the server starts on them while we read the next requests. */
 const batchSize = 16;
 
-/** Bytes per write, unless a single stanza has more: its barrier comes the sooner. */
+/** Bytes per write, unless a single stanza has more: a smaller batch gets its barrier sooner. */
 const maxBatchBytes = 64 * 1024;
 
-/** With this many bytes unanswered nothing more is written: a busy server must not look silent. */
+/** With this many bytes unanswered nothing more is written, or a busy server would look silent. */
 const maxUnansweredBytes = 256 * 1024;
 
-/** Nor with this many messages: they keep any server busy, and the others wait here, in turns. */
+/** The same for messages: this many keep any server busy, and the others wait here for their turns. */
 const maxUnanswered = maxBarriers * batchSize;
 
 /**
- * Confirmed delivery over whichever component stream is attached. Stanzas go out in joined writes,
- * each followed by a barrier for each domain that they are from. A server processes a component's
- * stanzas in order, so a bounce that comes before the barrier's answer is the fate of its message,
- * and silence until then means processed.
+ * Delivers messages and learns their fates. Stanzas go out in joined writes, each followed by a
+ * barrier for every domain that has a sender among them. A server processes a component's stanzas in
+ * order. So a bounce that comes before the answer to the barrier is the fate of its message, and a
+ * message without a bounce by then has been processed.
  */
 export class Delivery {
   readonly #options: DeliveryOptions;
+  readonly #stream: StreamHandle;
   readonly #checkMs: number;
-  /** By then everybody who waits for the barrier has been answered 504. */
+  /** By then, every caller that waits for the barrier has been answered 504. */
   readonly #stalledMs: number;
-  readonly #waiting = createFairQueue();
-  /** By served domain; there are none while no stream is attached. */
+  readonly #waiting = new FairQueue();
+  /** By served domain; empty while there is no stream. */
   #lanes: ReadonlyMap<string, Lane> = new Map();
   #unanswered = { count: 0, bytes: 0 };
-  #connection: ComponentConnection | undefined;
   #isFlushPlanned = false;
   #nonce = '';
   #barrierCount = 0;
-  #lastHeard = 0;
+  #resumedAt = 0;
   #lastChecked = 0;
-  #watch: NodeJS.Timeout | undefined;
+  #checking: NodeJS.Timeout | undefined;
 
   constructor(options: DeliveryOptions) {
-    const { confirmTimeoutMs, silenceTimeoutMs } = options;
+    const { stream, confirmTimeoutMs, silenceTimeoutMs } = options;
     this.#options = options;
+    this.#stream = stream;
     this.#checkMs = Math.min(1000, confirmTimeoutMs / 4, silenceTimeoutMs / 4);
     this.#stalledMs = Math.max(confirmTimeoutMs, silenceTimeoutMs);
   }
 
-  /** Resolves when the server has processed the stanza without an error; else rejects. */
+  /** Resolves once the server has processed the stanza and no bounce has come; otherwise rejects. */
   deliver(stanza: Stanza): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#options.sizes.refuse(stanza);
-      if (this.#connection === undefined) {
+      if (!this.#stream.isOpen()) {
         reject(unavailable('the component stream is down'));
         return;
       }
@@ -88,7 +89,7 @@ export class Delivery {
     });
   }
 
-  /** What was written and is not confirmed, and what waits to be written. */
+  /** The messages that were written and not confirmed yet, and those that wait to be written. */
   inFlight(): { readonly count: number; readonly bytes: number } {
     return {
       count: this.#unanswered.count + this.#waiting.count,
@@ -96,25 +97,25 @@ export class Delivery {
     };
   }
 
-  attach(connection: ComponentConnection, modes: DomainModes): void {
-    const { componentDomain } = this.#options;
-    this.#connection = connection;
+  /** A stream has proved itself; the stream handle can write. */
+  handleReady(modes: DomainModes): void {
+    const { componentDomain: component } = this.#options;
+    const stream = this.#stream;
+    const onPassage = (lane: Lane, passage: Passage): void => this.#pass(lane, passage);
     this.#lanes = new Map(
       [...modes].map(([domain, { form }]) => {
         const kind = form.mode === 'client' ? 'module' : 'ping';
-        return [domain, new Lane(domain, kind, componentDomain)];
+        return [domain, new Lane({ domain, kind, component, stream, onPassage })];
       }),
     );
     this.#nonce = `barrier-${randomBytes(16).toString('hex')}-`;
-    this.#lastHeard = performance.now();
-    this.#lastChecked = this.#lastHeard;
-    this.#watch = setInterval(() => this.#check(), this.#checkMs);
+    this.#lastChecked = performance.now();
+    this.#checking = setInterval(() => this.#check(), this.#checkMs);
   }
 
-  /** The stream is lost: what was written is unknown, what was not is refused. */
-  detach(failure: StreamFailure): void {
-    this.#connection = undefined;
-    clearInterval(this.#watch);
+  /** The stream is lost: what was written has an unknown fate, what was not is refused. */
+  handleClose(failure: StreamFailure): void {
+    clearInterval(this.#checking);
     const written = [...this.#lanes.values()].flatMap((lane) => lane.takeAll());
     this.#lanes = new Map();
     this.#unanswered = { count: 0, bytes: 0 };
@@ -122,30 +123,31 @@ export class Delivery {
       failure,
       written.map(({ stanza }) => stanza),
     );
-    for (const entry of written) settle(entry, unknown(failure.reason));
-    for (const entry of this.#waiting.takeExpired(Number.POSITIVE_INFINITY)) {
-      settle(entry, unavailable(failure.reason));
+    for (const message of written) settle(message, unknown(failure.reason));
+    for (const message of this.#waiting.takeExpired(Number.POSITIVE_INFINITY)) {
+      settle(message, unavailable(failure.reason));
     }
-  }
-
-  /** True when it was the bounce of a message in flight. */
-  handleStanza(stanza: Element): boolean {
-    this.#lastHeard = performance.now();
-    const { id, from, to, type } = stanza.attrs;
-    if (id === undefined || from === undefined || to === undefined) return false;
-    if (stanza.is('iq')) {
-      const lane = this.#lanes.get(bareOf(from));
-      const passage = lane?.pass(stanza);
-      if (lane !== undefined && passage !== undefined) this.#pass(lane, passage);
-    }
-    return stanza.is('message') && type === 'error' && this.#bounce(stanza, id, from, to);
   }
 
   handleDrain(): void {
     this.#flush();
   }
 
-  /** At the caps, whoever has most waiting gives way. */
+  /** Takes the bounce of a message in flight. */
+  takeBounce(stanza: Element): boolean {
+    const { id, from, to } = stanza.attrs;
+    if (id === undefined || from === undefined || to === undefined) return false;
+    for (const lane of this.#lanes.values()) {
+      const message = lane.findBounced(id, from, to);
+      if (message === undefined) continue;
+      message.isBounced = true;
+      settle(message, readBounce(stanza));
+      return true;
+    }
+    return false;
+  }
+
+  /** At a cap, the caller with the most waiting messages gives way. */
   #makeRoom(stanza: Stanza): boolean {
     for (let full = this.#findFull(stanza); full; full = this.#findFull(stanza)) {
       const other = this.#waiting.takeFromLargest(stanza, full);
@@ -174,12 +176,8 @@ export class Delivery {
   }
 
   #flush(): void {
-    while (
-      this.#waiting.count > 0 &&
-      this.#connection?.isBlocked() === false &&
-      !this.#isServerBusy()
-    ) {
-      this.#connection.write(this.#takeBatch());
+    while (this.#waiting.count > 0 && !this.#stream.isBlocked() && !this.#isServerBusy()) {
+      this.#stream.write(this.#takeBatch());
     }
   }
 
@@ -188,7 +186,7 @@ export class Delivery {
     return bytes >= maxUnansweredBytes || count >= maxUnanswered;
   }
 
-  /** The messages whose turn it is, and a barrier for each domain that they are from. */
+  /** The messages whose turn it is, and a barrier for each domain with a sender among them. */
   #takeBatch(): string {
     const written = new Set<Lane>();
     let xml = '';
@@ -205,14 +203,14 @@ export class Delivery {
     return xml;
   }
 
-  #write(entry: Entry): Lane {
-    const lane = this.#laneOf(entry.stanza.from.domain);
-    lane.add(entry);
-    this.#count(1, entry.stanza.bytes);
+  #write(message: PendingMessage): Lane {
+    const lane = this.#laneOf(message.stanza.from.domain);
+    lane.add(message);
+    this.#count(1, message.stanza.bytes);
     return lane;
   }
 
-  /** Occupants of rooms live in the component's domain, which no barrier can be sent to. */
+  /** Room occupants have addresses in the component's domain, to which no barrier can be sent. */
   #laneOf(domain: string): Lane {
     const [first] = this.#lanes.values();
     const lane = this.#lanes.get(domain) ?? first;
@@ -229,16 +227,16 @@ export class Delivery {
     this.#options.onBarrier?.(seconds);
     if (answer !== 'passed') {
       const failure = answer === 'module-gone' ? moduleGone(lane.domain) : notHosted(lane.domain);
-      this.#connection?.destroy(failure);
+      this.#stream.destroy(failure);
       return;
     }
-    for (const entry of confirmed) {
-      this.#count(-1, -entry.stanza.bytes);
-      this.#options.sizes.taken(entry.stanza);
-      settle(entry);
+    for (const message of confirmed) {
+      this.#count(-1, -message.stanza.bytes);
+      this.#options.sizes.taken(message.stanza);
+      settle(message);
     }
     this.#flush();
-    if (lane.isUncovered()) this.#connection?.write(this.#raise(lane));
+    if (lane.isUncovered()) this.#stream.write(this.#raise(lane));
   }
 
   #count(messages: number, bytes: number): void {
@@ -246,23 +244,12 @@ export class Delivery {
     this.#unanswered.bytes += bytes;
   }
 
-  #bounce(stanza: Element, id: string, from: string, to: string): boolean {
-    for (const lane of this.#lanes.values()) {
-      const entry = lane.findBounced(id, from, to);
-      if (entry === undefined) continue;
-      entry.isBounced = true;
-      settle(entry, readBounce(stanza));
-      return true;
-    }
-    return false;
-  }
-
   #check(): void {
     const now = performance.now();
     const lanes = [...this.#lanes.values()];
-    // While this process did not run, it could not hear.
+    // This process was suspended, so it could not hear the server.
     if (now - this.#lastChecked > 2 * this.#checkMs) {
-      this.#lastHeard = now;
+      this.#resumedAt = now;
       for (const lane of lanes) lane.lastPassed = now;
     }
     this.#lastChecked = now;
@@ -270,42 +257,45 @@ export class Delivery {
     for (const lane of lanes) this.#checkLane(lane, now);
   }
 
-  /** A domain that nobody writes from is asked, too: it may have been taken away. */
+  /** A domain without senders is asked as well: the server may have stopped hosting it. */
   #checkLane(lane: Lane, now: number): void {
     const { silenceTimeoutMs } = this.#options;
     const sentAt = lane.oldestSentAt();
     if (sentAt === undefined) {
       const isQuiet = now - lane.lastPassed >= silenceTimeoutMs;
-      if (isQuiet) this.#connection?.write(this.#raise(lane));
-    } else if (now - Math.max(this.#lastHeard, sentAt) >= silenceTimeoutMs) {
+      if (isQuiet) this.#stream.write(this.#raise(lane));
+    } else if (now - Math.max(this.#lastHeard(), sentAt) >= silenceTimeoutMs) {
       this.#destroy(`the XMPP server was silent for ${silenceTimeoutMs} ms`);
     } else if (now - Math.max(lane.lastPassed, sentAt) >= this.#stalledMs) {
       this.#destroy(`the XMPP server answered no ping for ${this.#stalledMs} ms`);
     }
   }
 
+  #lastHeard(): number {
+    return Math.max(this.#stream.lastHeard, this.#resumedAt);
+  }
+
   #destroy(reason: string): void {
-    this.#connection?.destroy(unreachable(reason));
+    this.#stream.destroy(unreachable(reason));
   }
 
   #expire(now: number): void {
     const { confirmTimeoutMs } = this.#options;
     for (const lane of this.#lanes.values()) {
-      // In the order of writing, in which the callers had turns: not in that of the deadlines.
-      for (const entry of lane.entries()) {
-        if (entry.deadline > now) continue;
-        settle(entry, unknown(`no confirmation within ${confirmTimeoutMs} ms`));
+      // All of them: the order of writing gives callers turns, so it is not the order of deadlines.
+      for (const message of lane.messages()) {
+        if (message.deadline > now) continue;
+        settle(message, unknown(`no confirmation within ${confirmTimeoutMs} ms`));
       }
     }
-    for (const entry of this.#waiting.takeExpired(now)) {
-      settle(entry, unavailable('the XMPP server takes in nothing'));
+    for (const message of this.#waiting.takeExpired(now)) {
+      settle(message, unavailable('the XMPP server takes in nothing'));
     }
   }
 }
 
-function settle(entry: Entry, error?: Error): void {
-  if (!entry.isSettled) {
-    entry.isSettled = true;
-    entry.settle(error);
-  }
+function settle(message: PendingMessage, error?: Error): void {
+  if (message.isSettled) return;
+  message.isSettled = true;
+  message.settle(error);
 }

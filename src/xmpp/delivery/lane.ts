@@ -1,6 +1,7 @@
 import type { Element } from 'ltx';
 import { isSameAddress } from '../../core/jid/jid.ts';
 import type { Stanza } from '../../core/message/message.ts';
+import type { StreamHandle } from '../stream/handle.ts';
 import {
   type BarrierAnswer,
   type BarrierKind,
@@ -8,84 +9,109 @@ import {
   readBarrierAnswer,
 } from '../wire/barrier.ts';
 
+/** A message whose fate is not known yet, or whose caller has stopped waiting for it. */
+export interface PendingMessage {
+  readonly stanza: Stanza;
+  /** When to tell the caller that the fate is unknown, on the clock of `performance.now()`. */
+  readonly deadline: number;
+  readonly settle: (error?: Error) => void;
+  isSettled: boolean;
+  isBounced: boolean;
+}
+
 /** A barrier that has not been answered yet. */
 interface Barrier {
+  /** The number of the last message that was written before it. */
   readonly covers: number;
   readonly sentAt: number;
 }
 
-/** More barriers at once cost the server more and confirm nothing sooner. */
+/** More barriers at once would cost the server more and confirm nothing sooner. */
 export const maxBarriers = 4;
 
 /** The answer to a barrier: what it means, how long it took, and which messages it confirms. */
 export interface Passage {
   readonly answer: BarrierAnswer;
   readonly seconds: number;
-  readonly confirmed: readonly Entry[];
+  readonly confirmed: readonly PendingMessage[];
 }
 
 /**
- * The messages from one served domain that are in flight on one stream, and the barriers behind
- * them. Each domain has its own: only its own answer shows that it still is as it was.
+ * The messages from one served domain that are in flight on one stream, and the barriers written after
+ * them. Each domain has its own lane, because only its own answer shows that its state has not changed.
  */
 export class Lane {
   readonly domain: string;
-  /** When the last barrier was answered, on the clock of `performance.now()`. */
+  /** When a barrier was last answered, on the clock of `performance.now()`. */
   lastPassed: number;
   readonly #kind: BarrierKind;
   readonly #component: string;
-  readonly #inFlight = createInFlight();
+  readonly #stream: Pick<StreamHandle, 'expect' | 'forget'>;
+  readonly #onPassage: (lane: Lane, passage: Passage) => void;
+  readonly #inFlight = new InFlight();
   readonly #barriers = new Map<string, Barrier>();
   #covered = 0;
 
-  constructor(domain: string, kind: BarrierKind, component: string) {
-    this.domain = domain;
-    this.#kind = kind;
-    this.#component = component;
+  constructor(options: {
+    readonly domain: string;
+    readonly kind: BarrierKind;
+    readonly component: string;
+    readonly stream: Pick<StreamHandle, 'expect' | 'forget'>;
+    readonly onPassage: (lane: Lane, passage: Passage) => void;
+  }) {
+    this.domain = options.domain;
+    this.#kind = options.kind;
+    this.#component = options.component;
+    this.#stream = options.stream;
+    this.#onPassage = options.onPassage;
     this.lastPassed = performance.now();
   }
 
-  add(entry: Entry): void {
-    this.#inFlight.add(entry);
+  add(message: PendingMessage): void {
+    this.#inFlight.add(message);
   }
 
-  /** Whether messages were written behind which there is no barrier yet. */
+  /** Whether any message still has no barrier after it. */
   isUncovered(): boolean {
     return this.#inFlight.lastAdded > this.#covered;
   }
 
-  /** Whether another barrier would not be one too many. */
+  /** Whether one more barrier stays within `maxBarriers`. */
   mayRaise(): boolean {
     return this.#barriers.size < maxBarriers;
   }
 
-  /** A barrier behind all that was written so far. */
+  /** Builds a barrier, to be written after all messages that were added so far. */
   raise(id: string): string {
     this.#covered = this.#inFlight.lastAdded;
     this.#barriers.set(id, { covers: this.#covered, sentAt: performance.now() });
+    this.#stream.expect(id, (stanza) => this.#pass(id, stanza));
     return buildBarrier(this.#kind, id, this.#component, this.domain);
   }
 
-  /** Reads a barrier's answer; undefined when the stanza is none. */
-  pass(stanza: Element): Passage | undefined {
-    const { id } = stanza.attrs;
-    const barrier = id === undefined ? undefined : this.#barriers.get(id);
-    if (id === undefined || barrier === undefined) return undefined;
+  #pass(id: string, stanza: Element): void {
+    const barrier = this.#barriers.get(id);
     const answer = readBarrierAnswer(this.#kind, stanza, this.#component, this.domain);
-    if (answer === undefined) return undefined;
+    if (barrier === undefined || answer === undefined) return;
     this.lastPassed = performance.now();
     for (const older of this.#barriers.keys()) {
-      this.#barriers.delete(older);
+      this.#drop(older);
       if (older === id) break;
     }
-    // Later answers on this stream say nothing of what was written before this one.
-    if (answer !== 'passed') this.#barriers.clear();
+    // After a refusal, no later answer on this stream may confirm what was written before it.
+    if (answer !== 'passed') for (const later of this.#barriers.keys()) this.#drop(later);
     const confirmed = answer === 'passed' ? this.#inFlight.takeUpTo(barrier.covers) : [];
-    return { answer, seconds: (this.lastPassed - barrier.sentAt) / 1000, confirmed };
+    const seconds = (this.lastPassed - barrier.sentAt) / 1000;
+    this.#onPassage(this, { answer, seconds, confirmed });
   }
 
-  /** The oldest message that bounces with this stanza. */
-  findBounced(id: string, from: string, to: string): Entry | undefined {
+  #drop(id: string): void {
+    this.#barriers.delete(id);
+    this.#stream.forget(id);
+  }
+
+  /** The oldest message that this bounce can be the fate of. */
+  findBounced(id: string, from: string, to: string): PendingMessage | undefined {
     return this.#inFlight
       .find(id)
       .find(
@@ -95,99 +121,67 @@ export class Lane {
       );
   }
 
-  /** When the oldest barrier without an answer was written. */
+  /** When the oldest unanswered barrier was written. */
   oldestSentAt(): number | undefined {
     const [oldest] = this.#barriers.values();
     return oldest?.sentAt;
   }
 
   /** All messages, oldest first. */
-  entries(): Iterable<Entry> {
-    return this.#inFlight.entries();
+  messages(): Iterable<PendingMessage> {
+    return this.#inFlight.messages();
   }
 
   /** Takes out all messages, oldest first. */
-  takeAll(): readonly Entry[] {
+  takeAll(): readonly PendingMessage[] {
     return this.#inFlight.takeUpTo(this.#inFlight.lastAdded);
   }
 }
 
-/** A message whose fate is not known yet, or whose caller has stopped waiting for it. */
-export interface Entry {
-  readonly stanza: Stanza;
-  /** When the caller is told that the fate is unknown, on the clock of `performance.now()`. */
-  readonly deadline: number;
-  readonly settle: (error?: Error) => void;
-  isSettled: boolean;
-  isBounced: boolean;
-}
+/** Messages in the order of writing, also found by their ids. The delivery caps how many there are. */
+class InFlight {
+  readonly #messages = new Map<number, PendingMessage>();
+  readonly #byId = new Map<string, PendingMessage[]>();
+  #added = 0;
 
-/** Messages in the order of writing, also found by their ids. */
-interface InFlight {
-  readonly count: number;
-  readonly bytes: number;
-  /** Number of all messages added so far: a barrier written now covers those up to it. */
-  readonly lastAdded: number;
-  add(entry: Entry): void;
-  /** The messages with the id that have not bounced, oldest first; whoever waits for them or not. */
-  find(id: string): readonly Entry[];
-  /** All messages, oldest first. */
-  entries(): Iterable<Entry>;
+  /** How many messages were ever added: a barrier written now covers those up to this number. */
+  get lastAdded(): number {
+    return this.#added;
+  }
+
+  add(message: PendingMessage): void {
+    this.#added += 1;
+    this.#messages.set(this.#added, message);
+    const same = this.#byId.get(message.stanza.id);
+    if (same === undefined) this.#byId.set(message.stanza.id, [message]);
+    else same.push(message);
+  }
+
+  /** The messages with this id that have not bounced, oldest first, settled or not. */
+  find(id: string): readonly PendingMessage[] {
+    return (this.#byId.get(id) ?? []).filter(({ isBounced }) => !isBounced);
+  }
+
+  messages(): Iterable<PendingMessage> {
+    return this.#messages.values();
+  }
+
   /** Takes out, oldest first, all messages up to the number `last`. */
-  takeUpTo(last: number): Entry[];
-}
-
-/** Creates an empty collection; the caller caps it by `count` and `bytes`. */
-function createInFlight(): InFlight {
-  const entries = new Map<number, Entry>();
-  const byId = new Map<string, Entry[]>();
-  let added = 0;
-  let bytes = 0;
-
-  const forget = (entry: Entry): void => {
-    const same = byId.get(entry.stanza.id);
-    if (same === undefined || same.length === 1) {
-      byId.delete(entry.stanza.id);
-    } else {
-      same.splice(same.indexOf(entry), 1);
+  takeUpTo(last: number): PendingMessage[] {
+    const taken: PendingMessage[] = [];
+    for (const [number, message] of this.#messages) {
+      if (number > last) break;
+      this.#messages.delete(number);
+      this.#forgetId(message);
+      taken.push(message);
     }
-  };
+    return taken;
+  }
 
-  return {
-    get count() {
-      return entries.size;
-    },
-    get bytes() {
-      return bytes;
-    },
-    get lastAdded() {
-      return added;
-    },
-    add: (entry) => {
-      added += 1;
-      bytes += entry.stanza.bytes;
-      entries.set(added, entry);
-      const same = byId.get(entry.stanza.id);
-      if (same === undefined) {
-        byId.set(entry.stanza.id, [entry]);
-      } else {
-        same.push(entry);
-      }
-    },
-    find: (id) => (byId.get(id) ?? []).filter((entry) => !entry.isBounced),
-    entries: () => entries.values(),
-    takeUpTo: (last) => {
-      const taken: Entry[] = [];
-      for (const [number, entry] of entries) {
-        if (number > last) {
-          break;
-        }
-        entries.delete(number);
-        bytes -= entry.stanza.bytes;
-        forget(entry);
-        taken.push(entry);
-      }
-      return taken;
-    },
-  };
+  #forgetId(message: PendingMessage): void {
+    const { id } = message.stanza;
+    const same = this.#byId.get(id);
+    if (same === undefined || same.length === 1) this.#byId.delete(id);
+    else same.splice(same.indexOf(message), 1);
+  }
 }

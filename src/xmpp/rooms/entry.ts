@@ -3,6 +3,7 @@ import type { Element } from 'ltx';
 import { GatewayError } from '../../core/errors.ts';
 import { bareOf } from '../../core/jid/jid.ts';
 import type { Secret } from '../../core/secret.ts';
+import type { StreamHandle } from '../stream/handle.ts';
 import { readBounce, unavailable } from '../wire/outcome.ts';
 import {
   buildJoin,
@@ -24,16 +25,17 @@ export interface RoomSeat {
   readonly password: Secret | undefined;
 }
 
-/** An attempt to enter a room; exactly one of its callbacks is called, unless it is cancelled. */
-export interface RoomEntry {
-  /** Takes what the room says to the occupant. */
-  handleStanza(stanza: Element): void;
-  /** Gives up, and leaves if the room was already asked to let the occupant in. */
-  cancel(): void;
+/** Exactly one of the callbacks is called, unless the entry is cancelled. */
+export interface RoomEntryOptions {
+  readonly stream: StreamHandle;
+  readonly seat: RoomSeat;
+  readonly timeoutMs: number;
+  readonly onEntered: (nick: string) => void;
+  readonly onRefused: (error: GatewayError) => void;
 }
 
 /**
- * After how long in milliseconds an unanswered question is asked once more: a room that is being
+ * After how many milliseconds an unanswered question is asked once more: a room that is being
  * destroyed can swallow it (ejabberd 26.07).
  */
 const askAgainMs = 2000;
@@ -42,104 +44,123 @@ const askAgainMs = 2000;
 const maxNicks = 3;
 
 /**
- * Asks the room whether it exists, for a join would create it (XEP-0045 §10.1), and joins under the
- * first nick that nobody has.
+ * An attempt to enter a room. It asks the room first whether it exists, because a join would create it
+ * (XEP-0045 §10.1), and then joins under the first nick that is free.
  */
-export function enterRoom(options: {
-  readonly seat: RoomSeat;
-  readonly timeoutMs: number;
-  readonly write: (xml: string) => void;
-  readonly onEntered: (nick: string) => void;
-  readonly onRefused: (error: GatewayError) => void;
-}): RoomEntry {
-  const { seat, timeoutMs, write, onEntered, onRefused } = options;
-  const { jid, room } = seat;
-  const queryId = `room-${randomBytes(12).toString('hex')}`;
-  const nobodyId = `nobody-${randomBytes(12).toString('hex')}`;
-  let isAnswered = false;
-  let tries = 0;
-  let nick = seat.nick;
+export class RoomEntry {
+  readonly #options: RoomEntryOptions;
+  readonly #queryId = `room-${randomBytes(12).toString('hex')}`;
+  readonly #nobodyId = `nobody-${randomBytes(12).toString('hex')}`;
+  readonly #deadline: NodeJS.Timeout;
+  readonly #again: NodeJS.Timeout;
+  #tries = 0;
+  #nick: string;
 
-  const cancel = (): void => {
-    stopWaiting();
-    if (tries > 0) write(buildLeave(jid, `${room}/${nick}`));
-  };
-  const refuse = (error: GatewayError): void => {
-    stopWaiting();
-    onRefused(error);
-  };
-  const join = (): void => {
-    tries += 1;
-    nick = tries === 1 ? seat.nick : `${seat.nick}-${tries}`;
-    write(buildJoin(jid, room, nick, seat.password));
-  };
-  const deadline = setTimeout(() => {
-    cancel();
-    onRefused(unavailable(`the room did not let the sender in within ${timeoutMs} ms`));
-  }, timeoutMs);
+  constructor(options: RoomEntryOptions) {
+    const { seat, timeoutMs, onRefused } = options;
+    this.#options = options;
+    this.#nick = seat.nick;
+    this.#deadline = setTimeout(() => {
+      this.cancel();
+      onRefused(unavailable(`the room did not let the sender in within ${timeoutMs} ms`));
+    }, timeoutMs);
+    this.#again = setTimeout(() => this.#ask(), askAgainMs);
+    this.#ask();
+  }
 
-  const handleQueryAnswer = (stanza: Element): void => {
-    const { id } = stanza.attrs;
-    if (isAnswered || (id !== queryId && id !== nobodyId)) return;
-    isAnswered = true;
-    clearTimeout(again);
-    const isError = stanza.attrs['type'] === 'error';
-    if (id === queryId ? isRoom(stanza) : isRoomWithout(stanza)) join();
-    else refuse(isError ? readBounce(stanza) : notARoom());
-  };
-  const handleRefusal = (stanza: Element): void => {
-    const error = readBounce(stanza);
-    if (error.options.stanzaError?.condition === 'conflict' && tries < maxNicks) join();
-    else refuse(error);
-  };
-  const handlePresence = (stanza: Element): void => {
-    const own = readOwnPresence(stanza, nick);
-    // Not there: the echo of an earlier leave. Not marked: somebody else, of whom the room still
-    // tells an occupant that an earlier process has left there.
-    if (own === undefined || !own.isThere || !own.isMarked) return;
-    nick = own.nick;
-    if (own.isRoomNew) {
-      cancel();
-      onRefused(vanished());
-    } else {
-      stopWaiting();
-      onEntered(nick);
+  /** Takes a presence that the room sends to the occupant. */
+  handlePresence(stanza: Element): void {
+    if (this.#tries === 0) return;
+    if (stanza.attrs['type'] === 'error') this.#handleRefusal(stanza);
+    else this.#handleOwnPresence(stanza);
+  }
+
+  /** Gives up, and leaves if the room was already asked to let the occupant in. */
+  cancel(): void {
+    this.#stopWaiting();
+    const { stream, seat } = this.#options;
+    if (this.#tries > 0) stream.write(buildLeave(seat.jid, `${seat.room}/${this.#nick}`));
+  }
+
+  #ask(): void {
+    const { stream, seat } = this.#options;
+    const { jid, room } = seat;
+    for (const id of [this.#queryId, this.#nobodyId]) {
+      stream.expect(id, (stanza) => {
+        const { from, to } = stanza.attrs;
+        if (bareOf(String(from)) !== room || bareOf(String(to)) !== bareOf(jid)) return;
+        this.#handleQueryAnswer(id, stanza);
+      });
     }
-  };
-
-  // Not as the occupant: an earlier process may have left it in the room, which then answers otherwise.
-  const asker = `${bareOf(jid)}/${queryId}`;
-  // ejabberd with mod_privilege drops the first: it comes from a component, and is for a bare JID.
-  const ask = (): void =>
-    write(
-      buildRoomQuery(queryId, asker, room) + buildRoomQuery(nobodyId, asker, `${room}/${nobodyId}`),
+    // Not as the occupant: if an earlier process has left it in the room, the room answers otherwise.
+    const asker = `${bareOf(jid)}/${this.#queryId}`;
+    // ejabberd with mod_privilege drops the first question: a component's, to a bare JID.
+    stream.write(
+      buildRoomQuery(this.#queryId, asker, room) +
+        buildRoomQuery(this.#nobodyId, asker, `${room}/${this.#nobodyId}`),
     );
-  const again = setTimeout(ask, askAgainMs);
-  const stopWaiting = (): void => {
-    clearTimeout(deadline);
-    clearTimeout(again);
-  };
-  ask();
-  return {
-    handleStanza: (stanza) => {
-      if (stanza.is('iq')) {
-        handleQueryAnswer(stanza);
-      } else if (stanza.is('presence') && tries > 0) {
-        if (stanza.attrs['type'] === 'error') handleRefusal(stanza);
-        else handlePresence(stanza);
-      }
-    },
-    cancel,
-  };
+  }
+
+  /** Only the first answer counts. */
+  #handleQueryAnswer(id: string, stanza: Element): void {
+    this.#stopAsking();
+    const isError = stanza.attrs['type'] === 'error';
+    if (id === this.#queryId ? isRoom(stanza) : isRoomWithout(stanza)) this.#join();
+    else this.#refuse(isError ? readBounce(stanza) : notARoom());
+  }
+
+  #join(): void {
+    const { stream, seat } = this.#options;
+    this.#tries += 1;
+    this.#nick = this.#tries === 1 ? seat.nick : `${seat.nick}-${this.#tries}`;
+    stream.write(buildJoin(seat.jid, seat.room, this.#nick, seat.password));
+  }
+
+  #handleRefusal(stanza: Element): void {
+    const error = readBounce(stanza);
+    const isConflict = error.options.stanzaError?.condition === 'conflict';
+    if (isConflict && this.#tries < maxNicks) this.#join();
+    else this.#refuse(error);
+  }
+
+  #handleOwnPresence(stanza: Element): void {
+    const own = readOwnPresence(stanza, this.#nick);
+    // Ignore the echo of our own earlier leave (unavailable). Without status 110 it is somebody
+    // else's presence; a room still sends those to an occupant that a previous process left in it.
+    if (own === undefined || !own.isThere || !own.isMarked) return;
+    this.#nick = own.nick;
+    if (own.isRoomNew) {
+      this.cancel();
+      this.#options.onRefused(vanished());
+    } else {
+      this.#stopWaiting();
+      this.#options.onEntered(this.#nick);
+    }
+  }
+
+  #refuse(error: GatewayError): void {
+    this.#stopWaiting();
+    this.#options.onRefused(error);
+  }
+
+  #stopWaiting(): void {
+    clearTimeout(this.#deadline);
+    this.#stopAsking();
+  }
+
+  #stopAsking(): void {
+    clearTimeout(this.#again);
+    for (const id of [this.#queryId, this.#nobodyId]) this.#options.stream.forget(id);
+  }
 }
 
-/** RFC 6121 §8.5.2.2: what a server says of groupchat to an account. */
+/** RFC 6121 §8.5.2.2: a server answers so to a groupchat message for an account. */
 function notARoom(): GatewayError {
   const stanzaError = { condition: 'service-unavailable', type: 'cancel', text: undefined };
   return new GatewayError('bounced', 'The recipient is not a room.', { stanzaError });
 }
 
-/** The room was destroyed between the question and the join, which made a new one. */
+/** The room was destroyed between the question and the join, so the join created a new one. */
 function vanished(): GatewayError {
   const stanzaError = { condition: 'item-not-found', type: 'cancel', text: undefined };
   return new GatewayError('bounced', 'The room does not exist any more.', { stanzaError });

@@ -2,30 +2,29 @@ import type { Element } from 'ltx';
 import { GatewayError } from '../../core/errors.ts';
 import { resourceOf } from '../../core/jid/jid.ts';
 import type { Stanza } from '../../core/message/message.ts';
+import type { StreamHandle } from '../stream/handle.ts';
 import { readBounce, unavailable, unknown } from '../wire/outcome.ts';
-import { enterRoom, type RoomEntry, type RoomSeat } from './entry.ts';
+import { RoomEntry, type RoomSeat } from './entry.ts';
 import { buildLeave, readOwnPresence } from './stanzas.ts';
 
-/** One sender in one room. */
-export interface RoomOccupant {
-  /** Who made it speak first. */
+/** Times in milliseconds. */
+export interface RoomOccupantOptions {
+  readonly stream: StreamHandle;
+  /** Whose message made the occupant join. */
   readonly caller: string;
-  /** Resolves when the room has reflected the message; messages are sent in the order of calls. */
-  say(stanza: Stanza): Promise<void>;
-  /** Takes what the room says to the occupant. */
-  handleStanza(stanza: Element): void;
-  /** Whether no message waits for anything. */
-  isIdle(): boolean;
-  /** Whether the room has not let the occupant in yet: nothing is written. */
-  isEntering(): boolean;
-  /** The stream is lost; the occupant stays in the room, as far as anybody knows. */
-  detach(reason: string): void;
-  /** `error` is told to those whose messages wait to be written. */
-  leave(error?: GatewayError): void;
+  readonly seat: RoomSeat;
+  /** How long a message may take, and how long joining may take. */
+  readonly timeoutMs: number;
+  /** After how long without a message the occupant leaves. */
+  readonly idleMs: number;
+  /** Writes a message, and resolves when our own server has processed it. */
+  readonly deliverToServer: (stanza: Stanza) => Promise<void>;
+  /** The occupant is not in the room, and no message waits for it. */
+  readonly onGone: () => void;
 }
 
 /** A message on its way into the room. */
-interface Saying {
+interface RoomMessage {
   readonly stanza: Stanza;
   settle: (error?: unknown) => void;
   /** Whether our own server has processed it. */
@@ -35,178 +34,192 @@ interface Saying {
 }
 
 /**
- * Joins with the first message and whenever the room turns out not to know the occupant any more
- * (kicked, or the room's server was restarted); leaves when it has been silent for `idleMs`.
+ * One sender in one room. It joins with the first message, and again whenever the room turns out not
+ * to know the occupant any more (it was kicked, or the room's server was restarted).
  */
-export function createRoomOccupant(options: {
-  readonly caller: string;
-  readonly seat: RoomSeat;
-  /** How long a message may take, and joining too. */
-  readonly timeoutMs: number;
-  readonly idleMs: number;
-  readonly write: (xml: string) => void;
-  /** Writes a message, and resolves when our own server has processed it. */
-  readonly deliver: (stanza: Stanza) => Promise<void>;
-  /** The occupant is not in the room, and nothing waits for it. */
-  readonly onGone: () => void;
-}): RoomOccupant {
-  const { seat, timeoutMs, idleMs, write, deliver, onGone } = options;
-  let waiting: Saying[] = [];
-  let written: Saying[] = [];
-  let entry: RoomEntry | undefined;
+export class RoomOccupant {
+  readonly #options: RoomOccupantOptions;
+  #waiting: RoomMessage[] = [];
+  #written: RoomMessage[] = [];
+  #entry: RoomEntry | undefined;
   /** The nick, as long as the occupant is in the room. */
-  let nick: string | undefined;
-  let idle: NodeJS.Timeout | undefined;
+  #nick: string | undefined;
+  #idle: NodeJS.Timeout | undefined;
 
-  const say = (stanza: Stanza): Promise<void> =>
-    new Promise((resolve, reject) => {
-      clearTimeout(idle);
-      const saying: Saying = {
+  constructor(options: RoomOccupantOptions) {
+    this.#options = options;
+  }
+
+  get caller(): string {
+    return this.#options.caller;
+  }
+
+  /** Resolves when the room has reflected the message; messages keep the order of the calls. */
+  deliver(stanza: Stanza): Promise<void> {
+    return new Promise((resolve, reject) => {
+      clearTimeout(this.#idle);
+      const message: RoomMessage = {
         stanza,
         settle: (error) => {
           clearTimeout(deadline);
-          saying.settle = () => {};
-          waiting = waiting.filter((it) => it !== saying);
-          written = written.filter((it) => it !== saying);
+          message.settle = () => {};
+          this.#waiting = this.#waiting.filter((it) => it !== message);
+          this.#written = this.#written.filter((it) => it !== message);
           if (error === undefined) resolve();
           else reject(error);
-          proceed();
+          this.#proceed();
         },
         isProcessed: false,
         isRepeated: false,
       };
-      const deadline = setTimeout(() => saying.settle(timedOut(saying)), timeoutMs);
-      waiting.push(saying);
-      proceed();
+      const deadline = setTimeout(
+        () => message.settle(this.#timedOut(message)),
+        this.#options.timeoutMs,
+      );
+      this.#waiting.push(message);
+      this.#proceed();
     });
+  }
 
-  const timedOut = (saying: Saying): Error =>
-    written.includes(saying)
+  /** Takes a message or a presence that the room sends to the occupant. */
+  handleStanza(stanza: Element): void {
+    if (stanza.is('message')) this.#handleMessage(stanza);
+    else if (this.#entry === undefined) this.#handlePresence(stanza);
+    else this.#entry.handlePresence(stanza);
+  }
+
+  /** Whether the occupant has no message to deliver. */
+  isIdle(): boolean {
+    return this.#waiting.length + this.#written.length === 0;
+  }
+
+  /** Whether the room has not let the occupant in yet, so that no message is written. */
+  isEntering(): boolean {
+    return this.#entry !== undefined;
+  }
+
+  /** The stream is lost. As far as anybody knows, the occupant is still in the room. */
+  handleClose(reason: string): void {
+    this.#cancelEntry();
+    const unwritten = this.#waiting.splice(0);
+    const processed = this.#written.filter(({ isProcessed }) => isProcessed);
+    // The others are settled when `deliverToServer` rejects.
+    settleAll(processed, unknown(reason));
+    settleAll(unwritten, unavailable(reason));
+    this.#proceed();
+  }
+
+  /** Messages that wait to be written are refused with `error`. */
+  leave(error: GatewayError = unavailable('the gateway is leaving the room')): void {
+    clearTimeout(this.#idle);
+    this.#cancelEntry();
+    const { seat, stream, onGone } = this.#options;
+    if (this.#nick !== undefined) stream.write(buildLeave(seat.jid, `${seat.room}/${this.#nick}`));
+    this.#nick = undefined;
+    if (this.isIdle()) onGone();
+    else settleAll(this.#waiting.splice(0), error);
+  }
+
+  #timedOut(message: RoomMessage): Error {
+    const { timeoutMs } = this.#options;
+    return this.#written.includes(message)
       ? unknown(`the room did not reflect it within ${timeoutMs} ms`)
       : unavailable(`the room did not let the sender in within ${timeoutMs} ms`);
+  }
 
-  const proceed = (): void => {
-    if (nick !== undefined) {
-      for (const saying of waiting.splice(0)) void send(saying);
-      if (written.length === 0) startIdle();
-    } else if (entry === undefined && written.length === 0) {
-      if (waiting.length > 0) enter();
-      else onGone();
+  #proceed(): void {
+    if (this.#nick !== undefined) {
+      for (const message of this.#waiting.splice(0)) void this.#write(message);
+      if (this.#written.length === 0) this.#startIdle();
+    } else if (this.#entry === undefined && this.#written.length === 0) {
+      if (this.#waiting.length > 0) this.#enter();
+      else this.#options.onGone();
     }
-  };
+  }
 
-  const send = async (saying: Saying): Promise<void> => {
-    written.push(saying);
-    saying.isProcessed = false;
+  async #write(message: RoomMessage): Promise<void> {
+    this.#written.push(message);
+    message.isProcessed = false;
     try {
-      await deliver(saying.stanza);
-      saying.isProcessed = true;
+      await this.#options.deliverToServer(message.stanza);
+      message.isProcessed = true;
     } catch (error) {
-      refuse(saying, error);
+      this.#refuse(message, error);
     }
-  };
+  }
 
-  const enter = (): void => {
-    entry = enterRoom({
+  #enter(): void {
+    const { seat, stream, timeoutMs } = this.#options;
+    this.#entry = new RoomEntry({
+      stream,
       seat,
       timeoutMs,
-      write,
-      onEntered: (given) => {
-        entry = undefined;
-        nick = given;
-        proceed();
+      onEntered: (nick) => {
+        this.#entry = undefined;
+        this.#nick = nick;
+        this.#proceed();
       },
       onRefused: (error) => {
-        entry = undefined;
-        settleAll(waiting.splice(0), error);
-        proceed();
+        this.#entry = undefined;
+        settleAll(this.#waiting.splice(0), error);
+        this.#proceed();
       },
     });
-  };
+  }
 
-  const refuse = (saying: Saying, error: unknown): void => {
-    if (!written.includes(saying) || saying.isRepeated || !isForStrangers(error)) {
-      saying.settle(error);
+  #cancelEntry(): void {
+    this.#entry?.cancel();
+    this.#entry = undefined;
+  }
+
+  #refuse(message: RoomMessage, error: unknown): void {
+    if (!this.#written.includes(message) || message.isRepeated || !isForStrangers(error)) {
+      message.settle(error);
       return;
     }
-    // All that were written after it come back as well: in their order, they go before the rest.
-    nick = undefined;
-    saying.isRepeated = true;
-    written = written.filter((it) => it !== saying);
-    const place = waiting.findIndex(({ isRepeated }) => !isRepeated);
-    waiting.splice(place === -1 ? waiting.length : place, 0, saying);
-    proceed();
-  };
+    // All messages written after this one are refused as well. Repeated ones go first, in their order.
+    this.#nick = undefined;
+    message.isRepeated = true;
+    this.#written = this.#written.filter((it) => it !== message);
+    const place = this.#waiting.findIndex(({ isRepeated }) => !isRepeated);
+    this.#waiting.splice(place === -1 ? this.#waiting.length : place, 0, message);
+    this.#proceed();
+  }
 
-  const handleMessage = (stanza: Element): void => {
+  #handleMessage(stanza: Element): void {
     const { id, from, type } = stanza.attrs;
     const speaker = resourceOf(String(from));
-    const isOwn = type === 'groupchat' && nick !== undefined && speaker === nick;
-    // Rooms relay errors between occupants (XEP-0045 §7.5): those with a nick are not the room's.
+    const isOwn = type === 'groupchat' && this.#nick !== undefined && speaker === this.#nick;
+    // An error from a nick is not the room's: rooms relay errors between occupants (XEP-0045 §7.5).
     const isRefusal = type === 'error' && speaker === undefined;
     if (!isOwn && !isRefusal) return;
-    const saying = written.find((it) => it.stanza.id === id);
-    if (saying === undefined) return;
-    if (isOwn) saying.settle();
-    else refuse(saying, readBounce(stanza));
-  };
+    const message = this.#written.find((it) => it.stanza.id === id);
+    if (message === undefined) return;
+    if (isOwn) message.settle();
+    else this.#refuse(message, readBounce(stanza));
+  }
 
-  const handlePresence = (stanza: Element): void => {
-    const own = nick === undefined ? undefined : readOwnPresence(stanza, nick);
+  #handlePresence(stanza: Element): void {
+    const own = this.#nick === undefined ? undefined : readOwnPresence(stanza, this.#nick);
     if (own === undefined || stanza.attrs['type'] === 'error') return;
-    nick = own.isThere ? own.nick : own.nextNick;
-    if (nick === undefined) {
-      clearTimeout(idle);
-      proceed();
+    this.#nick = own.isThere ? own.nick : own.nextNick;
+    if (this.#nick === undefined) {
+      clearTimeout(this.#idle);
+      this.#proceed();
     }
-  };
+  }
 
-  const startIdle = (): void => {
-    clearTimeout(idle);
-    idle = setTimeout(leave, idleMs);
-  };
-
-  const leave = (error = unavailable('the gateway is leaving the room')): void => {
-    clearTimeout(idle);
-    entry?.cancel();
-    entry = undefined;
-    if (nick !== undefined) write(buildLeave(seat.jid, `${seat.room}/${nick}`));
-    nick = undefined;
-    if (isIdle()) onGone();
-    else settleAll(waiting.splice(0), error);
-  };
-
-  const isIdle = (): boolean => waiting.length + written.length === 0;
-
-  return {
-    caller: options.caller,
-    say,
-    handleStanza: (stanza) => {
-      if (entry !== undefined) entry.handleStanza(stanza);
-      else if (stanza.is('presence')) handlePresence(stanza);
-      if (stanza.is('message')) handleMessage(stanza);
-    },
-    isIdle,
-    isEntering: () => entry !== undefined,
-    detach: (reason) => {
-      entry?.cancel();
-      entry = undefined;
-      const unwritten = waiting.splice(0);
-      const processed = written.filter(({ isProcessed }) => isProcessed);
-      // What our server has not processed is told by `deliver`.
-      settleAll(processed, unknown(reason));
-      settleAll(unwritten, unavailable(reason));
-      proceed();
-    },
-    leave,
-  };
+  #startIdle(): void {
+    clearTimeout(this.#idle);
+    this.#idle = setTimeout(() => this.leave(), this.#options.idleMs);
+  }
 }
 
-function settleAll(sayings: readonly Saying[], error: Error): void {
-  for (const saying of sayings) saying.settle(error);
+function settleAll(messages: readonly RoomMessage[], error: Error): void {
+  for (const message of messages) message.settle(error);
 }
 
-/** XEP-0045 §7.4: what a room answers to those who are not in it. */
+/** XEP-0045 §7.4: a room answers so to a sender that is not in it. */
 function isForStrangers(error: unknown): boolean {
   return error instanceof GatewayError && error.options.stanzaError?.condition === 'not-acceptable';
 }

@@ -8,31 +8,16 @@ import {
   serializeMessage,
 } from '../../core/message/message.ts';
 import type { Secret } from '../../core/secret.ts';
-import type { ComponentConnection } from '../stream/connection.ts';
+import type { StreamHandle } from '../stream/handle.ts';
 import { buildPong } from '../wire/iq.ts';
 import { overloaded, unavailable } from '../wire/outcome.ts';
 import type { StreamFailure } from '../wire/stream-failure.ts';
-import { createRoomOccupant, type RoomOccupant } from './occupant.ts';
+import { RoomOccupant } from './occupant.ts';
 import { buildLeave } from './stanzas.ts';
-
-/** Speaks in rooms (XEP-0045) through occupants of the component's own domain. */
-export interface Rooms {
-  /** The stanza as the sender's occupant says it; throws GatewayError `too-large`. */
-  buildStanza(message: Message): Stanza;
-  /** Resolves when the room has reflected the stanza. Rejects with GatewayError. */
-  deliver(stanza: Stanza, nick: string): Promise<void>;
-  attach(connection: ComponentConnection): void;
-  detach(failure: StreamFailure): void;
-  /** Takes what rooms say to occupants. */
-  handleStanza(stanza: Element): void;
-  /** The answer to a room's ping of an occupant (XEP-0199, XEP-0410). */
-  answerRequest(stanza: Element): string | undefined;
-  /** Leaves all rooms. */
-  leave(): void;
-}
 
 /** Times in milliseconds. */
 export interface RoomsOptions {
+  readonly stream: StreamHandle;
   readonly component: string;
   readonly limits: MessageLimits;
   readonly confirmTimeoutMs: number;
@@ -41,96 +26,115 @@ export interface RoomsOptions {
   readonly passwords: Readonly<Record<string, Secret>>;
   readonly maxInFlight: number;
   readonly maxInFlightBytes: number;
-  /** Most occupants at once; default 1000. */
+  /** How many occupants there may be at once; default 1000. */
   readonly maxOccupants?: number;
-  readonly deliver: (stanza: Stanza) => Promise<void>;
+  /** Writes a message, and resolves when our own server has processed it. */
+  readonly deliverToServer: (stanza: Stanza) => Promise<void>;
 }
 
 const tooMany = 'too many rooms are being spoken in';
 
-/** The same after a restart: rooms that still have an occupant of before let it go on. */
+/** The same after a restart, so that a room with an occupant of the previous process takes it back. */
 const resource = 'gateway';
 
-/** Keeps one occupant for each sender in each room; the longest idle one makes room for another. */
-export function createRooms(options: RoomsOptions): Rooms {
-  const { component, limits, confirmTimeoutMs, idleMs, passwords, deliver } = options;
-  const { maxOccupants = 1000 } = options;
-  const quota = createRoomQuota(options);
+/**
+ * Speaks in rooms (XEP-0045) through occupants of the component's own domain: one for each sender in
+ * each room. At the cap, the occupant that has been idle longest leaves.
+ */
+export class Rooms {
+  readonly #options: RoomsOptions;
+  readonly #quota: RoomQuota;
   /** The longest silent first. */
-  const occupants = new Map<string, RoomOccupant>();
-  let connection: ComponentConnection | undefined;
+  readonly #occupants = new Map<string, RoomOccupant>();
 
-  const write = (xml: string): void => connection?.write(xml);
+  constructor(options: RoomsOptions) {
+    this.#options = options;
+    this.#quota = createRoomQuota(options);
+  }
 
-  const find = ({ attrs: { from, to } }: Element): RoomOccupant | undefined =>
-    occupants.get(keyOf(bareOf(String(from)), bareOf(String(to))));
+  /** The stanza with the sender's occupant as its sender; throws GatewayError `too-large`. */
+  buildStanza(message: Message): Stanza {
+    const { component, limits } = this.#options;
+    return serializeMessage({ ...message, from: occupantOf(message.from, component) }, limits);
+  }
 
-  const makeRoom = (caller: string): void => {
-    if (occupants.size < maxOccupants) return;
-    const all = [...occupants.values()];
-    const place = all.find((occupant) => occupant.isIdle()) ?? findDispensable(all, caller);
-    if (place === undefined) throw overloaded(tooMany);
-    place.leave(overloaded(tooMany));
-  };
+  /** Resolves when the room has reflected the stanza; rejects with GatewayError. */
+  async deliver(stanza: Stanza, nick: string): Promise<void> {
+    if (!this.#options.stream.isOpen()) throw unavailable('the component stream is down');
+    const release = this.#quota.take(stanza);
+    try {
+      const key = keyOf(stanza.to.toString(), bareOf(stanza.from.toString()));
+      const occupant = this.#occupants.get(key) ?? this.#createOccupant(key, stanza, nick);
+      this.#occupants.delete(key);
+      this.#occupants.set(key, occupant);
+      await occupant.deliver(stanza);
+    } finally {
+      release();
+    }
+  }
 
-  const createOccupant = (
-    key: string,
-    { from, to, caller }: Stanza,
-    nick: string,
-  ): RoomOccupant => {
-    makeRoom(caller);
+  /** Takes a message or a presence that a room sends to an occupant. */
+  takeStanza(stanza: Element): boolean {
+    const { component, stream } = this.#options;
+    const occupant = this.#find(stanza);
+    if (occupant !== undefined) {
+      occupant.handleStanza(stanza);
+      return true;
+    }
+    if (!isForLostOccupant(stanza, component)) return false;
+    if (!stream.isBlocked()) {
+      stream.write(buildLeave(String(stanza.attrs['to']), String(stanza.attrs['from'])));
+    }
+    return true;
+  }
+
+  /** The answer to a room's ping of an occupant (XEP-0199, XEP-0410). */
+  answerRequest(stanza: Element): string | undefined {
+    return stanza.is('iq') && this.#find(stanza) !== undefined ? buildPong(stanza) : undefined;
+  }
+
+  handleClose({ reason }: StreamFailure): void {
+    for (const occupant of this.#occupants.values()) occupant.handleClose(reason);
+  }
+
+  /** Leaves all rooms. */
+  leave(): void {
+    for (const occupant of this.#occupants.values()) occupant.leave();
+  }
+
+  #find({ attrs: { from, to } }: Element): RoomOccupant | undefined {
+    return this.#occupants.get(keyOf(bareOf(String(from)), bareOf(String(to))));
+  }
+
+  #createOccupant(key: string, { from, to, caller }: Stanza, nick: string): RoomOccupant {
+    this.#makeRoom(caller);
+    const { stream, confirmTimeoutMs, idleMs, passwords, deliverToServer } = this.#options;
     const room = to.toString();
-    return createRoomOccupant({
+    return new RoomOccupant({
+      stream,
       caller,
       seat: { jid: from.toString(), room, nick, password: passwords[room] },
       timeoutMs: confirmTimeoutMs,
       idleMs,
-      write,
-      deliver,
-      onGone: () => occupants.delete(key),
+      deliverToServer,
+      onGone: () => this.#occupants.delete(key),
     });
-  };
+  }
 
-  return {
-    buildStanza: (message) =>
-      serializeMessage({ ...message, from: occupantOf(message.from, component) }, limits),
-    deliver: async (stanza, nick) => {
-      if (connection === undefined) throw unavailable('the component stream is down');
-      const release = quota.take(stanza);
-      try {
-        const key = keyOf(stanza.to.toString(), bareOf(stanza.from.toString()));
-        const occupant = occupants.get(key) ?? createOccupant(key, stanza, nick);
-        occupants.delete(key);
-        occupants.set(key, occupant);
-        await occupant.say(stanza);
-      } finally {
-        release();
-      }
-    },
-    attach: (next) => {
-      connection = next;
-    },
-    detach: ({ reason }) => {
-      connection = undefined;
-      for (const occupant of occupants.values()) occupant.detach(reason);
-    },
-    handleStanza: (stanza) => {
-      const occupant = find(stanza);
-      if (occupant !== undefined) {
-        occupant.handleStanza(stanza);
-      } else if (isOfLostOccupant(stanza, component) && connection?.isBlocked() === false) {
-        write(buildLeave(String(stanza.attrs['to']), String(stanza.attrs['from'])));
-      }
-    },
-    answerRequest: (stanza) =>
-      stanza.is('iq') && find(stanza) !== undefined ? buildPong(stanza) : undefined,
-    leave: () => {
-      for (const occupant of occupants.values()) occupant.leave();
-    },
-  };
+  #makeRoom(caller: string): void {
+    const { maxOccupants = 1000 } = this.#options;
+    if (this.#occupants.size < maxOccupants) return;
+    const all = [...this.#occupants.values()];
+    const place = all.find((occupant) => occupant.isIdle()) ?? findDispensable(all, caller);
+    if (place === undefined) throw overloaded(tooMany);
+    place.leave(overloaded(tooMany));
+  }
 }
 
-/** The newest that is still entering, of whoever has most of those, if that is more than `caller` would have. */
+/**
+ * The newest occupant that is still entering, of the caller with most of those, if that is more than
+ * `caller` would have.
+ */
 function findDispensable(
   occupants: readonly RoomOccupant[],
   caller: string,
@@ -148,7 +152,7 @@ function findDispensable(
 
 /**
  * `alice%example.org@gateway.example.org/gateway` for alice@example.org: no domain has a percent
- * sign, so the last one parts them. The colons of an IPv6 address are escaped (XEP-0106 §2).
+ * sign, so the last one separates the two. The colons of an IPv6 address are escaped (XEP-0106 §2).
  */
 function occupantOf(sender: Jid, component: string): Jid {
   const local = `${sender.local}%${sender.domain.replaceAll(':', '\\3a')}`;
@@ -160,8 +164,8 @@ function occupantOf(sender: Jid, component: string): Jid {
   }
 }
 
-/** Whether a room speaks to an occupant that a process before this one left behind. */
-function isOfLostOccupant(stanza: Element, component: string): boolean {
+/** Whether a room sends a message to an occupant that a previous process left in it. */
+function isForLostOccupant(stanza: Element, component: string): boolean {
   const { to, type } = stanza.attrs;
   if (type !== 'groupchat' || !stanza.is('message')) return false;
   return bareOf(String(to)).endsWith(`@${component}`) && resourceOf(String(to)) === resource;
@@ -171,9 +175,9 @@ function keyOf(room: string, occupant: string): string {
   return `${room} ${occupant}`;
 }
 
-/** Bounds what is on its way into rooms. */
+/** Caps the messages that are on their way into rooms. */
 export interface RoomQuota {
-  /** Counts a stanza in until the returned function is called; throws GatewayError `overloaded`. */
+  /** Counts a stanza until the returned function is called; throws GatewayError `overloaded`. */
   take(stanza: Stanza): () => void;
 }
 
@@ -182,10 +186,10 @@ interface Usage {
   bytes: number;
 }
 
-/** One room has at most a quarter of it all, one caller half: a flood does not hold up the others. */
+/** A room may fill a quarter of the caps and a caller half, so that a flood does not hold up others. */
 const [roomsShare, callersShare] = [4, 2];
 
-/** Caps for all rooms together; the only message of a room or caller is never too large for its share. */
+/** The caps count all rooms together. The only message of a room or a caller always fits its share. */
 export function createRoomQuota(options: {
   readonly maxInFlight: number;
   readonly maxInFlightBytes: number;

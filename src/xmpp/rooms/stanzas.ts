@@ -8,14 +8,14 @@ const muc = 'http://jabber.org/protocol/muc';
 const mucUser = `${muc}#user`;
 const discoInfo = 'http://jabber.org/protocol/disco#info';
 
-/** XEP-0045 §6.4: what the room is, which tells also whether it exists. */
+/** XEP-0045 §6.4: asks what the room is, and so whether it exists. */
 export function buildRoomQuery(id: string, from: string, room: string): string {
   return `<iq type='get' id='${id}' ${addresses(from, room)}><query xmlns='${discoInfo}'/></iq>`;
 }
 
 /**
- * XEP-0045 §6.6: what a room that exists says to somebody who is not in it and asks for an occupant.
- * The XEP wants `bad-request`; Prosody and ejabberd say `not-acceptable`.
+ * XEP-0045 §6.6: whether a room answers to an asker outside it, asking about an occupant: so it exists.
+ * The XEP wants `bad-request`; Prosody and ejabberd send `not-acceptable`.
  */
 export function isRoomWithout(answer: Element): boolean {
   return (
@@ -24,13 +24,13 @@ export function isRoomWithout(answer: Element): boolean {
   );
 }
 
-/** XEP-0045 §6.4: a room says that it is one. */
+/** XEP-0045 §6.4: whether the answer says that this is a room. */
 export function isRoom(answer: Element): boolean {
   const features = answer.getChild('query', discoInfo)?.getChildren('feature') ?? [];
   return features.some(({ attrs }) => attrs['var'] === muc);
 }
 
-/** XEP-0045 §7.2: asks to be let in under the nick, without the room's history (§7.2.14). */
+/** XEP-0045 §7.2: joins under the nick, and asks for none of the room's history (§7.2.14). */
 export function buildJoin(
   from: string,
   room: string,
@@ -41,24 +41,24 @@ export function buildJoin(
   return `<presence ${addresses(from, `${room}/${nick}`)}><x xmlns='${muc}'><history maxstanzas='0'/>${key}</x></presence>`;
 }
 
-/** XEP-0045 §7.14; `to` is any address in the room, for it knows its occupants by `from`. */
+/** XEP-0045 §7.14; `to` may be any address in the room, which knows its occupants by `from`. */
 export function buildLeave(from: string, to: string): string {
   return `<presence type='unavailable' ${addresses(from, to)}/>`;
 }
 
-/** What a room says of the occupant itself (XEP-0045 §7.2.2). */
+/** An occupant's own presence, as the room sends it to the occupant (XEP-0045 §7.2.2). */
 export interface OwnPresence {
   readonly isThere: boolean;
-  /** Whether the room says so (status 110): until it has, whoever has the nick may be another. */
+  /** Whether it has status 110; without that, the nick may be somebody else's. */
   readonly isMarked: boolean;
   readonly nick: string;
-  /** The nick that it has from now on, when this presence tells a change (§7.6). */
+  /** The occupant's new nick, when this presence announces a change (§7.6). */
   readonly nextNick: string | undefined;
-  /** Whether joining has created the room (§10.1.1). */
+  /** Whether the join has created the room (§10.1.1). */
   readonly isRoomNew: boolean;
 }
 
-/** Reads a presence of a room; undefined when it is not about the occupant whose nick is `nick`. */
+/** Reads a presence of a room; undefined when it is not that of the occupant with the nick `nick`. */
 export function readOwnPresence(stanza: Element, nick: string): OwnPresence | undefined {
   const x = stanza.getChild('x', mucUser);
   const codes = x?.getChildren('status').map(({ attrs }) => attrs['code']) ?? [];

@@ -4,7 +4,7 @@ import { parseJid } from '../../../src/core/jid/jid.ts';
 import type { Message } from '../../../src/core/message/message.ts';
 import { Secret } from '../../../src/core/secret.ts';
 import type { Served } from '../../../src/xmpp/stream/trust-proof.ts';
-import { createSending } from '../../../src/xmpp/transport.ts';
+import { createTransport } from '../../../src/xmpp/transport.ts';
 import { find, type Stanza } from '../../support/clients/stanza.ts';
 import {
   answerHonestly,
@@ -38,7 +38,7 @@ async function connect(
   });
   const logLines: Readonly<Record<string, unknown>>[] = [];
   const log = pino({}, { write: (line) => void logLines.push(JSON.parse(line)) });
-  const sending = createSending({
+  const transport = createTransport({
     component: {
       host: '127.0.0.1',
       port: server.port,
@@ -59,14 +59,14 @@ async function connect(
     log,
     observer: { onStream: () => {}, onBarrier: () => {}, onLateBounce: () => {} },
   });
-  sending.start();
-  cleanUps.push(server.stop, sending.stop);
-  return { sending, logLines };
+  transport.start();
+  cleanUps.push(server.stop, transport.stop);
+  return { transport, logLines };
 }
 
 async function connectReady(script: Script, options: ConnectOptions = {}) {
   const connected = await connect(script, options);
-  await waitUntil(() => connected.sending.readiness().ready, { label: 'a ready stream' });
+  await waitUntil(() => connected.transport.readiness().ready, { label: 'a ready stream' });
   return connected;
 }
 
@@ -101,10 +101,10 @@ const queueFull = `<error type='wait'><resource-constraint xmlns='urn:ietf:param
 
 describe('delivery.mode', () => {
   test.each(['client', 'privileged'] as const)('%s where it is not offered', async (mode) => {
-    const { sending, logLines } = await connect(answerHonestly, { mode, hasModule: false });
+    const { transport, logLines } = await connect(answerHonestly, { mode, hasModule: false });
     await waitUntil(() => logLines.length > 0, { label: 'a line in the log' });
     const reason = `delivery.mode is ${mode}, which the XMPP server does not offer for example.org`;
-    expect(sending.readiness()).toEqual({ ready: false, reason });
+    expect(transport.readiness()).toEqual({ ready: false, reason });
     expect(logLines[0]).toMatchObject({
       reason,
       advice: expect.stringContaining('modules_enabled = { "message_gateway" }'),
@@ -112,8 +112,8 @@ describe('delivery.mode', () => {
   });
 
   test('plain where more is offered', async () => {
-    const { sending } = await connectReady(answerHonestly, { mode: 'plain' });
-    const receipt = await sending.deliver(message('bob@example.org'));
+    const { transport } = await connectReady(answerHonestly, { mode: 'plain' });
+    const receipt = await transport.deliver(message('bob@example.org'));
     expect(receipt).toMatchObject({ mode: 'plain', confirmed: 'server' });
     expect(receipt.from.toString()).toBe('alice@example.org');
   });
@@ -122,18 +122,18 @@ describe('delivery.mode', () => {
 describe('in client mode', () => {
   test('a message is sent from a resource, one for all messages of a stream', async () => {
     const seen: (string | undefined)[] = [];
-    const { sending } = await connectReady((stanza, kind, peer) => {
+    const { transport } = await connectReady((stanza, kind, peer) => {
       if (kind === 'message') seen.push(stanza.root.attributes['from']);
       answerHonestly(stanza, kind, peer);
     });
-    const receipt = await sending.deliver(message('bob@example.org'));
-    await sending.deliver(message('bob@example.org'));
+    const receipt = await transport.deliver(message('bob@example.org'));
+    await transport.deliver(message('bob@example.org'));
     expect(receipt.from.toString()).toMatch(/^alice@example\.org\/http-[\w-]{12}$/);
     expect(seen).toEqual([receipt.from.toString(), receipt.from.toString()]);
   });
 
   test('a refusal of the sender is none of the recipient', async () => {
-    const { sending } = await connectReady((stanza, kind, peer) => {
+    const { transport } = await connectReady((stanza, kind, peer) => {
       if (kind === 'message') {
         refuse(
           stanza,
@@ -143,7 +143,7 @@ describe('in client mode', () => {
       }
       answerHonestly(stanza, kind, peer);
     });
-    await expect(sending.deliver(message('bob@example.org'))).rejects.toMatchObject({
+    await expect(transport.deliver(message('bob@example.org'))).rejects.toMatchObject({
       code: 'sender-refused',
       message: expect.stringContaining('never the admins'),
     });
@@ -177,8 +177,8 @@ describe('a message for another server', () => {
       pings.push(stanza);
       answerPing(stanza, peer);
     });
-    const { sending } = await connectReady(script);
-    const receipt = await sending.deliver(message('carol@remote.example/phone'));
+    const { transport } = await connectReady(script);
+    const receipt = await transport.deliver(message('carol@remote.example/phone'));
     expect(receipt.confirmed).toBe('remote');
     expect(pings.map(({ root }) => [root.attributes['from'], root.attributes['to']])).toEqual([
       [receipt.from.toString(), 'remote.example/gateway'],
@@ -198,19 +198,19 @@ describe('a message for another server', () => {
       (s: Stanza, p: ComponentPeer) => answerPing(s, p, 'error', undefined, queueFull),
     ],
   ])('is confirmed by our server only when %s answers in time', async (_, answer) => {
-    const { sending } = await connectReady(scriptOf(answer), { remoteConfirmMs: 50 });
-    const receipt = await sending.deliver(message('carol@remote.example'));
+    const { transport } = await connectReady(scriptOf(answer), { remoteConfirmMs: 50 });
+    const receipt = await transport.deliver(message('carol@remote.example'));
     expect(receipt.confirmed).toBe('server');
   });
 
   test('that bounces meanwhile is refused', async () => {
     const sent: Stanza[] = [];
-    const { sending } = await connectReady((stanza, kind, peer) => {
+    const { transport } = await connectReady((stanza, kind, peer) => {
       if (kind === 'message') sent.push(stanza);
       if (stanza.root.attributes['id']?.startsWith('remote-')) refuse(sent[0]!, peer, notFound);
       else answerHonestly(stanza, kind, peer);
     });
-    await expect(sending.deliver(message('carol@remote.example'))).rejects.toMatchObject({
+    await expect(transport.deliver(message('carol@remote.example'))).rejects.toMatchObject({
       code: 'bounced',
       options: { stanzaError: { condition: 'remote-server-not-found' } },
     });
@@ -218,7 +218,7 @@ describe('a message for another server', () => {
 
   test('is not taken for another with the same id', async () => {
     const sent = new Map<string, Stanza>();
-    const { sending } = await connectReady((stanza, kind, peer) => {
+    const { transport } = await connectReady((stanza, kind, peer) => {
       const { id, to = '' } = stanza.root.attributes;
       if (kind === 'message') sent.set(to, stanza);
       if (!id?.startsWith('remote-')) answerHonestly(stanza, kind, peer);
@@ -226,7 +226,7 @@ describe('a message for another server', () => {
       else refuse(sent.get('carol@down.example')!, peer, notFound);
     });
     const outcomes = await Promise.allSettled(
-      ['carol@down.example', 'carol@remote.example'].map((to) => sending.deliver(message(to))),
+      ['carol@down.example', 'carol@remote.example'].map((to) => transport.deliver(message(to))),
     );
     expect(outcomes).toMatchObject([
       { status: 'rejected', reason: { code: 'bounced' } },
@@ -236,15 +236,15 @@ describe('a message for another server', () => {
 
   test('has the fate that is its own, whatever has the same id before it', async () => {
     const sent: Stanza[] = [];
-    const { sending, logLines } = await connectReady((stanza, kind, peer) => {
+    const { transport, logLines } = await connectReady((stanza, kind, peer) => {
       if (kind === 'message') sent.push(stanza);
       if (!stanza.root.attributes['id']?.startsWith('remote-')) answerHonestly(stanza, kind, peer);
       else if (sent.length === 1) answerPing(stanza, peer);
       else refuse(sent[1]!, peer, notFound);
     });
-    const first = await sending.deliver(message('carol@remote.example'));
+    const first = await transport.deliver(message('carol@remote.example'));
     expect(first.confirmed).toBe('remote');
-    await expect(sending.deliver(message('carol@remote.example'))).rejects.toMatchObject({
+    await expect(transport.deliver(message('carol@remote.example'))).rejects.toMatchObject({
       code: 'bounced',
     });
     expect(logLines.filter(({ msg }) => msg === 'bounced after the answer')).toEqual([]);
@@ -256,12 +256,12 @@ describe('a message for another server', () => {
       if (kind === 'message') sent.push([stanza, peer]);
       answerHonestly(stanza, kind, peer);
     };
-    const { sending, logLines } = await connectReady(script, { remoteConfirmMs: 0 });
-    const { from } = await sending.deliver(message('carol@remote.example', 'late'));
+    const { transport, logLines } = await connectReady(script, { remoteConfirmMs: 0 });
+    const { from } = await transport.deliver(message('carol@remote.example', 'late'));
     const [stanza, peer] = sent[0]!;
     refuse(stanza, peer, notFound);
     refuse(stanza, peer, notFound);
-    await sending.deliver(message('bob@example.org'));
+    await transport.deliver(message('bob@example.org'));
     const told = logLines.filter(({ msg }) => msg === 'bounced after the answer');
     expect(told).toMatchObject([
       {
@@ -274,8 +274,8 @@ describe('a message for another server', () => {
   });
 
   test('waits no longer when the stream is lost', async () => {
-    const { sending } = await connectReady(scriptOf((_, peer) => peer.reset()));
-    const receipt = await sending.deliver(message('carol@remote.example'));
+    const { transport } = await connectReady(scriptOf((_, peer) => peer.reset()));
+    const receipt = await transport.deliver(message('carol@remote.example'));
     expect(receipt.confirmed).toBe('server');
   });
 });

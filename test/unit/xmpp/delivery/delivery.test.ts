@@ -8,6 +8,7 @@ import { Secret } from '../../../../src/core/secret.ts';
 import { Delivery, type DeliveryOptions } from '../../../../src/xmpp/delivery/delivery.ts';
 import { StanzaSizes } from '../../../../src/xmpp/delivery/stanza-sizes.ts';
 import type { ComponentConnection } from '../../../../src/xmpp/stream/connection.ts';
+import { StreamHandle } from '../../../../src/xmpp/stream/handle.ts';
 import { createComponentStream } from '../../../../src/xmpp/stream/supervisor.ts';
 import type { DomainModes } from '../../../../src/xmpp/stream/trust-proof.ts';
 import type { Stanza } from '../../../support/clients/stanza.ts';
@@ -20,7 +21,7 @@ import { waitUntil } from '../../../support/system/wait.ts';
 
 type Script = Parameters<typeof startComponentServer>[0];
 
-const deliveryOptions: DeliveryOptions = {
+const deliveryOptions: Omit<DeliveryOptions, 'stream'> = {
   componentDomain: 'gateway.example.org',
   confirmTimeoutMs: 5000,
   silenceTimeoutMs: 5000,
@@ -36,7 +37,13 @@ afterEach(async () => {
 
 async function connect(script: Script, overrides: Partial<DeliveryOptions> = {}) {
   const server = await startComponentServer(script);
-  const delivery = new Delivery({ ...deliveryOptions, ...overrides });
+  const handle = new StreamHandle();
+  const delivery = new Delivery({ stream: handle, ...deliveryOptions, ...overrides });
+  handle.route({
+    bounce: [(received) => delivery.takeBounce(received)],
+    message: [],
+    presence: [],
+  });
   const stream = createComponentStream({
     address: {
       host: '127.0.0.1',
@@ -47,10 +54,16 @@ async function connect(script: Script, overrides: Partial<DeliveryOptions> = {})
     served: { domains: ['example.org'], mode: 'auto' },
     log: pino({ enabled: false }),
     events: {
-      onReady: (connection, modes) => delivery.attach(connection, modes),
-      onStanza: (received) => delivery.handleStanza(received),
+      onReady: (connection, modes) => {
+        handle.attach(connection);
+        delivery.handleReady(modes);
+      },
+      onStanza: (received) => handle.receive(received),
       onDrain: () => delivery.handleDrain(),
-      onClose: (failure) => delivery.detach(failure),
+      onClose: (failure) => {
+        handle.detach();
+        delivery.handleClose(failure);
+      },
     },
   });
   stream.start();
@@ -421,7 +434,8 @@ describe('in its own time', () => {
   /** A delivery without a stream: barriers are answered one by one, and time passes when told to. */
   function attach(overrides: Partial<DeliveryOptions>, domains?: string[]) {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'setImmediate', 'performance'] });
-    const delivery = new Delivery({ ...deliveryOptions, ...overrides });
+    const stream = new StreamHandle();
+    const delivery = new Delivery({ stream, ...deliveryOptions, ...overrides });
     const barriers: string[] = [];
     const messages: string[] = [];
     const failures: string[] = [];
@@ -434,11 +448,13 @@ describe('in its own time', () => {
       close: async () => {},
       destroy: (failure) => {
         failures.push(failure.reason);
-        delivery.detach(failure);
+        stream.detach();
+        delivery.handleClose(failure);
       },
     };
-    delivery.attach(connection, modesOf({ mode: 'plain' }, domains));
-    const hear = (xml: string): boolean => delivery.handleStanza(parse(xml));
+    stream.attach(connection);
+    delivery.handleReady(modesOf({ mode: 'plain' }, domains));
+    const hear = (xml: string): void => stream.receive(parse(xml));
     const answerOldest = (): void => {
       hear(
         `<iq type='result' id='${barriers.shift()}' from='example.org/gateway' to='gateway.example.org'/>`,

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { parseJid } from '../../../../src/core/jid/jid.ts';
-import { createFairQueue } from '../../../../src/xmpp/delivery/fair-queue.ts';
-import type { Entry } from '../../../../src/xmpp/delivery/lane.ts';
+import { FairQueue } from '../../../../src/xmpp/delivery/fair-queue.ts';
+import type { PendingMessage } from '../../../../src/xmpp/delivery/lane.ts';
 
-function entry(id: string, caller: string, deadline = 1, bytes = 10): Entry {
+function entry(id: string, caller: string, deadline = 1, bytes = 10): PendingMessage {
   const address = parseJid('alice@example.org');
   return {
     stanza: { id, caller, from: address, to: address, xml: '', bytes, isWrapped: false },
@@ -15,7 +15,7 @@ function entry(id: string, caller: string, deadline = 1, bytes = 10): Entry {
 }
 
 function fill(...messages: readonly (readonly [string, string, number?])[]) {
-  const queue = createFairQueue();
+  const queue = new FairQueue();
   for (const [id, caller, deadline] of messages) queue.add(entry(id, caller, deadline));
   const ids = (): string[] => {
     const taken: string[] = [];

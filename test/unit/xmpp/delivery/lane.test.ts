@@ -1,38 +1,73 @@
 import { parse } from 'ltx';
 import { expect, test } from 'vitest';
 import { parseJid } from '../../../../src/core/jid/jid.ts';
-import { Lane } from '../../../../src/xmpp/delivery/lane.ts';
+import { Lane, type Passage } from '../../../../src/xmpp/delivery/lane.ts';
+import { StreamHandle } from '../../../../src/xmpp/stream/handle.ts';
 
 const component = 'gateway.example.org';
 
-function createEntry(id: string) {
+function createMessage(id: string) {
   const [from, to] = ['alice@example.org/http-1', 'bob@example.org'].map(parseJid);
   if (from === undefined || to === undefined) throw new Error('expected two addresses');
   const stanza = { id, caller: 'a', from, to, xml: '<message/>', bytes: 10, isWrapped: false };
   return { stanza, deadline: 0, settle: () => {}, isSettled: false, isBounced: false };
 }
 
-const answer = (id: string, payload: string) =>
-  parse(`<iq type='result' id='${id}' from='example.org' to='${component}'>${payload}</iq>`);
+/** A lane on an open stream, and what its barriers' answers meant. */
+function createLane() {
+  const stream = new StreamHandle();
+  stream.attach({
+    write: () => {},
+    isBlocked: () => false,
+    close: async () => {},
+    destroy: () => {},
+  });
+  const passages: Passage[] = [];
+  const lane = new Lane({
+    domain: 'example.org',
+    kind: 'module',
+    component,
+    stream,
+    onPassage: (_lane, passage) => passages.push(passage),
+  });
+  const answer = (id: string, payload: string): void =>
+    stream.receive(
+      parse(`<iq type='result' id='${id}' from='example.org' to='${component}'>${payload}</iq>`),
+    );
+  return { lane, passages, answer };
+}
+
 const module = "<gateway xmlns='urn:xmpp-message-gateway:0' version='1'/>";
 
-test('behind an answer that the module is gone, a later one confirms nothing', () => {
-  const lane = new Lane('example.org', 'module', component);
+test('once an answer has said that the module is gone, a later one confirms nothing', () => {
+  const { lane, passages, answer } = createLane();
   for (const id of ['1', '2']) {
-    lane.add(createEntry(id));
+    lane.add(createMessage(id));
     lane.raise(`barrier-${id}`);
   }
-  expect(lane.pass(answer('barrier-1', ''))).toMatchObject({ answer: 'module-gone' });
-  expect(lane.pass(answer('barrier-2', module))).toBeUndefined();
+  answer('barrier-1', '');
+  answer('barrier-2', module);
+  expect(passages).toMatchObject([{ answer: 'module-gone', confirmed: [] }]);
   expect(lane.takeAll()).toHaveLength(2);
 });
 
 test('an answer confirms what was written before its barrier, and nothing else', () => {
-  const lane = new Lane('example.org', 'module', component);
-  lane.add(createEntry('1'));
+  const { lane, passages, answer } = createLane();
+  lane.add(createMessage('1'));
   lane.raise('barrier-1');
-  lane.add(createEntry('2'));
-  const passage = lane.pass(answer('barrier-1', module));
-  expect(passage?.confirmed.map(({ stanza }) => stanza.id)).toEqual(['1']);
+  lane.add(createMessage('2'));
+  answer('barrier-1', module);
+  expect(passages[0]?.confirmed.map(({ stanza }) => stanza.id)).toEqual(['1']);
   expect(lane.isUncovered()).toBe(true);
+});
+
+test('an answer counts once, and those to older barriers count no more', () => {
+  const { lane, passages, answer } = createLane();
+  for (const id of ['1', '2']) {
+    lane.add(createMessage(id));
+    lane.raise(`barrier-${id}`);
+  }
+  for (const id of ['barrier-2', 'barrier-2', 'barrier-1']) answer(id, module);
+  expect(passages).toHaveLength(1);
+  expect(passages[0]?.confirmed).toHaveLength(2);
 });

@@ -8,8 +8,8 @@ import { readMessageFromJson } from '../../../../src/core/message/from-json.ts';
 import { parseMessageFromXml } from '../../../../src/core/message/from-xml.ts';
 import { serializeMessage } from '../../../../src/core/message/message.ts';
 import { decodeUtf8 } from '../../../../src/core/text.ts';
-import { createRemoteConfirmation } from '../../../../src/xmpp/delivery/remote-confirmation.ts';
-import type { ComponentConnection } from '../../../../src/xmpp/stream/connection.ts';
+import { RemoteConfirmation } from '../../../../src/xmpp/delivery/remote-confirmation.ts';
+import { StreamHandle } from '../../../../src/xmpp/stream/handle.ts';
 import { context } from '../../core/message-context.ts';
 
 const { limits } = context;
@@ -55,7 +55,11 @@ test.each([
       ),
   ],
 ])('of a message that came as %s its text is not kept', async (_, read) => {
-  const remote = createRemoteConfirmation({ timeoutMs: 0, log: pino({ enabled: false }) });
+  const remote = new RemoteConfirmation({
+    stream: new StreamHandle(),
+    timeoutMs: 0,
+    log: pino({ enabled: false }),
+  });
   for (const word of ['first', 'second', 'third']) {
     remote.watch(
       serializeMessage(read(`an-id-of-the-caller-${word}`, `${word} `.repeat(20_000)), limits),
@@ -65,8 +69,8 @@ test.each([
   // V8 itself keeps the last string that a regular expression was applied to.
   expect(await findRepeatedInHeap(['first', 'second', 'kept'])).toEqual(['kept']);
   expect(kept).toHaveLength(100_000);
-  // Until here it is watched.
-  remote.detach();
+  // Keeps it alive until here.
+  remote.handleClose();
 });
 
 const stanzas = "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'";
@@ -75,23 +79,23 @@ const sender = 'juliet@example.org/http-x';
 
 /** A remote confirmation whose pings are answered by hand. */
 function attach(timeoutMs: number) {
-  const remote = createRemoteConfirmation({ timeoutMs, log: pino({ enabled: false }) });
+  const stream = new StreamHandle();
+  const remote = new RemoteConfirmation({ stream, timeoutMs, log: pino({ enabled: false }) });
   const pings: string[] = [];
-  const connection: ComponentConnection = {
+  stream.attach({
     write: (xml) => pings.push(/id='([^']+)'/.exec(xml)?.[1] ?? ''),
     isBlocked: () => false,
     close: async () => {},
     destroy: () => {},
-  };
-  remote.attach(connection);
+  });
   const watch = (id: string) =>
     remote.watch({ id, from: parseJid(sender), to: parseJid('bob@remote.example') });
   const answer = (xml: string): void =>
-    remote.handleStanza(
+    stream.receive(
       parse(`<iq id='${pings.shift()}' from='remote.example/gateway' to='${sender}' ${xml}</iq>`),
     );
   const bounce = (id: string): boolean =>
-    remote.takeBounce(
+    remote.takeBounceOfProcessed(
       parse(
         `<message type='error' id='${id}' from='bob@remote.example' to='${sender}'><error type='cancel'><service-unavailable ${stanzas}/></error></message>`,
       ),

@@ -1,13 +1,19 @@
 import { parse } from 'ltx';
 import { expect, test } from 'vitest';
-import { createRoomHosts } from '../../../../src/xmpp/rooms/hosts.ts';
+import { RoomHosts } from '../../../../src/xmpp/rooms/hosts.ts';
 import type { ComponentConnection } from '../../../../src/xmpp/stream/connection.ts';
+import { StreamHandle } from '../../../../src/xmpp/stream/handle.ts';
 
 const yes = "<gateway xmlns='urn:xmpp-message-gateway:0' version='1'><speak-in-rooms/></gateway>";
 const no = "<gateway xmlns='urn:xmpp-message-gateway:0' version='1'/>";
 
 function create() {
-  const hosts = createRoomHosts({ component: 'gateway.example.org', barrierDomain: 'example.org' });
+  const stream = new StreamHandle();
+  const hosts = new RoomHosts({
+    stream,
+    component: 'gateway.example.org',
+    barrierDomain: 'example.org',
+  });
   const written: string[] = [];
   const connection: ComponentConnection = {
     write: (xml) => void written.push(xml),
@@ -15,15 +21,20 @@ function create() {
     close: async () => {},
     destroy: () => {},
   };
-  hosts.attach(connection);
+  const attach = (): void => stream.attach(connection);
+  const detach = (): void => {
+    stream.detach();
+    hosts.handleClose();
+  };
+  attach();
   const answer = (from: string, type: string, payload = '', id = lastId()): void =>
-    hosts.handleStanza(
+    stream.receive(
       parse(
         `<iq type='${type}' id='${id}' from='${from}' to='gateway.example.org'>${payload}</iq>`,
       ),
     );
   const lastId = (): string => /id='([^']+)'/.exec(written.at(-1) ?? '')?.[1] ?? '';
-  return { hosts, connection, written, answer };
+  return { hosts, attach, detach, written, answer };
 }
 
 test('a domain with the module says so before the ping behind the question is answered', async () => {
@@ -53,27 +64,27 @@ test.each<[string, (answer: ReturnType<typeof create>['answer']) => void]>([
 });
 
 test('a domain is asked once in the life of a stream', async () => {
-  const { hosts, connection, written, answer } = create();
+  const { hosts, attach, detach, written, answer } = create();
   const found = [1, 2].map(() => hosts.speakWithoutJoining('rooms.example.org'));
   answer('rooms.example.org', 'result', yes);
   expect(await Promise.all(found)).toEqual([true, true]);
   expect(await hosts.speakWithoutJoining('rooms.example.org')).toBe(true);
   expect(written).toHaveLength(1);
-  hosts.detach();
-  hosts.attach(connection);
+  detach();
+  attach();
   void hosts.speakWithoutJoining('rooms.example.org');
   expect(written).toHaveLength(2);
-  hosts.detach();
+  detach();
 });
 
 test('with the stream the question is lost, and nothing is remembered', async () => {
-  const { hosts, connection, written } = create();
+  const { hosts, attach, detach, written } = create();
   const found = hosts.speakWithoutJoining('rooms.example.org');
-  hosts.detach();
+  detach();
   expect(await found).toBe(false);
   expect(await hosts.speakWithoutJoining('rooms.example.org')).toBe(false);
-  hosts.attach(connection);
+  attach();
   void hosts.speakWithoutJoining('rooms.example.org');
   expect(written).toHaveLength(2);
-  hosts.detach();
+  detach();
 });

@@ -4,8 +4,11 @@ import { createJid, type Jid, parseJid } from '../../../../src/core/jid/jid.ts';
 import type { Message } from '../../../../src/core/message/message.ts';
 import { Secret } from '../../../../src/core/secret.ts';
 import { Delivery } from '../../../../src/xmpp/delivery/delivery.ts';
+import { RemoteConfirmation } from '../../../../src/xmpp/delivery/remote-confirmation.ts';
 import { StanzaSizes } from '../../../../src/xmpp/delivery/stanza-sizes.ts';
-import { createRooms, type RoomsOptions } from '../../../../src/xmpp/rooms/rooms.ts';
+import { Rooms, type RoomsOptions } from '../../../../src/xmpp/rooms/rooms.ts';
+import { routeInbound } from '../../../../src/xmpp/routing.ts';
+import { StreamHandle } from '../../../../src/xmpp/stream/handle.ts';
 import { createComponentStream } from '../../../../src/xmpp/stream/supervisor.ts';
 import { find, type Stanza } from '../../../support/clients/stanza.ts';
 import {
@@ -48,15 +51,20 @@ async function connect(answer: Answer = () => undefined, overrides: Partial<Room
     if (step !== 'nobody') taken.push({ step, stanza });
     from.send(answer(step, stanza, from) ?? answerAsRoom(step, stanza));
   });
+  const log = pino({ enabled: false });
+  const handle = new StreamHandle();
   const delivery = new Delivery({
+    stream: handle,
     componentDomain: 'gateway.example.org',
     confirmTimeoutMs: 5000,
     silenceTimeoutMs: 5000,
     maxInFlight: 1000,
     maxInFlightBytes: 1_000_000,
-    sizes: new StanzaSizes(262_144, pino({ level: 'silent' })),
+    sizes: new StanzaSizes(262_144, log),
   });
-  const rooms = createRooms({
+  const remote = new RemoteConfirmation({ stream: handle, timeoutMs: 0, log });
+  const rooms = new Rooms({
+    stream: handle,
     component: 'gateway.example.org',
     limits,
     confirmTimeoutMs: 5000,
@@ -64,9 +72,10 @@ async function connect(answer: Answer = () => undefined, overrides: Partial<Room
     passwords: {},
     maxInFlight: 1000,
     maxInFlightBytes: 1_000_000,
-    deliver: (stanza) => delivery.deliver(stanza),
+    deliverToServer: (stanza) => delivery.deliver(stanza),
     ...overrides,
   });
+  handle.route(routeInbound({ delivery, remote, rooms }));
   const stream = createComponentStream({
     address: {
       host: '127.0.0.1',
@@ -75,20 +84,19 @@ async function connect(answer: Answer = () => undefined, overrides: Partial<Room
       secret: new Secret('secret'),
     },
     served: { domains: ['example.org'], mode: 'auto' },
-    log: pino({ enabled: false }),
+    log,
     events: {
       onReady: (connection, modes) => {
-        delivery.attach(connection, modes);
-        rooms.attach(connection);
+        handle.attach(connection);
+        delivery.handleReady(modes);
       },
-      onStanza: (stanza) => {
-        if (!delivery.handleStanza(stanza)) rooms.handleStanza(stanza);
-      },
-      answerRequest: rooms.answerRequest,
+      onStanza: (stanza) => handle.receive(stanza),
+      answerRequest: (stanza) => rooms.answerRequest(stanza),
       onDrain: () => delivery.handleDrain(),
       onClose: (failure) => {
-        delivery.detach(failure);
-        rooms.detach(failure);
+        handle.detach();
+        delivery.handleClose(failure);
+        rooms.handleClose(failure);
       },
     },
   });
