@@ -7,30 +7,30 @@ import type { ComponentAddress, ComponentConnection } from './connection.ts';
 import type { DomainModes, Served } from './trust-proof.ts';
 import { openTrustedStream, type StreamEvents } from './trusted-stream.ts';
 
-/** A component stream that is kept up. */
+/** A component stream that is reopened whenever it ends. */
 export interface ComponentStream {
   start(): void;
   /** Closes the stream and stops reconnecting. */
   stop(): Promise<void>;
   readiness(): Readiness;
-  /** How messages of a served domain are sent now; while the stream is down, as they last were. */
+  /** The current form of messages from a served domain; while the stream is down, the last one. */
   formOf(domain: string): WireForm;
 }
 
-/** Waits in milliseconds before the n-th attempt in a row; the last one goes on for ever. */
+/** Milliseconds to wait before each attempt in a row; the last value is for all further attempts. */
 const backOffMs = [0, 100, 200, 400, 800, 1000];
 
 const plain: WireForm = { mode: 'plain' };
 
-/** A stream that lasted so long, in milliseconds, is reopened at once. */
+/** After a stream that lasted this many milliseconds, the next attempt comes at once. */
 const stableMs = 10_000;
 
-/** Wait in milliseconds when only an operator can help. */
+/** Milliseconds to wait when only an operator can help. */
 const misconfiguredBackOffMs = 4000;
 
 /**
- * Keeps one trusted component stream open: reconnects with back-off and jitter, slowly when the
- * server refuses the component, and logs each new reason with what to do about it.
+ * Keeps one trusted component stream open. It reconnects with back-off and jitter, slowly when the
+ * server refuses the component, and logs each new reason together with what to do about it.
  */
 export function createComponentStream(options: {
   readonly address: ComponentAddress;
@@ -44,7 +44,7 @@ export function createComponentStream(options: {
   let modes: DomainModes = new Map();
   let attempts = 0;
   let isStopped = false;
-  let toldReason: string | undefined;
+  let loggedReason: string | undefined;
   let readiness: Readiness = { ready: false, reason: 'the component stream is being opened' };
 
   const take = (found: DomainModes): void => {
@@ -63,7 +63,7 @@ export function createComponentStream(options: {
       ...events,
       onReady: (ready, found) => {
         readyAt = performance.now();
-        toldReason = undefined;
+        loggedReason = undefined;
         take(found);
         log.info(
           { component: address.domain, domains: reportsOf(found) },
@@ -93,9 +93,9 @@ export function createComponentStream(options: {
   const retry = (failure: StreamFailure, reason: string): void => {
     const delayMs = Math.round(backOff(failure, attempts) * (0.75 + Math.random() / 4));
     const advice = adviceFor(failure, address);
-    const level = reason === toldReason ? 'debug' : 'warn';
+    const level = reason === loggedReason ? 'debug' : 'warn';
     log[level]({ reason, advice, attempt: attempts, retryInMs: delayMs }, 'component stream down');
-    toldReason = reason;
+    loggedReason = reason;
     attempts += 1;
     timer = setTimeout(open, delayMs);
   };

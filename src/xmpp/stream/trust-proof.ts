@@ -10,44 +10,44 @@ import { buildBarrier, readBarrierAnswer } from '../wire/barrier.ts';
 import { chooseForm, createFeatureProbe, type FeatureProbe } from '../wire/domain-features.ts';
 import { notHosted, type StreamFailure } from '../wire/stream-failure.ts';
 
-/** How the messages of each served domain are sent on this stream, and what that means. */
+/** For each served domain: the form of its messages on this stream, and what follows from it. */
 export type DomainModes = ReadonlyMap<
   string,
   { readonly form: WireForm; readonly report: ModeReport }
 >;
 
-/** What the stream serves. */
+/** The domains to serve. */
 export interface Served {
   readonly domains: readonly string[];
-  /** The mode that the operator wants; `auto` is the best one that the server offers. */
+  /** The mode that the operator wants; `auto` means the best one that the server offers. */
   readonly mode: Mode | 'auto';
 }
 
-/** What a served domain still has to prove. */
+/** How far the proof of one served domain has come. */
 interface DomainProof {
   readonly probe: FeatureProbe;
   readonly pingId: string;
   readonly loopId: string;
   readonly loopFrom: string;
-  /** The answer of the domain itself. */
+  /** Whether the domain has answered the ping. */
   isAnswered: boolean;
-  /** An error as answer means that it is not Prosody, which announces privileges at once. */
+  /** Prosody answers with a result, and announces privileges at once; an error means another server. */
   isAnsweredWithError: boolean;
   hasLoopedBack: boolean;
 }
 
 /**
- * What a server has to prove for each served domain before it is trusted with messages: that it
- * hosts the domain (it answers a ping itself), and that the component may speak for it (a message
- * from a random name there to the component loops back). Beside that: what the domain offers.
+ * What a server has to prove for each served domain before it gets any message: that it hosts the
+ * domain (it answers a ping itself), and that the component may speak for the domain (a message from a
+ * random name there to the component loops back). The proof also finds out what the domain offers.
  */
 export class TrustProof {
-  /** What has to be asked, after the handshake. */
+  /** The questions, to be written after the handshake. */
   readonly xml: string;
   readonly #component: string;
   readonly #served: Served;
   readonly #proofs: ReadonlyMap<string, DomainProof>;
-  /** Unguessable: what comes to it is an answer to a message of ours. */
+  /** Unguessable, so that only answers to our own messages can be addressed to it. */
   readonly #resource = `http-${randomBytes(9).toString('base64url')}`;
 
   constructor(component: string, served: Served) {
@@ -61,7 +61,7 @@ export class TrustProof {
       .join('');
   }
 
-  /** Takes what a stanza proves; a failure when it proves the contrary. */
+  /** Notes what a stanza proves; returns a failure when it proves the contrary. */
   handleStanza(stanza: Element): StreamFailure | undefined {
     const id = String(stanza.attrs.id);
     for (const [domain, proof] of this.#proofs) {
@@ -69,7 +69,7 @@ export class TrustProof {
       if (id === proof.pingId) {
         const answer = readBarrierAnswer('ping', stanza, this.#component, domain);
         if (answer === undefined) continue;
-        // Our own server answers in order (FIFO): whoever answers after the loop is another one.
+        // Our own server answers in order, so an answer after the loop is a foreign server's.
         if (answer === 'not-hosted' || proof.hasLoopedBack) return notHosted(domain);
         proof.isAnswered = true;
         proof.isAnsweredWithError = stanza.attrs.type === 'error';
@@ -80,12 +80,12 @@ export class TrustProof {
     return undefined;
   }
 
-  /** Whether every domain has proven itself. */
+  /** Whether the proof of every domain is complete. */
   isComplete(): boolean {
     return this.#findMissing() === undefined;
   }
 
-  /** Whether a privilege that matters may still be announced. */
+  /** Whether the server may still announce a privilege that changes the mode. */
   mayBeAnnounced(): boolean {
     const { mode } = this.#served;
     return [...this.#proofs.values()].some(({ probe, isAnsweredWithError }) => {
@@ -96,7 +96,7 @@ export class TrustProof {
     });
   }
 
-  /** What has not come within `timeoutMs`; undefined when nothing is missing. */
+  /** The failure when something is still missing after `timeoutMs`; undefined when nothing is. */
   describeMissing(timeoutMs: number): StreamFailure | undefined {
     const missing = this.#findMissing();
     if (missing === undefined) return undefined;
@@ -104,7 +104,7 @@ export class TrustProof {
     return hasLoopedBack ? unanswered(domain, timeoutMs) : probeLost(domain, timeoutMs);
   }
 
-  /** The mode of each domain; a failure where one does not offer the mode that is wanted. */
+  /** The mode of each domain; a failure when a domain does not offer the mode that is wanted. */
   chooseModes(): DomainModes | StreamFailure {
     const modes = new Map<string, { form: WireForm; report: ModeReport }>();
     const { mode } = this.#served;
@@ -121,7 +121,7 @@ export class TrustProof {
     return modes;
   }
 
-  /** Hears a privilege that is announced after the proof; the modes if they are others now. */
+  /** Reads a privilege that is announced after the proof; returns the modes if that changes them. */
   hearLate(stanza: Element): DomainModes | undefined {
     const proof = stanza.is('message') ? this.#proofs.get(String(stanza.attrs.from)) : undefined;
     if (proof === undefined || proof.probe.features().privilege !== undefined) return undefined;

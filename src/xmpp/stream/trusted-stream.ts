@@ -7,110 +7,144 @@ import {
 } from './connection.ts';
 import { type DomainModes, type Served, TrustProof } from './trust-proof.ts';
 
-/** What a stream tells its owner; `onStanza`, `onDrain` and `onModes` only after `onReady`. */
+/** Events of a stream, for its owner. `onStanza`, `onDrain` and `onModes` come only after `onReady`. */
 export interface StreamEvents {
   readonly onReady: (connection: ComponentConnection, modes: DomainModes) => void;
-  /** The server has announced a privilege late: messages of some domain are sent in another mode now. */
+  /** The server has announced a privilege late, so messages of some domain now go out in another mode. */
   readonly onModes?: (modes: DomainModes) => void;
   readonly onStanza: (stanza: Element) => void;
-  /** The answer to a request; what it does not answer is refused. */
+  /** The answer to a request; without one, the request is refused. */
   readonly answerRequest?: (stanza: Element) => string | undefined;
   readonly onDrain: () => void;
   readonly onClose: (failure: StreamFailure) => void;
 }
 
-/** Deadline in milliseconds for a server to answer all that proves the trust. */
+/** Deadline in milliseconds for everything that the server has to prove. */
 const proofTimeoutMs = 3000;
 
 /**
- * How long the stream waits for privileges after everything was answered, in milliseconds: ejabberd
- * announces them from a process of its own (measured on 26.07: after the first answers on one stream
- * in four).
+ * How many milliseconds the stream waits for privileges once everything has been answered: ejabberd
+ * announces them from a separate process (measured on 26.07: on one stream in four after the first
+ * answers).
  */
 const announcementMs = 500;
 
 /**
- * Opens a component stream and lets the server prove, for each served domain, that the component
- * may speak for it (`TrustProof`). On the way it finds out in which mode messages can be sent.
+ * Opens a component stream and makes the server prove, for each served domain, that the component may
+ * speak for it (`TrustProof`). Meanwhile it finds out in which mode messages can be sent.
  */
 export function openTrustedStream(
   address: ComponentAddress,
   served: Served,
   events: StreamEvents,
 ): ComponentConnection {
-  const proof = new TrustProof(address.domain, served);
-  let state: 'connecting' | 'asked' | 'refused' | 'ready' = 'connecting';
-  let deadline: NodeJS.Timeout | undefined;
-  let announcement: NodeJS.Timeout | undefined;
+  return new TrustedStream(address, served, events);
+}
 
-  const stopAsking = (): void => {
-    state = 'refused';
-    clearTimeout(deadline);
-    clearTimeout(announcement);
-  };
-  const refuse = (failure: StreamFailure): void => {
-    stopAsking();
-    connection.destroy(failure);
-  };
-  const finish = (): void => {
-    clearTimeout(deadline);
-    clearTimeout(announcement);
-    const modes = proof.chooseModes();
-    if ('kind' in modes) {
-      refuse(modes);
+class TrustedStream implements ComponentConnection {
+  readonly #served: Served;
+  readonly #events: StreamEvents;
+  readonly #proof: TrustProof;
+  readonly #connection: ComponentConnection;
+  #state: 'connecting' | 'asked' | 'refused' | 'ready' = 'connecting';
+  #deadline: NodeJS.Timeout | undefined;
+  #announcement: NodeJS.Timeout | undefined;
+
+  constructor(address: ComponentAddress, served: Served, events: StreamEvents) {
+    this.#served = served;
+    this.#events = events;
+    this.#proof = new TrustProof(address.domain, served);
+    this.#connection = openComponentConnection(address, {
+      onOnline: () => this.#ask(),
+      onStanza: (stanza) => this.#handleStanza(stanza),
+      answerRequest: (stanza) => events.answerRequest?.(stanza),
+      onDrain: () => {
+        if (this.#state === 'ready') events.onDrain();
+      },
+      onClose: (failure) => {
+        this.#stopTimers();
+        const isUntrusted = failure.kind === 'untrusted';
+        events.onClose(isUntrusted ? untrusted(address.domain, served.domains) : failure);
+      },
+    });
+  }
+
+  write(xml: string): void {
+    this.#connection.write(xml);
+  }
+
+  isBlocked(): boolean {
+    return this.#connection.isBlocked();
+  }
+
+  async close(): Promise<void> {
+    if (this.#state !== 'ready') this.#stopAsking();
+    await this.#connection.close();
+  }
+
+  destroy(failure: StreamFailure): void {
+    this.#connection.destroy(failure);
+  }
+
+  #ask(): void {
+    this.#state = 'asked';
+    this.#deadline = setTimeout(() => this.#endWaiting(), proofTimeoutMs);
+    this.#connection.write(this.#proof.xml);
+  }
+
+  #handleStanza(stanza: Element): void {
+    // After a refusal, whatever came in the same chunk is ignored.
+    if (this.#state === 'refused') return;
+    if (this.#state !== 'ready') {
+      this.#decide(stanza);
       return;
     }
-    state = 'ready';
-    events.onReady(connection, modes);
-  };
-  const endWaiting = (): void => {
-    const failure = proof.describeMissing(proofTimeoutMs);
-    if (failure === undefined) finish();
-    else refuse(failure);
-  };
-  const decide = (stanza: Element): void => {
-    const failure = proof.handleStanza(stanza);
-    if (failure !== undefined) refuse(failure);
-    if (state !== 'asked' || !proof.isComplete()) return;
-    if (!proof.mayBeAnnounced()) finish();
-    else if (served.mode === 'auto') announcement ??= setTimeout(finish, announcementMs);
-  };
+    const modes = this.#proof.hearLate(stanza);
+    if (modes !== undefined) this.#events.onModes?.(modes);
+    this.#events.onStanza(stanza);
+  }
 
-  const connection = openComponentConnection(address, {
-    onOnline: () => {
-      state = 'asked';
-      deadline = setTimeout(endWaiting, proofTimeoutMs);
-      connection.write(proof.xml);
-    },
-    onStanza: (stanza) => {
-      if (state === 'ready') {
-        const modes = proof.hearLate(stanza);
-        if (modes !== undefined) events.onModes?.(modes);
-        events.onStanza(stanza);
-        // What was read together with the stanza that decided is left.
-      } else if (state !== 'refused') {
-        decide(stanza);
-      }
-    },
-    answerRequest: (stanza) => events.answerRequest?.(stanza),
-    onDrain: () => {
-      if (state === 'ready') events.onDrain();
-    },
-    onClose: (failure) => {
-      clearTimeout(deadline);
-      clearTimeout(announcement);
-      events.onClose(
-        failure.kind === 'untrusted' ? untrusted(address.domain, served.domains) : failure,
-      );
-    },
-  });
-  return {
-    ...connection,
-    close: async () => {
-      if (state !== 'ready') stopAsking();
-      await connection.close();
-    },
-  };
+  #decide(stanza: Element): void {
+    const failure = this.#proof.handleStanza(stanza);
+    if (failure !== undefined) this.#refuse(failure);
+    if (this.#state !== 'asked' || !this.#proof.isComplete()) return;
+    if (!this.#proof.mayBeAnnounced()) this.#finish();
+    else if (this.#served.mode === 'auto') {
+      this.#announcement ??= setTimeout(() => this.#finish(), announcementMs);
+    }
+  }
+
+  #endWaiting(): void {
+    const failure = this.#proof.describeMissing(proofTimeoutMs);
+    if (failure === undefined) this.#finish();
+    else this.#refuse(failure);
+  }
+
+  #finish(): void {
+    this.#stopTimers();
+    const modes = this.#proof.chooseModes();
+    if ('kind' in modes) {
+      this.#refuse(modes);
+      return;
+    }
+    this.#state = 'ready';
+    this.#events.onReady(this, modes);
+  }
+
+  #refuse(failure: StreamFailure): void {
+    this.#stopAsking();
+    this.#connection.destroy(failure);
+  }
+
+  #stopAsking(): void {
+    this.#state = 'refused';
+    this.#stopTimers();
+  }
+
+  #stopTimers(): void {
+    clearTimeout(this.#deadline);
+    clearTimeout(this.#announcement);
+  }
 }
 
 function untrusted(component: string, domains: readonly string[]): StreamFailure {

@@ -1,14 +1,14 @@
-/** The part of @xmpp/component 0.13 that the gateway uses; the package has no types. */
+/** The part of @xmpp/component 0.13 that the gateway uses; the package comes without types. */
 declare module '@xmpp/component' {
   import type { EventEmitter } from 'node:events';
   import type { Socket, TcpNetConnectOpts } from 'node:net';
   import type { Element } from 'ltx';
 
-  /** Of one incoming stream. */
+  /** Makes the parser of one incoming stream. */
   export type ParserConstructor = new () => EventEmitter & { write(piece: string): void };
 
   export interface Component extends EventEmitter {
-    /** Makes the parser of the next stream. */
+    /** Used for the next stream. */
     Parser: ParserConstructor;
     readonly socket: Socket | null;
     /** Deadline in milliseconds of each step of the handshake and of `stop`. */

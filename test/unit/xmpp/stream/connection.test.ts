@@ -63,7 +63,7 @@ test.each([
   ['tags that do not match', '<a></b></c>', 'a must be closed.'],
   ['an entity that is unknown', '<message>&foo;</message>', 'Illegal XML entity &foo;'],
   [
-    'a character that there is not',
+    'a character that does not exist',
     '<message>&#x110000;</message>',
     'Illegal XML character 0x110000',
   ],
@@ -81,7 +81,7 @@ test.each([
   await server.stop();
 });
 
-test('closing it is told as such', async () => {
+test('closing it is reported as such', async () => {
   const server = await startComponentServer(answerHonestly);
   const failures: StreamFailure[] = [];
   const connection = await connect(server, { onClose: (failure) => failures.push(failure) });
@@ -96,7 +96,7 @@ const SturdyParser = makeSturdy(Parser);
 const stream =
   "<?xml version='1.0'?><stream:stream id='1'><message><body>Really? Yes??</body></message>";
 
-/** What a parser reads of the stream when it comes in these pieces. */
+/** What a parser reads when the stream comes in these pieces. */
 function read(pieces: readonly string[]): string[] {
   const parser = new SturdyParser();
   const elements: string[] = [];
@@ -117,24 +117,26 @@ test('reads the stream character by character', () => {
   expect(read(stream.split(''))).toEqual(['1', '<message><body>Really? Yes??</body></message>']);
 });
 
-/** What a parser tells of the stream. */
-function tell(...pieces: readonly string[]): string[] {
+/** The events of a parser that gets these pieces. */
+function eventsOf(...pieces: readonly string[]): string[] {
   const parser = new SturdyParser();
-  const told: string[] = [];
-  parser.on('element', (element) => told.push(element.name));
-  parser.on('end', () => told.push('end'));
-  parser.on('error', (error) => told.push(error.message));
+  const events: string[] = [];
+  parser.on('element', (element) => events.push(element.name));
+  parser.on('end', () => events.push('end'));
+  parser.on('error', (error) => events.push(error.message));
   for (const piece of pieces) parser.write(piece);
-  return told;
+  return events;
 }
 
-test('what the library throws is an error of the stream, and the last of it', () => {
-  expect(tell('<stream>', '<a/>&foo;<b/>', '<c/>')).toEqual(['a', 'Illegal XML entity &foo;']);
-  expect(tell('<stream>', '<a>&#x110000;</a>', '<c/>')).toEqual(['Illegal XML character 0x110000']);
+test('what the library throws becomes an error event, and the last event', () => {
+  expect(eventsOf('<stream>', '<a/>&foo;<b/>', '<c/>')).toEqual(['a', 'Illegal XML entity &foo;']);
+  expect(eventsOf('<stream>', '<a>&#x110000;</a>', '<c/>')).toEqual([
+    'Illegal XML character 0x110000',
+  ]);
 });
 
-test('nothing is read behind the end', () => {
-  expect(tell('<stream>', '<a/></stream>', '<b/>')).toEqual(['a', 'end']);
+test('nothing is read after the end', () => {
+  expect(eventsOf('<stream>', '<a/></stream>', '<b/>')).toEqual(['a', 'end']);
 });
 
 test('nobody needs to listen', () => {

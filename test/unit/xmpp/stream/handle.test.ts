@@ -46,7 +46,7 @@ test('a stanza goes to the readers of its kind, until one takes it', () => {
   expect(read).toEqual(['bounce 1', 'bounce 2', 'message', 'presence']);
 });
 
-test('an answer goes to its question, until that is forgotten', () => {
+test('an answer goes to its question, until the question is forgotten', () => {
   const { stream, read, answer } = create();
   for (const id of ['a', 'b']) stream.expect(id, () => read.push(id));
   answer('a');

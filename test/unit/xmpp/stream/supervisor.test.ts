@@ -20,7 +20,7 @@ afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).toReversed()) await cleanUp();
 });
 
-/** A stream to that port; `lines` are those of its log. */
+/** A stream to this port; `lines` are the lines of its log. */
 function open(port: number) {
   const lines: Record<string, unknown>[] = [];
   const stream = createComponentStream({
@@ -38,7 +38,7 @@ function open(port: number) {
   return { stream, lines };
 }
 
-/** A stream to a server that follows the script. */
+/** A stream to a server that follows this script. */
 async function connect(script: Script, announcements?: string) {
   const server = await startComponentServer(script, announcements);
   const { stream, lines } = open(server.port);
@@ -46,8 +46,8 @@ async function connect(script: Script, announcements?: string) {
   const down = (count = 1): Promise<Record<string, unknown>[]> =>
     waitUntil(
       () => {
-        const told = lines.filter(({ msg }) => msg === 'component stream down');
-        return told.length >= count ? told : undefined;
+        const lost = lines.filter(({ msg }) => msg === 'component stream down');
+        return lost.length >= count ? lost : undefined;
       },
       { label: `"component stream down", ${count} times` },
     );
@@ -56,7 +56,7 @@ async function connect(script: Script, announcements?: string) {
 
 const domainOf = (address = ''): string => address.replace(/^.*@/, '');
 
-test('it is ready once every domain has proven itself', async () => {
+test('it is ready once every domain has proved itself', async () => {
   let letGo: (() => void) | undefined;
   const { stream, lines } = await connect((received, kind, peer) => {
     const isLast = kind === 'probe' && domainOf(received.root.attributes['from']) === 'example.net';
@@ -99,7 +99,7 @@ function privilegeOf(domain: string): string {
   return `<message from='${domain}' to='gateway.example.org'><privilege xmlns='urn:xmpp:privilege:2'><perm access='message' type='outgoing'/></privilege></message>`;
 }
 
-/** Answers as ejabberd does, which announces privileges from a process of its own. */
+/** Answers like ejabberd, which announces privileges from a separate process. */
 function answerAsEjabberd(stanza: Stanza, kind: StanzaKind, peer: ComponentPeer): void {
   const { id, from, to } = stanza.root.attributes;
   if (kind !== 'ping') answerHonestly(stanza, kind, peer);
@@ -120,7 +120,7 @@ test('a privilege that is announced after the answers is waited for', async () =
   });
 });
 
-test('a privilege that is announced later still is heard', async () => {
+test('a privilege that is announced even later is read', async () => {
   let peer: ComponentPeer | undefined;
   const { stream, lines } = await connect((received, kind, from) => {
     peer = from;
@@ -143,7 +143,7 @@ const notHosted =
   'the domain example.org answered a ping with an error: the XMPP server does not host it';
 
 test.each(['remote-server-not-found', 'remote-server-timeout', 'not-allowed', 'forbidden'])(
-  'a domain that the server does not host is told by %s',
+  'a domain that the server does not host is recognised by %s',
   async (condition) => {
     const { down } = await connect((received, kind, peer) => {
       const { id, from, to } = received.root.attributes;
@@ -156,7 +156,7 @@ test.each(['remote-server-not-found', 'remote-server-timeout', 'not-allowed', 'f
   },
 );
 
-test('a domain for which another server answers, which cannot be in time, is not hosted', async () => {
+test('a domain for which a foreign server answers, necessarily late, is not hosted', async () => {
   let ping: (() => void) | undefined;
   const { down } = await connect((received, kind, peer) => {
     const answer = (): void => answerHonestly(received, kind, peer);
@@ -168,8 +168,8 @@ test('a domain for which another server answers, which cannot be in time, is not
   expect(line?.['reason']).toBe(notHosted);
 });
 
-test('a probe that another connection got is told as such', async () => {
-  // ejabberd hands each stanza to any connection of the component domain.
+test('a probe that went to another connection is reported as such', async () => {
+  // ejabberd sends each stanza to any one connection of the component domain.
   const { stream, down } = await connect((received, kind, peer) => {
     const isTaken =
       kind === 'probe' && domainOf(received.root.attributes['from']) === 'example.net';
@@ -185,7 +185,7 @@ test('a probe that another connection got is told as such', async () => {
   expect(stream.readiness()).toEqual({ ready: false, reason: line?.['reason'] });
 });
 
-test('a ping without an answer is told with its domain', async () => {
+test('a ping without an answer is reported with its domain', async () => {
   const { down } = await connect((received, kind, peer) => {
     const isOther = received.root.attributes['to'] === 'example.net/gateway';
     if (!isOther) answerHonestly(received, kind, peer);
@@ -199,20 +199,20 @@ test('a ping without an answer is told with its domain', async () => {
   );
 });
 
-test('a reason is told once, until another one comes', async () => {
+test('a reason is logged once, until another one comes', async () => {
   let isHosted = false;
   const { server, down } = await connect((received, kind, peer) => {
     if (kind === 'ping' && !isHosted) peer.reset();
     else answerHonestly(received, kind, peer);
   });
-  const told = await down(3);
-  expect(told.slice(0, 3).map(({ level }) => level)).toEqual([40, 20, 20]);
-  expect(new Set(told.map(({ reason }) => reason)).size).toBe(1);
+  const lost = await down(3);
+  expect(lost.slice(0, 3).map(({ level }) => level)).toEqual([40, 20, 20]);
+  expect(new Set(lost.map(({ reason }) => reason)).size).toBe(1);
   isHosted = true;
   await waitUntil(() => server.handshakes > 3, { label: 'another handshake' });
 });
 
-test('what was ready and is lost says so, and comes back', async () => {
+test('a stream that was ready says so when it is lost, and comes back', async () => {
   let reset = (): void => {};
   const { server, stream, down, lines } = await connect((received, kind, peer) => {
     reset = peer.reset;
