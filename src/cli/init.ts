@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
 import { hashPassword } from '../auth/password-hash.ts';
-import { recogniseServer, type ServerPlaces } from '../xmpp/probes/recognition.ts';
+import { recogniseServer, type ServerPlaces } from '../xmpp/probes/probes.ts';
 import { setupLines } from '../xmpp/server/config-lines.ts';
 import { describeServer, type ServerIdentity, type ServerKind } from '../xmpp/server/identity.ts';
 import { type Command, parseOptions, refuseOperands, type Surroundings } from './command.ts';

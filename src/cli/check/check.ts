@@ -3,7 +3,7 @@ import { type Config, ConfigError, loadConfig } from '../../config/config.ts';
 import type { Secret } from '../../core/secret.ts';
 import { describeError } from '../../core/text.ts';
 import { tryStore } from '../../store/store.ts';
-import { recogniseServer } from '../../xmpp/probes/recognition.ts';
+import { recogniseServer } from '../../xmpp/probes/probes.ts';
 import { createPasswordCheck } from '../../xmpp/sasl/password-check.ts';
 import {
   type Command,

@@ -1,7 +1,6 @@
 import type { Config } from '../../config/config.ts';
 import type { ModeReport } from '../../core/message/mode.ts';
-import { askVersion } from '../../xmpp/probes/recognition.ts';
-import { probeSize } from '../../xmpp/probes/stanza-size.ts';
+import { askVersion, probeSize } from '../../xmpp/probes/probes.ts';
 import {
   adviceFor,
   adviceForMode,

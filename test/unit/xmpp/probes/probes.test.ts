@@ -5,7 +5,7 @@ import {
   askVersion,
   recogniseGreeting,
   recogniseServer,
-} from '../../../../src/xmpp/probes/recognition.ts';
+} from '../../../../src/xmpp/probes/probes.ts';
 import { answerHonestly, startComponentServer } from '../../../support/doubles/component-server.ts';
 import { freePort } from '../../../support/system/ports.ts';
 
@@ -32,7 +32,7 @@ afterEach(() => {
   for (const listener of listeners.splice(0)) listener.close();
 });
 
-/** A listener that sends this to who connects. */
+/** A listener that sends this text to each client. */
 async function listen(greeting: string): Promise<{ host: string; port: number }> {
   const server = createServer((socket) => socket.on('error', () => {}).write(greeting));
   listeners.push(server);
@@ -49,7 +49,7 @@ describe.each(['starttls', 'plaintext'] as const)('over c2s with %s', (security)
     ['a port that is closed', undefined, ejabberd, 'ejabberd'],
     ['a server that stays silent', silent, prosody, 'prosody'],
     ['a flood of something else', 'x'.repeat(100_000), prosody, 'prosody'],
-    ['another server: that of the component counts', prosody, ejabberd, 'prosody'],
+    ['another server: the one on the port for components counts', prosody, ejabberd, 'prosody'],
   ])('%s', async (_what, component, c2s, kind) => {
     const places = {
       component:
@@ -62,7 +62,7 @@ describe.each(['starttls', 'plaintext'] as const)('over c2s with %s', (security)
   });
 });
 
-test('nothing answers: nothing is recognised', async () => {
+test('recognises nothing where nothing answers', async () => {
   const place = { host: '127.0.0.1', port: await freePort() };
   expect(
     await recogniseServer({ component: place, c2s: { ...place, security: 'tls' } }),
@@ -72,7 +72,7 @@ test('nothing answers: nothing is recognised', async () => {
 describe('the version', () => {
   const version = '<name>ejabberd</name><version>24.12</version>';
 
-  /** What a server states that answers barriers, and the question at these addresses. */
+  /** The version stated by a server that answers barriers, and the question at these addresses. */
   async function ask(answers: Readonly<Record<string, string>>, answersBarriers = true) {
     const server = await startComponentServer((stanza, kind, peer) => {
       const { id, to = '' } = stanza.root.attributes;
@@ -97,28 +97,28 @@ describe('the version', () => {
   const cases: readonly [string, Readonly<Record<string, string>>, string | undefined][] = [
     ['stated by the first domain', { 'a.example': result('a.example') }, '24.12'],
     [
-      'stated by the second, where the first does not',
+      'stated by the second domain, if the first states none',
       { 'a.example': error('a.example'), 'b.example': result('b.example') },
       '24.12',
     ],
     [
-      'stated by the second, where the first drops it',
+      'stated by the second domain, if the first drops the question',
       { 'b.example': result('b.example') },
       '24.12',
     ],
     ['refused', { 'a.example': error('a.example'), 'b.example': error('b.example') }, undefined],
-    ['not somebody else\u2019s to state', { 'a.example': result('c.example') }, undefined],
+    ['ignored when somebody else states it', { 'a.example': result('c.example') }, undefined],
     ['dropped', {}, undefined],
   ];
   test.each(cases)('is %s', async (_what, answers, expected) => {
     expect((await ask(answers))?.version).toBe(expected);
   });
 
-  test('is not waited for where nothing is answered', async () => {
+  test('is not waited for when there is no answer', async () => {
     expect(await ask({}, false)).toBeUndefined();
   });
 
-  test('of a server that cannot be reached is not told', async () => {
+  test('of a server that cannot be reached is unknown', async () => {
     const address = { host: '127.0.0.1', port: await freePort(), domain: 'gateway.example.org' };
     expect(
       await askVersion({ ...address, secret: new Secret('s') }, ['a.example']),

@@ -5,10 +5,12 @@ import type { StreamSecurity } from '../sasl/client-stream.ts';
 import { streamsNamespace } from '../sasl/stream-reader.ts';
 import { readIdentity, type ServerIdentity, type ServerKind } from '../server/identity.ts';
 import { type ComponentAddress, openComponentConnection } from '../stream/connection.ts';
+import type { Served } from '../stream/trust-proof.ts';
+import { openTrustedStream } from '../stream/trusted-stream.ts';
 import { buildBarrier, readBarrierAnswer } from '../wire/barrier.ts';
-import { unreachable } from '../wire/stream-failure.ts';
+import { type StreamFailure, unreachable } from '../wire/stream-failure.ts';
 
-/** Where an XMPP server may be found. */
+/** Where an XMPP server may listen. */
 export interface ServerPlaces {
   readonly component: { readonly host: string; readonly port: number };
   readonly c2s: {
@@ -18,15 +20,15 @@ export interface ServerPlaces {
   };
 }
 
-/** How long a server may take to identify itself, in milliseconds; it takes a few. */
-const timeoutMs = 10_000;
+/** How long a server may take to identify itself, in milliseconds; usually it takes a few. */
+const identityTimeoutMs = 10_000;
 
-/** Most characters of a greeting: servers send about 500. */
+/** How many characters of a greeting are read; servers send about 500. */
 const maxGreetingLength = 4096;
 
 /**
- * Recognises the server by its greeting, without credentials, on the ports for components and for
- * clients; undefined when neither is open, or another server answers. It never rejects.
+ * Recognises the server by its greetings on the ports for components and for clients, without
+ * credentials; undefined when neither is open, or the server is of another kind. It never rejects.
  */
 export async function recogniseServer({
   component,
@@ -39,14 +41,14 @@ export async function recogniseServer({
   return kinds[0] ?? kinds[1];
 }
 
-/** No certificate is verified: nothing secret is sent, and nothing that comes is trusted. */
+/** Verifies no certificate, because nothing secret is sent and nothing received is trusted. */
 function openClientSocket({ host, port, security }: ServerPlaces['c2s']): Socket {
   return security === 'tls'
     ? connectTls({ host, port, rejectUnauthorized: false, ALPNProtocols: ['xmpp-client'] })
     : connect({ host, port });
 }
 
-/** Opens a stream to a domain that no server hosts (RFC 6761 §6.4), so that nothing comes of it. */
+/** Opens a stream to a domain that no server hosts (RFC 6761 §6.4), so that it has no effect. */
 function readGreeting(socket: Socket, namespace: string): Promise<ServerKind | undefined> {
   return new Promise((resolve) => {
     let greeting = '';
@@ -55,8 +57,8 @@ function readGreeting(socket: Socket, namespace: string): Promise<ServerKind | u
       socket.destroy();
       resolve(recogniseGreeting(greeting));
     };
-    // One turn more: what came while this process did not run has not been read yet.
-    const deadline = setTimeout(() => setImmediate(end), timeoutMs);
+    // One turn later, because what came while this process was suspended has not been read yet.
+    const deadline = setTimeout(() => setImmediate(end), identityTimeoutMs);
     socket.setEncoding('utf8').on('error', end).on('close', end);
     socket.on('data', (text) => {
       greeting += text;
@@ -70,8 +72,9 @@ function readGreeting(socket: Socket, namespace: string): Promise<ServerKind | u
 }
 
 /**
- * ejabberd counts on decimal stream ids (other servers have letters in them), Prosody says in its
- * own words that it does not know the domain. Before a login neither states its name.
+ * Before a login, neither server states its name. But the stream ids of ejabberd are long decimal
+ * numbers (those of other servers have letters in them), and Prosody has its own words for a domain that
+ * it does not know.
  */
 export function recogniseGreeting(greeting: string): ServerKind | undefined {
   if (/<stream:stream\s[^>]*\bid=(['"])\d{10,}\1/.test(greeting)) return 'ejabberd';
@@ -83,8 +86,8 @@ export function recogniseGreeting(greeting: string): ServerKind | undefined {
 }
 
 /**
- * Asks the domains for their software version (XEP-0092), over a component stream that is closed
- * again; undefined when the server does not tell. It never rejects.
+ * Asks the domains for their software version (XEP-0092) over a component stream, which it closes
+ * again; undefined when the server does not answer. It never rejects.
  */
 export function askVersion(
   address: ComponentAddress,
@@ -96,7 +99,7 @@ export function askVersion(
   return new Promise((resolve) => {
     const connection = openComponentConnection(address, {
       onOnline: () => {
-        const questions = domains.map((domain) => buildQuestion(id, address.domain, domain));
+        const questions = domains.map((domain) => buildVersionQuery(id, address.domain, domain));
         connection.write(questions.join(''));
       },
       onStanza: (stanza) => {
@@ -118,15 +121,61 @@ export function askVersion(
     });
     const deadline = setTimeout(
       () => connection.destroy(unreachable('the server did not state its version')),
-      timeoutMs,
+      identityTimeoutMs,
     );
   });
 }
 
 /**
- * The question, and a barrier behind it: ejabberd with mod_privilege (24.10 and newer) drops the
- * question, but answers the barrier. The arguments need no escaping.
+ * The question, and a barrier after it: ejabberd with mod_privilege (24.10 and newer) drops the
+ * question, but answers the barrier. The arguments must need no escaping.
  */
-function buildQuestion(id: string, component: string, domain: string): string {
+function buildVersionQuery(id: string, component: string, domain: string): string {
   return `<iq type='get' id='${id}' from='${component}' to='${domain}'><query xmlns='jabber:iq:version'/></iq>${buildBarrier('ping', id, component, domain)}`;
+}
+
+/** In milliseconds; far more than a server needs for one stanza. */
+const sizeTimeoutMs = 10_000;
+
+/**
+ * Opens a stream and sends a stanza of `bytes` from a random name of the first served domain to the
+ * component itself. Resolves with `taken` when it has looped back, else with how the stream ended.
+ */
+export function probeSize(
+  address: ComponentAddress,
+  served: Served,
+  bytes: number,
+): Promise<StreamFailure | 'taken'> {
+  const id = `size-${randomBytes(12).toString('hex')}`;
+  const xml = buildSizeProbe(id, served.domains[0] ?? '', address.domain, bytes);
+  return new Promise((resolve) => {
+    let isTaken = false;
+    let deadline: NodeJS.Timeout | undefined;
+    const connection = openTrustedStream(address, served, {
+      onReady: (stream) => {
+        deadline = setTimeout(() => {
+          connection.destroy(unreachable(`no answer within ${sizeTimeoutMs} ms`));
+        }, sizeTimeoutMs);
+        stream.write(xml);
+      },
+      onStanza: (stanza) => {
+        if (stanza.attrs['id'] !== id) return;
+        isTaken = true;
+        void connection.close();
+      },
+      onDrain: () => {},
+      onClose: (failure) => {
+        clearTimeout(deadline);
+        resolve(isTaken ? 'taken' : failure);
+      },
+    });
+  });
+}
+
+function buildSizeProbe(id: string, domain: string, component: string, bytes: number): string {
+  const from = `gwprobe-${randomBytes(8).toString('hex')}@${domain}`;
+  const head = `<message id='${id}' from='${from}' to='${component}'><x xmlns='urn:xmpp-message-gateway:probe'>`;
+  const tail = '</x></message>';
+  const padding = bytes - Buffer.byteLength(head) - Buffer.byteLength(tail);
+  return head + 'x'.repeat(Math.max(0, padding)) + tail;
 }
