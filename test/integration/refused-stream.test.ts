@@ -79,7 +79,7 @@ const taken = {
     count: 1,
     reason: /^the XMPP server already has a connection for component\.domain$/,
     advice:
-      /^Stop the other connection of gateway\.example\.org, or give this gateway a component /,
+      /^Stop the other connection of gateway\.example\.org, or give this gateway its own component /,
   },
   ejabberd: {
     count: 100,

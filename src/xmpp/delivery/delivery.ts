@@ -289,7 +289,7 @@ export class Delivery {
       }
     }
     for (const message of this.#waiting.takeExpired(now)) {
-      settle(message, unavailable('the XMPP server takes in nothing'));
+      settle(message, unavailable('the XMPP server reads nothing'));
     }
   }
 }

@@ -4,23 +4,23 @@ import type { Stanza } from '../../core/message/message.ts';
 import { sizeAdvice } from '../server/advice.ts';
 import type { StreamFailure } from '../wire/stream-failure.ts';
 
-/** What every server has to take (RFC 6120 §13.12): a smaller stanza was not the reason. */
+/** Every server must take this many bytes (RFC 6120 §13.12), so a smaller stanza was not the reason. */
 const smallestLimit = 10_000;
 
 /**
- * How servers close a stream on a stanza that is over their limit: ejabberd says policy-violation (RFC
- * 6120 §4.9.3.14), Prosody not-well-formed. A stream that is lost in any other way teaches nothing.
+ * The conditions with which servers close a stream on a stanza over their limit: policy-violation from
+ * ejabberd (RFC 6120 §4.9.3.14), not-well-formed from Prosody. Other ends of a stream teach nothing.
  */
 const sizeConditions: readonly (string | undefined)[] = ['policy-violation', 'not-well-formed'];
 
 /**
- * The sizes that the server takes, as its closing of streams has shown: a stanza over its limit costs
- * everybody whose messages are in flight a 504, so one of that size is not sent a second time. It is
- * remembered over reconnects, until `forget()` or the end of the process.
+ * Learns which stanza sizes the server takes, from the streams it closes. A stanza over its limit means
+ * a 504 for every message in flight, so that size is not sent a second time. This survives reconnects,
+ * until `forget()` or the end of the process.
  */
 export class StanzaSizes {
   readonly #log: Logger;
-  /** `limits.stanza_bytes`, for the lines that the log prints. */
+  /** `limits.stanza_bytes`, for the advice in the log. */
   readonly #wanted: number;
   #refusedFrom = Number.POSITIVE_INFINITY;
   #largestTaken = smallestLimit;
@@ -30,7 +30,7 @@ export class StanzaSizes {
     this.#log = log;
   }
 
-  /** Throws GatewayError `too-large` for a size that the server has closed the stream on. */
+  /** Throws GatewayError `too-large` for a size on which the server has closed the stream. */
   refuse({ bytes }: Pick<Stanza, 'bytes'>): void {
     if (bytes < this.#refusedFrom) return;
     throw new GatewayError(
@@ -45,21 +45,21 @@ export class StanzaSizes {
   }
 
   /**
-   * Learns from the end of a stream with these stanzas unanswered: the largest was too large. Each time
-   * but the first, half of what is not known to be taken is refused as well: else somebody who sends
-   * one byte less each time could close the stream for ever.
+   * Learns from the end of a stream with these stanzas unanswered: the largest was too large. From the
+   * second time on, half of the sizes that are in doubt are refused as well. Otherwise a caller could
+   * close the stream again and again with one byte less each time.
    */
   learn({ condition, reason }: StreamFailure, unanswered: readonly Pick<Stanza, 'bytes'>[]): void {
     if (!sizeConditions.includes(condition)) return;
     const largest = unanswered.reduce((most, { bytes }) => Math.max(most, bytes), 0);
     if (largest <= this.#largestTaken) {
-      // Taken before, so it was something else, or the limit is lower now: the next time will tell.
+      // The server took this size before, so the reason was another one, or its limit has been lowered.
       this.#largestTaken = smallestLimit;
       return;
     }
     const isFirst = this.#refusedFrom === Number.POSITIVE_INFINITY;
-    const unclear = largest - this.#largestTaken;
-    this.#refusedFrom = isFirst ? largest : largest - Math.floor(unclear / 2);
+    const inDoubt = largest - this.#largestTaken;
+    this.#refusedFrom = isFirst ? largest : largest - Math.floor(inDoubt / 2);
     const advice = sizeAdvice(this.#wanted);
     this.#log.warn(
       { reason, bytes: largest, refusedFrom: this.#refusedFrom, advice },
@@ -67,7 +67,7 @@ export class StanzaSizes {
     );
   }
 
-  /** An operator may have raised the server's limit. */
+  /** Forgets everything, because an operator may have changed the server's limit. */
   forget(): void {
     this.#refusedFrom = Number.POSITIVE_INFINITY;
     this.#largestTaken = smallestLimit;

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 
-/** What ties a login to the TLS connection below it (RFC 5056). */
+/** Ties a login to the TLS connection that carries it (RFC 5056). */
 export interface ChannelBinding {
-  /** The registered name, as it goes into the gs2 header (RFC 5802 §7, `cb-name`). */
+  /** The registered name, as in the gs2 header (RFC 5802 §7, `cb-name`). */
   readonly type: string;
   readonly data: Buffer;
 }
@@ -20,8 +20,8 @@ export function findChannelBinding(
   socket: TLSSocket,
   announced: readonly string[] | undefined,
 ): ChannelBinding | undefined {
-  // RFC 5802 §6.1: tls-unique is the default. TLS 1.3 has no such thing (RFC 8446 appendix C.5);
-  // servers that know its successor announce it, and those that do not would refuse it.
+  // RFC 5802 §6.1: tls-unique is the default. TLS 1.3 does not have it (RFC 8446 appendix C.5). A server
+  // that knows its successor announces that, and any other server would refuse it.
   const types = announced ?? (isTls13(socket) ? [] : ['tls-unique']);
   for (const [type, read] of supportedBindings(socket)) {
     const data = types.includes(type) ? read() : undefined;
@@ -32,7 +32,7 @@ export function findChannelBinding(
   return undefined;
 }
 
-/** The types of binding that exist on this side of the connection, strongest first. */
+/** The types of binding that this side of the connection supports, strongest first. */
 export function supportedBindingTypes(socket: TLSSocket): readonly string[] {
   return supportedBindings(socket).map(([type]) => type);
 }
@@ -68,9 +68,9 @@ function hashCertificate(socket: TLSSocket): Buffer | undefined {
 }
 
 /**
- * Signature algorithms, by the hexadecimal DER of their identifiers, with the hash that
- * tls-server-end-point takes: the signature's own, but SHA-256 in place of MD5 and SHA-1 (RFC 5929
- * §4.1). Ed25519 has none, and that of RSASSA-PSS is a parameter: neither can be bound to.
+ * The hash of tls-server-end-point for each signature algorithm, keyed by the hexadecimal DER of its
+ * identifier: the signature's own hash, but SHA-256 instead of MD5 and SHA-1 (RFC 5929 §4.1). Ed25519
+ * has no hash, and RSASSA-PSS has it in a parameter: neither can be bound to.
  */
 const signatureHashes: ReadonlyMap<string, string> = new Map([
   ['2a864886f70d010104', 'sha256'], // md5WithRSAEncryption
@@ -92,7 +92,7 @@ function readSignatureHash(certificate: Buffer): string | undefined {
   return signatureHashes.get(certificate.toString('hex', identifier.start, identifier.end));
 }
 
-/** Where the content of the DER value at `offset` is; OpenSSL has checked the encoding. */
+/** Where the content of the DER value at `offset` lies. OpenSSL has already checked the encoding. */
 function readContent(
   der: Buffer,
   offset: number,

@@ -20,7 +20,7 @@ import {
 /** How a client stream is protected: STARTTLS, TLS from the first byte, or not at all (loopback only). */
 export type StreamSecurity = 'starttls' | 'tls' | 'plaintext';
 
-/** Where the XMPP server awaits clients. */
+/** Where the XMPP server listens for clients. */
 export interface ClientStreamOptions {
   readonly host: string;
   readonly port: number;
@@ -28,25 +28,25 @@ export interface ClientStreamOptions {
   readonly secureContext: SecureContext;
 }
 
-/** A client's stream (RFC 6120 §4) that is open and, unless plaintext, encrypted. */
+/** An open client stream (RFC 6120 §4), encrypted unless `security` is plaintext. */
 export interface ClientStream {
   readonly features: StreamElement;
-  /** The socket under TLS; undefined when the stream is not encrypted. */
+  /** The TLS socket; undefined when the stream is not encrypted. */
   readonly tls: TLSSocket | undefined;
-  readonly send: (xml: string) => void;
+  readonly write: (xml: string) => void;
   /** The next first-level element; rejects when the stream ends or breaks. */
   readonly next: () => Promise<StreamElement>;
-  /** Whether the server has ended the stream, or broken it. */
+  /** Whether the server has ended or broken the stream. */
   readonly hasEnded: () => boolean;
-  /** Closes the stream politely (RFC 6120 §4.4) and the socket at once. */
+  /** Closes the stream politely (RFC 6120 §4.4), but does not wait for the server's end of it. */
   readonly close: () => void;
 }
 
 const tlsNamespace = 'urn:ietf:params:xml:ns:xmpp-tls';
 
 /**
- * Opens a stream to the domain and reads the features that count, those under TLS. The signal ends
- * it at any time; rejects with GatewayError `authentication-unavailable`.
+ * Opens a stream to the domain and reads its features; with TLS, only those after the handshake. The
+ * signal ends the stream at any time. Rejects with GatewayError `authentication-unavailable`.
  */
 export async function openClientStream(
   options: ClientStreamOptions,
@@ -61,7 +61,7 @@ export async function openClientStream(
     return {
       features,
       tls,
-      send: exchange.send,
+      write: exchange.write,
       next: exchange.next,
       hasEnded: exchange.hasEnded,
       close: () => close(tls ?? socket),
@@ -85,11 +85,11 @@ async function secure(
     await startTls(socket, domain);
     return encrypt(socket, domain, secureContext, []);
   }
-  // XEP-0368 §3: ALPN says which protocol comes on a port that others may share.
+  // XEP-0368 §3: ALPN names the protocol, because the port may be shared with others.
   return encrypt(socket, domain, secureContext, ['xmpp-client']);
 }
 
-/** Looks at the address that was reached, whatever the name of the host said. */
+/** Checks the address that was reached, because a host name says nothing about it. */
 function assertLoopback(socket: Socket): void {
   if (!isLoopbackAddress(socket.remoteAddress ?? '')) {
     throw authenticationUnavailable(
@@ -98,7 +98,7 @@ function assertLoopback(socket: Socket): void {
   }
 }
 
-/** RFC 6120 §5.4; ends where the TLS handshake has to begin. */
+/** RFC 6120 §5.4, up to the point where the TLS handshake has to begin. */
 async function startTls(socket: Socket, domain: string): Promise<void> {
   const exchange = createExchange(socket, domain);
   const features = await openStream(exchange, domain);
@@ -107,12 +107,12 @@ async function startTls(socket: Socket, domain: string): Promise<void> {
       `The XMPP server of ${domain} does not offer STARTTLS: no login without TLS.`,
     );
   }
-  exchange.send(`<starttls xmlns='${tlsNamespace}'/>`);
+  exchange.write(`<starttls xmlns='${tlsNamespace}'/>`);
   const answer = await exchange.next();
   if (answer.name !== 'proceed' || answer.namespace !== tlsNamespace) {
     throw authenticationUnavailable(`The XMPP server of ${domain} refused STARTTLS.`);
   }
-  // RFC 6120 §5.4.3.3: what came in the clear must not be taken for what comes under TLS.
+  // RFC 6120 §5.4.3.3: data from before the handshake must not count as protected by TLS.
   if (!exchange.release()) {
     throw authenticationUnavailable(
       `The XMPP server of ${domain} sent something between STARTTLS and the TLS handshake.`,
@@ -121,7 +121,7 @@ async function startTls(socket: Socket, domain: string): Promise<void> {
 }
 
 async function openStream(exchange: StreamExchange, domain: string): Promise<StreamElement> {
-  exchange.send(
+  exchange.write(
     `<?xml version='1.0'?><stream:stream to='${escapeAttribute(domain)}' version='1.0' xml:lang='en' xmlns='jabber:client' xmlns:stream='${streamsNamespace}'>`,
   );
   const features = await exchange.next();
@@ -135,7 +135,7 @@ async function openStream(exchange: StreamExchange, domain: string): Promise<Str
 
 function close(socket: Socket): void {
   socket.end('</stream:stream>');
-  // One turn is enough for bytes that the kernel takes; a peer that reads nothing gets no more.
+  // One turn is enough for what fits into the kernel's buffer; a peer that does not read gets no more.
   setImmediate(() => socket.destroy());
 }
 
@@ -145,7 +145,7 @@ loopback.addAddress('::1', 'ipv6');
 
 /** Connects without TLS; the signal destroys the socket at any time. */
 async function dial(host: string, port: number, signal: AbortSignal): Promise<Socket> {
-  // Node.js revives a socket that was destroyed before it connects, and the signal is forgotten.
+  // Node.js revives a socket that is destroyed before it connects, and forgets the signal.
   signal.throwIfAborted();
   const socket = connect({ host, port, noDelay: true, signal });
   await opened(socket, 'connect').catch((error: unknown) => {
@@ -154,14 +154,14 @@ async function dial(host: string, port: number, signal: AbortSignal): Promise<So
   return socket;
 }
 
-/** Whether the IP address is one of this machine alone; what goes there, nobody can listen to. */
+/** Whether the IP address is a loopback address, where nobody else can listen in. */
 export function isLoopbackAddress(address: string): boolean {
   const family = isIP(address);
   return family !== 0 && loopback.check(address, family === 4 ? 'ipv4' : 'ipv6');
 }
 
 /**
- * Puts TLS on a connected socket and verifies that the certificate is the domain's (RFC 7590 §3.4,
+ * Starts TLS on a connected socket. The certificate must be valid for the domain (RFC 7590 §3.4,
  * RFC 6125 §6), whatever host was dialled.
  */
 async function encrypt(
@@ -176,7 +176,7 @@ async function encrypt(
     secureContext,
     ALPNProtocols: protocols,
     checkServerIdentity: (_host, certificate) => checkServerIdentity(name, certificate),
-    // RFC 6066 §3: an address is no server name.
+    // RFC 6066 §3: an IP address is not allowed as server name.
     ...(isIP(name) === 0 ? { servername: name } : {}),
   };
   const secured = connectTls(options);
@@ -193,10 +193,10 @@ function describeTlsError(error: unknown, domain: string): string {
     : `TLS with the XMPP server of ${domain} failed (${code}).`;
 }
 
-/** Waits for the socket to open; an error or the close of it rejects. */
+/** Waits for the socket to open; rejects when it fails or closes instead. */
 async function opened(socket: Socket, event: 'connect' | 'secureConnect'): Promise<void> {
   await new Promise<void>((resolve, reject) => {
-    // This listener stays: a socket's late error, heard by nobody, would end the process.
+    // This listener stays, because a late error without a listener would end the process.
     socket.on('error', reject);
     const onClose = (): void => reject(new Error('the connection was closed'));
     socket.once('close', onClose);

@@ -4,21 +4,23 @@ import { type Mechanism, type ScramMechanism, saslNamespace } from './mechanisms
 import { createScramClient, parseBase64, type ScramClient, ScramError, toBase64 } from './scram.ts';
 import type { StreamElement } from './stream-reader.ts';
 
-/** Who logs in, and with what. */
+/** Who logs in, and with which password. */
 export interface SaslCredentials {
   readonly username: string;
   /** As the user typed it. */
   readonly password: string;
-  /** Under SASLprep (RFC 4013). */
+  /** After SASLprep (RFC 4013). */
   readonly preparedPassword: string;
 }
 
 /**
- * How a login ended. The server says `not-authorized` both to a wrong password and to a right one
- * of which it stores no hash that fits the mechanism; the step at which it does tells more:
- * `no-hash` came before a challenge, so there is no such hash, or no such user; `wrong-proof` came
- * after it, so the hash was there and the password, or the channel binding, did not fit. `denied`
- * is for good.
+ * How a login ended. The server answers `not-authorized` to a wrong password, but also to a right one
+ * when it stores no hash for the mechanism. The step at which it answers so shows which it may be:
+ * - `no-hash`, before a challenge: there is no such hash, or no such user.
+ * - `wrong-proof`, after the challenge: there was a hash, and the password or the channel binding did not
+ *   match.
+ *
+ * `denied` is final.
  */
 export type LoginOutcome = 'accepted' | 'no-hash' | 'wrong-proof' | 'denied';
 
@@ -28,7 +30,7 @@ interface SaslAnswer {
   readonly text: string;
 }
 
-/** Besides `not-authorized`, the conditions that decide on the credentials (RFC 6120 §6.5). */
+/** The conditions, besides `not-authorized`, that reject the credentials (RFC 6120 §6.5). */
 const denials: ReadonlySet<string> = new Set(['account-disabled', 'credentials-expired']);
 
 /** The server errors of SCRAM that mean `not-authorized` (RFC 5802 §7). */
@@ -38,7 +40,7 @@ const wrongScramCredentials: ReadonlySet<string> = new Set([
   'invalid-username-encoding',
 ]);
 
-/** Logs in by SASL (RFC 6120 §6) up to `<success/>`, so that no resource is bound. */
+/** Logs in by SASL (RFC 6120 §6). It stops at `<success/>`, so no resource is bound. */
 export async function authenticate(
   stream: ClientStream,
   mechanism: Mechanism,
@@ -49,7 +51,7 @@ export async function authenticate(
     : await authenticatePlain(stream, credentials);
 }
 
-/** RFC 4616 §2: preparing is the server's; ejabberd may hold a password as typed, and compares so. */
+/** RFC 4616 §2: the server prepares the password. ejabberd may store, and compare, it as typed. */
 async function authenticatePlain(
   stream: ClientStream,
   { username, password }: SaslCredentials,
@@ -86,7 +88,7 @@ async function authenticateScram(
   if (final.kind === 'success') {
     return 'accepted';
   }
-  // RFC 6120 §6.4.5: a server may put its final message into a challenge of its own.
+  // RFC 6120 §6.4.5: a server may put its final message into a separate challenge.
   sendResponse(stream, '');
   return readVerdict(await nextAnswer(stream), 'wrong-proof');
 }
@@ -96,20 +98,20 @@ async function answerChallenge(client: ScramClient, challenge: string): Promise<
     return await client.answer(challenge);
   } catch (error) {
     if (error instanceof ScramError) {
-      throw authenticationUnavailable(`The XMPP server breaks SCRAM. ${error.message}`, error);
+      throw authenticationUnavailable(`The XMPP server violates SCRAM. ${error.message}`, error);
     }
     throw error;
   }
 }
 
 function sendAuth(stream: ClientStream, mechanism: string, message: string): void {
-  stream.send(
+  stream.write(
     `<auth xmlns='${saslNamespace}' mechanism='${mechanism}'>${toBase64(message)}</auth>`,
   );
 }
 
 function sendResponse(stream: ClientStream, message: string): void {
-  stream.send(`<response xmlns='${saslNamespace}'>${toBase64(message)}</response>`);
+  stream.write(`<response xmlns='${saslNamespace}'>${toBase64(message)}</response>`);
 }
 
 async function nextAnswer(stream: ClientStream): Promise<SaslAnswer> {
@@ -125,11 +127,11 @@ async function nextAnswer(stream: ClientStream): Promise<SaslAnswer> {
   throw authenticationUnavailable('The XMPP server did not follow SASL.');
 }
 
-/** RFC 6120 §6.4.2: `=` stands for data of no bytes. */
+/** RFC 6120 §6.4.2: `=` means data of zero bytes. */
 function decode(text: string): string {
   const bytes = text === '=' ? Buffer.alloc(0) : parseBase64(text);
   if (bytes === undefined) {
-    throw authenticationUnavailable('The XMPP server sent SASL data that is no Base64.');
+    throw authenticationUnavailable('The XMPP server sent SASL data that is not Base64.');
   }
   return bytes.toString('utf8');
 }
@@ -145,7 +147,7 @@ function readVerdict(answer: SaslAnswer, refusal: LoginOutcome): LoginOutcome {
   return answer.kind === 'success' ? 'accepted' : readFailure(answer, refusal);
 }
 
-/** `refusal` for `not-authorized`; throws for everything but a failure that decides. */
+/** `refusal` for `not-authorized`; throws unless the answer is a failure that rejects the credentials. */
 function readFailure(answer: SaslAnswer, refusal: LoginOutcome): LoginOutcome {
   if (answer.kind === 'failure' && answer.text === 'not-authorized') {
     return refusal;
@@ -159,6 +161,6 @@ function readFailure(answer: SaslAnswer, refusal: LoginOutcome): LoginOutcome {
 
 function assertRefusedByScram(error: string): void {
   if (!wrongScramCredentials.has(error)) {
-    throw authenticationUnavailable('The XMPP server broke the SCRAM exchange off.');
+    throw authenticationUnavailable('The XMPP server broke off the SCRAM exchange.');
   }
 }

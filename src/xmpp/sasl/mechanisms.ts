@@ -8,7 +8,7 @@ import type { ClientStream } from './client-stream.ts';
 import type { ScramHash } from './scram.ts';
 import { findChild, type StreamElement } from './stream-reader.ts';
 
-/** One of the SCRAM family (RFC 5802). */
+/** A mechanism of the SCRAM family (RFC 5802). */
 export interface ScramMechanism {
   readonly name: string;
   readonly hash: ScramHash;
@@ -42,12 +42,12 @@ export function chooseMechanisms(stream: ClientStream): readonly Mechanism[] {
     if (offered.includes(name)) {
       return [{ name, hash, binding: undefined }];
     }
-    // Channel binding is for servers that insist on it: a proxy that ends TLS breaks it, and the
-    // server's answer cannot be told from that to a wrong password.
+    // Channel binding is only for servers that insist on it: a proxy that terminates TLS breaks it,
+    // and then the server's answer looks like the one to a wrong password.
     const bound = `${name}-PLUS`;
     return binding !== undefined && offered.includes(bound) ? [{ name: bound, hash, binding }] : [];
   });
-  // RFC 4616 §4: the password itself only where nobody can listen.
+  // RFC 4616 §4: the password itself only goes over TLS.
   const plain: Mechanism[] =
     offered.includes('PLAIN') && stream.tls !== undefined ? [{ name: 'PLAIN' }] : [];
   const usable = [...scram, ...plain];
@@ -58,9 +58,9 @@ export function chooseMechanisms(stream: ClientStream): readonly Mechanism[] {
 }
 
 /**
- * Whether `other` is worth a try after the proof of `refused` was wrong. A wrong proof is wrong
- * under every hash, unless what did not fit was the channel binding. PLAIN is compared by other
- * means, on ejabberd with the password as typed.
+ * Whether `other` may still succeed after the proof of `refused` was wrong. A wrong proof is wrong
+ * under every hash, unless it was the channel binding that did not match. PLAIN is compared in another
+ * way, on ejabberd with the password as typed.
  */
 export function mayStillAccept(other: Mechanism, refused: Mechanism): boolean {
   return !('hash' in other) || (isBound(refused) && !isBound(other));

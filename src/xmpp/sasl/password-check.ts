@@ -17,25 +17,25 @@ export interface PasswordCheckOptions {
   readonly host: string;
   readonly port: number;
   readonly security: StreamSecurity;
-  /** PEM text of the only CAs to trust; undefined for those that Node.js trusts. */
+  /** PEM text of the only CAs to trust; undefined for the CAs that Node.js trusts. */
   readonly ca: string | undefined;
-  /** Deadline of a check, its wait for a slot included. */
+  /** Deadline of a check, including its wait for a connection. */
   readonly timeoutMs: number;
-  /** Most connections at once. */
+  /** How many connections there may be at once. */
   readonly maxConcurrent: number;
 }
 
-/** Most checks that wait for a connection. */
+/** How many checks may wait for a connection. */
 const maxWaitingChecks = 1000;
 
-/** Above it, in UTF-8, a PLAIN login comes near the 10,000 bytes that Prosody accepts before it. */
+/** In UTF-8. A longer one comes near the 10,000 bytes that Prosody accepts before a login. */
 const maxPasswordBytes = 4096;
 
-/** Creates the check of users' passwords by a login at the XMPP server, as a client without a resource. */
+/** Checks users' passwords by a login at the XMPP server, as a client that binds no resource. */
 export function createPasswordCheck(options: PasswordCheckOptions): PasswordCheck {
   const { host, port, security, ca, timeoutMs, maxConcurrent } = options;
   const slots = createDialSlots(maxConcurrent, maxWaitingChecks);
-  // Made once: reading the certificates of all CAs takes longer than a login.
+  // Created once, because reading the certificates of all CAs takes longer than a login.
   const secureContext = createSecureContext({ ca, minVersion: 'TLSv1.2' });
   const streamOptions: ClientStreamOptions = { host, port, security, secureContext };
 
@@ -51,9 +51,9 @@ export function createPasswordCheck(options: PasswordCheckOptions): PasswordChec
 }
 
 /**
- * Tries what the server offers, strongest first, until it accepts the credentials or none is left:
- * ejabberd stores one hash of a password, and says `not-authorized` to a right one when its setting,
- * and so its offer, has moved on to another hash.
+ * Tries the offered mechanisms, strongest first, until the server accepts the credentials or none is
+ * left. One is not enough: ejabberd stores one hash of each password, and when its setting has since
+ * changed to another hash, it offers that one and answers `not-authorized` to the right password.
  */
 async function logIn(
   options: ClientStreamOptions,
@@ -80,7 +80,7 @@ async function logIn(
 }
 
 /**
- * Tries the mechanisms that are not ruled out, and rules out what cannot accept the credentials.
+ * Tries the mechanisms that are not ruled out, and rules out those that cannot accept the credentials.
  * Undefined when the server ended the stream before all were tried.
  */
 async function tryInTurn(
@@ -108,7 +108,7 @@ async function tryInTurn(
       }
       refusals += 1;
     } catch (error) {
-      // RFC 6120 §6.4.5: a server need not allow another attempt on the same stream.
+      // RFC 6120 §6.4.5: a server may end the stream after a failed attempt.
       if (refusals === 0 || !stream.hasEnded()) {
         throw error;
       }
@@ -118,7 +118,7 @@ async function tryInTurn(
   return false;
 }
 
-/** A weaker mechanism comes next because a stronger one has refused, never because that has gone. */
+/** A weaker mechanism may follow a stronger one that was refused, but not one that has vanished. */
 function assertSameOffer(before: readonly Mechanism[], now: readonly Mechanism[]): void {
   const [had, has] = [before, now].map((list) => list.map(({ name }) => name).join(', '));
   if (had !== has) {
@@ -128,7 +128,7 @@ function assertSameOffer(before: readonly Mechanism[], now: readonly Mechanism[]
   }
 }
 
-/** Undefined for credentials that no user can have. */
+/** Undefined when no user can have such credentials. */
 function prepareCredentials(user: Jid, password: string): SaslCredentials | undefined {
   const username = prepare(user.local ?? '');
   const preparedPassword = prepare(password);
@@ -139,22 +139,22 @@ function prepareCredentials(user: Jid, password: string): SaslCredentials | unde
 }
 
 /**
- * SASLprep (RFC 4013), which also refuses control characters: HMAC pads keys with NUL, so one at
- * the end of a password would go unnoticed by SCRAM.
+ * SASLprep (RFC 4013). It also refuses control characters: HMAC pads keys with NUL, so SCRAM would not
+ * notice a NUL at the end of a password.
  */
 function prepare(text: string): string | undefined {
   if (Buffer.byteLength(text) > maxPasswordBytes) {
     return undefined;
   }
   try {
-    // A password is asked for here, not stored (RFC 4013 §2.5), and Prosody stores newer characters.
+    // Unassigned code points are allowed in a query (RFC 4013 §2.5), and Prosody stores them.
     return saslprep(text, { allowUnassigned: true }) || undefined;
   } catch {
     return undefined;
   }
 }
 
-/** Rejects at the deadline and tells the task by its signal; the task may still clean up. */
+/** Rejects at the deadline and aborts the task's signal; the task may still clean up. */
 async function withDeadline<T>(
   timeoutMs: number,
   domain: string,
@@ -178,13 +178,16 @@ async function withDeadline<T>(
   }
 }
 
-/** Runs tasks, at most so many at once; the others wait in the order in which they came. */
+/** Runs a limited number of tasks at once; the others wait in order. */
 export interface DialSlots {
-  /** Rejects without a run with the signal's reason, or `authentication-unavailable` when too many wait. */
+  /**
+   * A task that has not started is given up with the signal's reason, or with
+   * `authentication-unavailable` when too many wait. A started task keeps its slot until it ends.
+   */
   run<T>(task: () => Promise<T>, signal: AbortSignal): Promise<T>;
 }
 
-/** Creates slots for `maxActive` tasks, for which at most `maxWaiting` more may wait. */
+/** Creates `maxActive` slots; at most `maxWaiting` tasks may wait for one. */
 export function createDialSlots(maxActive: number, maxWaiting: number): DialSlots {
   const waiting = new Set<() => void>();
   let active = 0;
@@ -195,7 +198,7 @@ export function createDialSlots(maxActive: number, maxWaiting: number): DialSlot
       return;
     }
     if (waiting.size >= maxWaiting) {
-      throw authenticationUnavailable('Too many logins wait for the XMPP server.');
+      throw authenticationUnavailable('Too many logins are waiting for the XMPP server.');
     }
     await new Promise<void>((resolve, reject) => {
       const leave = (): void => {
@@ -216,7 +219,7 @@ export function createDialSlots(maxActive: number, maxWaiting: number): DialSlot
     if (next === undefined) {
       active -= 1;
     } else {
-      // The slot passes on: nobody who comes in between can take it.
+      // Handed over directly, so that no task can come in between and take the slot.
       waiting.delete(next);
       next();
     }

@@ -8,10 +8,10 @@ import type { ChannelBinding } from './channel-binding.ts';
  */
 export type ScramHash = 'sha1' | 'sha256' | 'sha512';
 
-/** What an authentication by SCRAM starts from. */
+/** The input of an authentication by SCRAM. */
 export interface ScramOptions {
   readonly hash: ScramHash;
-  /** Under SASLprep (RFC 4013), as is the password. */
+  /** After SASLprep (RFC 4013), like the password. */
   readonly username: string;
   readonly password: string;
   /** For the `-PLUS` variants. */
@@ -20,16 +20,16 @@ export interface ScramOptions {
   readonly nonce?: string;
 }
 
-/** One authentication by SCRAM, seen from the client; messages without their Base64. */
+/** The client's side of one authentication by SCRAM. Messages are without their Base64. */
 export interface ScramClient {
   readonly firstMessage: string;
-  /** Answers the server's first message; throws ScramError when it is not one to answer. */
+  /** Answers the server's first message; throws ScramError when that message is not acceptable. */
   answer(serverFirstMessage: string): Promise<string>;
-  /** Whether the server's final message proves that the server knows the password, too. */
+  /** Whether the server's final message proves that the server knows the password as well. */
   isVerified(serverFinalMessage: string): boolean;
 }
 
-/** The server's side of the exchange breaks the protocol. */
+/** The server violates the protocol. */
 export class ScramError extends Error {
   override readonly name = 'ScramError';
 }
@@ -40,12 +40,12 @@ interface Challenge {
   readonly iterations: number;
 }
 
-/** RFC 5802 §5.1; extensions may follow, a mandatory one (`m=`) would come first. */
+/** RFC 5802 §5.1; extensions may follow, but a mandatory one (`m=`) would come first. */
 const challengePattern = /^r=([\x21-\x2b\x2d-\x7e]+),s=([A-Za-z0-9+/]+={0,2}),i=([1-9]\d*)(?:,|$)/;
 
 /**
- * Bounds the CPU that a server can make us spend, at some half a second. There is no least count:
- * a server that is trusted to see a password under PLAIN may also store it as it likes.
+ * Limits the CPU time that a server can make us spend to about half a second. There is no minimum: a
+ * server that we trust to see a password under PLAIN may also store it as it likes.
  */
 const maxIterations = 1_000_000;
 
@@ -92,11 +92,11 @@ export function createScramClient(options: ScramOptions): ScramClient {
 }
 
 /**
- * RFC 5802 §6. The flag is `p` for the `-PLUS` variants and `n` for the others: where a login need
- * not be bound, this is a client that does not bind. It is never `y`, which lets the server notice
- * that somebody took its `-PLUS` variants out of the list. Whoever can do that under a verified
- * certificate can take out all of SCRAM, so `y` would protect nobody; and servers whose operator
- * has turned `-PLUS` off refuse it (Prosody 0.12 under TLS 1.2 and 13.0, ejabberd 24.12).
+ * RFC 5802 §6. The flag is `p` for the `-PLUS` variants and `n` for the others: without `-PLUS` this is
+ * a client that does not bind. It is never `y`, which lets a server notice that an attacker removed its
+ * `-PLUS` variants from the list. An attacker that can do so under a verified certificate can remove all
+ * of SCRAM, so `y` would protect nobody; and servers whose operator has turned `-PLUS` off refuse `y`
+ * (Prosody 0.12 under TLS 1.2 and 13.0, ejabberd 24.12).
  */
 function buildGs2Header(binding: ChannelBinding | undefined): string {
   return binding === undefined ? 'n,,' : `p=${binding.type},,`;
@@ -106,9 +106,9 @@ function parseChallenge(message: string, clientNonce: string): Challenge {
   const [, nonce, saltText, iterationsText] = challengePattern.exec(message) ?? [];
   const salt = parseBase64(saltText ?? '');
   if (nonce === undefined || salt === undefined) {
-    throw new ScramError('The challenge is not one of SCRAM.');
+    throw new ScramError('The challenge is not a SCRAM challenge.');
   }
-  // RFC 5802 §5.1: without a part of the server's own, an old exchange could be replayed.
+  // RFC 5802 §5.1: unless the server adds a part, an old exchange could be replayed.
   if (!nonce.startsWith(clientNonce) || nonce.length === clientNonce.length) {
     throw new ScramError("The challenge does not extend the client's nonce.");
   }

@@ -3,25 +3,25 @@ import { TextDecoder } from 'node:util';
 import { SaxesParser, type SaxesTagNS } from 'saxes';
 import { authenticationUnavailable } from '../wire/outcome.ts';
 
-/** An element of an XML stream: names without prefixes, text without that of its children. */
+/** An element of an XML stream. Names have no prefixes, and `text` excludes that of the children. */
 export interface StreamElement {
   readonly name: string;
   readonly namespace: string;
-  /** Those in no namespace. */
+  /** Only attributes in no namespace. */
   readonly attributes: ReadonlyMap<string, string>;
   readonly text: string;
   readonly children: readonly StreamElement[];
 }
 
-/** Turns the bytes of one stream (RFC 6120 §4) into its elements. */
+/** Turns the bytes of one stream (RFC 6120 §4) into elements. */
 export interface StreamReader {
-  /** Takes the next bytes; throws StreamReadError on what is no XMPP stream. */
+  /** Takes the next bytes; throws StreamReadError when they are not part of an XMPP stream. */
   read(bytes: Uint8Array): void;
-  /** Whether nothing came after the last first-level element. */
+  /** Whether nothing has come after the last first-level element. */
   isAtBoundary(): boolean;
 }
 
-/** What a stream reader tells, in the order of the stream. */
+/** Events of a stream reader, in the order of the stream. */
 export interface StreamReaderEvents {
   /** A first-level element is complete. */
   readonly onElement: (element: StreamElement) => void;
@@ -29,12 +29,12 @@ export interface StreamReaderEvents {
   readonly onEnd: () => void;
 }
 
-/** The peer sent what is no XMPP stream, or too much of it. */
+/** The peer sent something that is not an XMPP stream, or too much of one. */
 export class StreamReadError extends Error {
   override readonly name = 'StreamReadError';
 }
 
-/** The children of an element while it is being read. */
+/** An element while it is being read. */
 interface UnfinishedElement {
   readonly name: string;
   readonly namespace: string;
@@ -46,10 +46,10 @@ interface UnfinishedElement {
 /** The namespace of `<stream:…/>` elements (RFC 6120 §4.8.1). */
 export const streamsNamespace = 'http://etherx.jabber.org/streams';
 
-/** Most bytes of a stream that only authenticates: some twenty times what servers send. */
+/** How many bytes a stream may have that only authenticates; servers send about a twentieth of it. */
 const maxBytes = 65_536;
 
-/** Most nested elements, `<stream/>` counted as 1. */
+/** How deep elements may be nested; `<stream/>` counts as 1. */
 const maxDepth = 10;
 
 /** Creates the reader of one stream; a restarted stream (RFC 6120 §4.3.3) needs a new one. */
@@ -92,7 +92,7 @@ export function createStreamReader(events: StreamReaderEvents): StreamReader {
   };
   parser.on('text', addText);
   parser.on('cdata', addText);
-  // RFC 6120 §11.1: none of these belongs on a stream.
+  // RFC 6120 §11.1: none of these is allowed on a stream.
   parser.on('doctype', () => refuse('a document type declaration'));
   parser.on('comment', () => refuse('a comment'));
   parser.on('processinginstruction', () => refuse('a processing instruction'));
@@ -117,7 +117,7 @@ function refuse(what: string): never {
 
 function checkStreamHeader(tag: SaxesTagNS): void {
   if (tag.local !== 'stream' || tag.uri !== streamsNamespace) {
-    throw new StreamReadError('something else than a stream header');
+    throw new StreamReadError('something other than a stream header');
   }
 }
 
@@ -131,11 +131,11 @@ function decode(decoder: TextDecoder, bytes: Uint8Array): string {
   try {
     return decoder.decode(bytes, { stream: true });
   } catch (error) {
-    throw new StreamReadError('bytes that are no UTF-8', { cause: error });
+    throw new StreamReadError('bytes that are not UTF-8', { cause: error });
   }
 }
 
-/** The parser throws plain errors for what is not well-formed. */
+/** The parser throws plain errors for XML that is not well-formed. */
 function parse(parser: SaxesParser<{ xmlns: true }>, text: string): void {
   try {
     parser.write(text);
@@ -147,7 +147,7 @@ function parse(parser: SaxesParser<{ xmlns: true }>, text: string): void {
   }
 }
 
-/** The first child of that name and namespace. */
+/** The first child with this name and namespace. */
 export function findChild(
   element: StreamElement,
   name: string,
@@ -156,20 +156,20 @@ export function findChild(
   return element.children.find((child) => child.name === name && child.namespace === namespace);
 }
 
-/** The first-level elements of a stream to and from one socket. */
+/** Reads first-level elements from one socket, and writes to it. */
 export interface StreamExchange {
-  readonly send: (xml: string) => void;
+  readonly write: (xml: string) => void;
   /** The next element; rejects when the stream ends or breaks. */
   readonly next: () => Promise<StreamElement>;
-  /** Whether the peer has ended the stream, or broken it. */
+  /** Whether the peer has ended or broken the stream. */
   readonly hasEnded: () => boolean;
-  /** Lets go of the socket; whether nothing was received that `next` did not return. */
+  /** Stops reading from the socket. True means that `next` has returned everything that was received. */
   readonly release: () => boolean;
 }
 
 const streamErrorsNamespace = 'urn:ietf:params:xml:ns:xmpp-streams';
 
-/** Takes a connected socket over; the domain is for the words of errors. */
+/** Takes over a connected socket. The domain is for the error messages. */
 export function createExchange(socket: Socket, domain: string): StreamExchange {
   const elements: StreamElement[] = [];
   let failure: Error | undefined;
@@ -202,7 +202,7 @@ export function createExchange(socket: Socket, domain: string): StreamExchange {
   socket.on('data', onData).on('error', onError).on('close', onClose);
 
   return {
-    send: (xml) => {
+    write: (xml) => {
       socket.write(xml);
     },
     next: async () => {

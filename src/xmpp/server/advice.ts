@@ -15,9 +15,9 @@ import type { ServerIdentity } from './identity.ts';
 const restart = 'Then restart the server.';
 
 /**
- * What an operator should change so that the stream becomes usable, with the exact lines for the
- * configuration of the recognised server, or of Prosody and of ejabberd where none is; undefined
- * when there is nothing to change.
+ * What an operator should change to make the stream usable, with the exact lines for the configuration
+ * of the recognised server, or for both Prosody and ejabberd when none is recognised; undefined when
+ * there is nothing to change.
  */
 export function adviceFor(
   failure: StreamFailure,
@@ -30,15 +30,15 @@ export function adviceFor(
     case 'unreachable':
       return undefined;
     case 'module-gone':
-      return 'Load mod_message_gateway again, unless it was unloaded on purpose. Until then messages are sent in the mode that is left, if delivery.mode allows it.';
+      return 'Load mod_message_gateway again, unless it was unloaded on purpose. Until then, messages are sent in another mode, if delivery.mode allows it.';
     case 'unanswered':
       return `Make sure that the server hosts ${failure.domain} and answers pings there, ${mayBeEjabberd ? `that nothing else is connected as ${domain}, and that on ejabberd no other component uses the listener` : `and that nothing else is connected as ${domain}`}.`;
     case 'probe-lost':
       return mayBeEjabberd
-        ? `Make sure that nothing else is connected as ${domain}, and that on ejabberd no other component uses the listener: ejabberd lets both connections stay and hands each stanza to either. Every gateway needs a component domain and, on ejabberd, a listener of its own.`
-        : `Make sure that nothing else is connected as ${domain}: every gateway needs a component domain of its own.`;
+        ? `Make sure that nothing else is connected as ${domain}, and that on ejabberd no other component uses the listener: ejabberd keeps both connections and sends each stanza to one of them. Every gateway needs its own component domain and, on ejabberd, its own listener.`
+        : `Make sure that nothing else is connected as ${domain}: every gateway needs its own component domain.`;
     case 'conflict':
-      return `Stop the other connection of ${domain}, or give this gateway a component domain ${mayBeEjabberd ? '(on ejabberd also a listener) ' : ''}of its own. If it was a connection of this gateway that broke, the server will notice in a while.`;
+      return `Stop the other connection of ${domain}, or give this gateway its own component domain${mayBeEjabberd ? ' (on ejabberd also its own listener)' : ''}. If it is an old connection of this gateway that broke, the server will soon notice.`;
     case 'not-hosted':
       return joinParts(
         `Take ${failure.domain} out of domains, or let the server host it:`,
@@ -77,9 +77,9 @@ export function adviceFor(
 }
 
 const privilegesOnEjabberd =
-  'Mode privileged on ejabberd is for 23.10 to 24.09: older releases do not archive what is sent so, and in newer ones mod_privilege loses requests of components.';
+  'Mode privileged works on ejabberd 23.10 to 24.09: older releases do not archive such messages, and in newer ones mod_privilege drops requests of components.';
 
-/** What to do when nothing usable answers where the server should listen for components. */
+/** What to do when no usable answer comes from where the server should listen for components. */
 export function adviceForSilence(component: AdviceAddress, server?: ServerIdentity): string {
   const question =
     server === undefined
@@ -89,8 +89,8 @@ export function adviceForSilence(component: AdviceAddress, server?: ServerIdenti
 }
 
 /**
- * What the server's operator could install so that more follows from a message in these domains,
- * with the exact lines; undefined where there is nothing more to be had.
+ * What the server's operator could install for a better mode in these domains, with the exact lines;
+ * undefined when there is none.
  */
 export function adviceForMode(
   mode: Mode,
@@ -137,7 +137,7 @@ function joinParts(...parts: readonly string[]): string {
   return parts.filter((part) => part !== '').join('\n\n');
 }
 
-/** What lets the server take stanzas of `limits.stanza_bytes`. */
+/** How to make the server take stanzas of `limits.stanza_bytes`. */
 export function sizeAdvice(stanzaBytes: number, server?: ServerIdentity): string {
   return joinParts(
     "Raise the server's limit, or lower limits.stanza_bytes:",

@@ -1,17 +1,17 @@
 import { isIP } from 'node:net';
 import { isSince, type ServerIdentity, type ServerKind } from './identity.ts';
 
-/** The part of the component's address that the server's configuration has too. */
+/** The part of the component's address that is in the server's configuration as well. */
 export interface AdviceAddress {
   readonly host: string;
   readonly port: number;
   readonly domain: string;
 }
 
-/** Lines for one server; undefined where there are none for that version. */
+/** Lines for one server; undefined when there are none for that version. */
 type Lines = (version: string | undefined) => string | undefined;
 
-/** The lines of the recognised server, for its version; of both servers where none is recognised. */
+/** The lines for the recognised server and its version; for both servers when none is recognised. */
 function linesFor(
   server: ServerIdentity | undefined,
   lines: Readonly<Record<ServerKind, Lines>>,
@@ -24,7 +24,7 @@ function linesFor(
     .join('\n\n');
 }
 
-/** What lets a component connect and be trusted. */
+/** Lines that let a component connect and be trusted. */
 export function componentLines(address: AdviceAddress, server?: ServerIdentity): string {
   return linesFor(server, {
     prosody: (version) => prosodyComponentLines(address, version),
@@ -32,7 +32,7 @@ export function componentLines(address: AdviceAddress, server?: ServerIdentity):
   });
 }
 
-/** All that a server needs that does not know the gateway yet. */
+/** All lines for a server that does not know the gateway yet. */
 export function setupLines(address: AdviceAddress, server?: ServerIdentity): string {
   return linesFor(server, {
     prosody: (version) => prosodyComponentLines(address, version),
@@ -64,7 +64,7 @@ and at its end:
     validate_from_addresses = false`;
 }
 
-/** Prosody 13 drops messages from blocked senders silently, unless it is told to return them. */
+/** Prosody 13 silently drops messages from blocked senders unless it is configured to return them. */
 export function dropsBlocked(prosodyVersion: string | undefined): boolean {
   return isSince(prosodyVersion, '13.0') !== false;
 }
@@ -86,7 +86,7 @@ function addressOf(host: string): string {
   return isIP(host) === 0 ? `<the IP address of ${host}>` : host;
 }
 
-/** What lets a component that is connected speak for users. */
+/** Lines that let a connected component speak for users. */
 export function trustLines({ domain, port }: AdviceAddress, server?: ServerIdentity): string {
   return linesFor(server, {
     prosody: () => `Prosody (prosody.cfg.lua), below the line Component "${domain}":
@@ -98,7 +98,7 @@ export function trustLines({ domain, port }: AdviceAddress, server?: ServerIdent
   });
 }
 
-/** What makes the server host a domain. */
+/** Lines that make the server host a domain. */
 export function hostLines(domain: string, server?: ServerIdentity): string {
   return linesFor(server, {
     prosody: () => `Prosody (prosody.cfg.lua), at its end:
@@ -111,7 +111,7 @@ export function hostLines(domain: string, server?: ServerIdentity): string {
   });
 }
 
-/** What makes mode client possible; empty where the server is too old for the module. */
+/** Lines that make mode client possible; empty when the server is too old for the module. */
 export function clientLines(component: string, server?: ServerIdentity): string {
   return linesFor(server, {
     prosody:
@@ -148,7 +148,7 @@ then in ejabberd.yml, under modules:
     components: "${component}"${isSince(version, '23.10') === true ? contrib : ''}`;
 }
 
-/** What makes mode privileged possible; empty where that is not known to be harmless. */
+/** Lines that make mode privileged possible; empty when that is not known to be harmless. */
 export function privilegeLines(
   component: string,
   domains: readonly string[],
@@ -183,15 +183,15 @@ and below ${hosts}, the module added to those that are there:
   });
 }
 
-/** Before 23.10 nothing is archived; from 24.10 on mod_privilege drops requests of components. */
+/** Before 23.10 nothing is archived; since 24.10 mod_privilege drops requests of components. */
 function supportsPrivileges(ejabberdVersion: string | undefined): boolean {
   return isSince(ejabberdVersion, '23.10') === true && isSince(ejabberdVersion, '24.10') === false;
 }
 
-/** Room in the server's limit for what is put around a stanza of `limits.stanza_bytes` (XEP-0356). */
+/** Room in the server's limit for the wrapper around a stanza of `limits.stanza_bytes` (XEP-0356). */
 const wrapperBytes = 4096;
 
-/** What lets a server take stanzas of that size from a component. */
+/** Lines that let a server take stanzas of this size from a component. */
 export function sizeLines(stanzaBytes: number, server?: ServerIdentity): string {
   const bytes = stanzaBytes + wrapperBytes;
   return linesFor(server, {

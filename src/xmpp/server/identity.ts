@@ -3,19 +3,19 @@ import type { Element } from 'ltx';
 /** The XMPP servers whose configuration we know. */
 export type ServerKind = 'prosody' | 'ejabberd';
 
-/** Which server answers. */
+/** A server, as it identifies itself. */
 export interface ServerIdentity {
   readonly kind: ServerKind;
-  /** As the server states it, such as `0.12.3` or `23.01-1`; undefined when it does not. */
+  /** As the server states it, such as `0.12.3` or `23.01-1`; undefined when it states none. */
   readonly version: string | undefined;
 }
 
 const names = { prosody: 'Prosody', ejabberd: 'ejabberd' } as const;
 
-/** Longest version that is shown; those of nightly builds are some 50 characters. */
+/** The longest version that is shown, in characters; nightly builds have about 50. */
 const maxVersionLength = 80;
 
-/** The software version (XEP-0092 §2) in an answer; undefined for other servers' software. */
+/** Reads an answer with the software version (XEP-0092 §2); undefined for other software. */
 export function readIdentity(answer: Element): ServerIdentity | undefined {
   const query = answer.getChild('query', 'jabber:iq:version');
   const name = query?.getChildText('name')?.toLowerCase();
@@ -27,7 +27,7 @@ export function readIdentity(answer: Element): ServerIdentity | undefined {
   return { kind: name, version: version?.slice(0, maxVersionLength) || undefined };
 }
 
-/** Name and version for people. */
+/** Name and version, for people. */
 export function describeServer({ kind, version }: ServerIdentity): string {
   return version === undefined ? names[kind] : `${names[kind]} ${version}`;
 }

@@ -4,21 +4,21 @@ import { buildModuleQuery, readModule } from './domain-features.ts';
 import { buildPing } from './iq.ts';
 
 /**
- * What is asked behind messages. The module answers its question itself, so that its answer also
- * proves that it still is there; a ping (XEP-0199) is for domains without it.
+ * The question that follows the messages of a batch. The module answers its question itself, so the
+ * answer also proves that the module is still loaded; a ping (XEP-0199) is for domains without it.
  */
 export type BarrierKind = 'module' | 'ping';
 
-/** What an answer means. */
+/** The meaning of an answer. */
 export type BarrierAnswer = 'passed' | 'module-gone' | 'not-hosted';
 
 /**
- * Pings go to a resource of the domain: ejabberd with mod_privilege drops what components ask a bare
- * domain (24.10 and newer), and answers for a resource that nobody has, at once and in order.
+ * Pings go to a resource of the domain. ejabberd with mod_privilege (24.10 and newer) drops requests of
+ * components to a bare domain, but answers for a resource that nobody has, at once and in order.
  */
 const resource = 'gateway';
 
-/** Builds a barrier for a domain. The arguments are ours, and need no escaping. */
+/** Builds a barrier for a domain. The arguments must need no escaping. */
 export function buildBarrier(
   kind: BarrierKind,
   id: string,
@@ -30,7 +30,7 @@ export function buildBarrier(
     : buildPing(id, component, addressOf(kind, domain));
 }
 
-/** Reads the answer to a barrier; undefined when the stanza is from elsewhere, or for somebody else. */
+/** Reads the answer to a barrier; undefined when its addresses are not those of the barrier. */
 export function readBarrierAnswer(
   kind: BarrierKind,
   stanza: Element,
@@ -47,16 +47,16 @@ function addressOf(kind: BarrierKind, domain: string): string {
   return kind === 'module' ? domain : `${domain}/${resource}`;
 }
 
-/** What our own server says in the place of one that it cannot, or will not, connect to. */
-const otherServersAway = [
+/** Conditions in which our own server answers for one that it cannot, or will not, connect to. */
+const remoteServerConditions = [
   'remote-server-not-found',
   'remote-server-timeout',
   'not-allowed',
   'forbidden',
 ];
 
-/** Any other answer, an error too, is that of a domain which the server hosts. */
+/** Any other answer, even an error, comes from a domain that the server hosts. */
 function isHosted(answer: Element): boolean {
   if (answer.attrs['type'] !== 'error') return true;
-  return !otherServersAway.includes(readStanzaError(answer).condition);
+  return !remoteServerConditions.includes(readStanzaError(answer).condition);
 }

@@ -4,7 +4,7 @@ import { type Mode, moduleNamespace, type WireForm } from '../../core/message/mo
 
 /** What a served domain offers to the component. */
 export interface DomainFeatures {
-  /** Of mod_message_gateway (prosody/modules/README.md). */
+  /** The answer of mod_message_gateway (prosody/modules/README.md). */
   readonly module: { readonly speaksInRooms: boolean } | undefined;
   /** The namespace under which outgoing messages are privileged (XEP-0356 §4.1). */
   readonly privilege: string | undefined;
@@ -12,15 +12,15 @@ export interface DomainFeatures {
   readonly returnsBounces: boolean;
 }
 
-/** Finds out what a domain offers. */
+/** Questions that find out what a domain offers. */
 export interface FeatureProbe {
-  /** Stanzas to write; whatever they bring has come before the answer to a ping written after them. */
+  /** Stanzas to write. Everything they bring comes before the answer to a ping written after them. */
   readonly xml: string;
   handleStanza(stanza: Element): void;
   features(): DomainFeatures;
 }
 
-/** Asks for the module, reads announced privileges, and sends a message from nobody to nobody. */
+/** Asks for the module, reads announced privileges, and provokes a bounce. */
 export function createFeatureProbe(domain: string, component: string): FeatureProbe {
   const queryId = `module-${randomBytes(12).toString('hex')}`;
   const bounceId = `bounce-${randomBytes(12).toString('hex')}`;
@@ -53,12 +53,12 @@ export function createFeatureProbe(domain: string, component: string): FeaturePr
   };
 }
 
-/** The question whether the module is there. The arguments need no escaping. */
+/** Asks whether the module is loaded. The arguments must need no escaping. */
 export function buildModuleQuery(id: string, component: string, domain: string): string {
   return `<iq type='get' id='${id}' from='${component}' to='${domain}'><gateway xmlns='${moduleNamespace}'/></iq>`;
 }
 
-/** What the module says of itself in answer to the question; undefined when it says nothing. */
+/** What the module answers about itself; undefined when the answer is not the module's. */
 export function readModule(stanza: Element): DomainFeatures['module'] {
   const answer = stanza.getChild('gateway', moduleNamespace);
   if (answer?.attrs['version'] !== '1') return undefined;
@@ -76,7 +76,7 @@ function readPrivilege(stanza: Element): string | undefined {
   );
 }
 
-/** The form for a domain's messages; undefined when the domain does not offer the wanted mode. */
+/** The form of a domain's messages; undefined when the domain does not offer the wanted mode. */
 export function chooseForm(
   wanted: Mode | 'auto',
   { module, privilege }: DomainFeatures,

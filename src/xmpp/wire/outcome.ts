@@ -2,7 +2,7 @@ import type { Element } from 'ltx';
 import { GatewayError } from '../../core/errors.ts';
 import { isSenderRefusal, readStanzaError } from '../../core/message/stanza-error.ts';
 
-/** Nothing was written: the caller may send the message again safely. */
+/** Nothing was written, so the caller may safely send the message again. */
 export function unavailable(reason: string): GatewayError {
   return new GatewayError(
     'xmpp-unavailable',
@@ -11,7 +11,7 @@ export function unavailable(reason: string): GatewayError {
   );
 }
 
-/** Nothing was written, because a cap is reached; `reason` is part of a sentence. */
+/** Nothing was written, because a cap is reached. `reason` is part of a sentence. */
 export function overloaded(reason = 'too many messages are in flight'): GatewayError {
   return new GatewayError(
     'overloaded',
@@ -20,7 +20,7 @@ export function overloaded(reason = 'too many messages are in flight'): GatewayE
   );
 }
 
-/** The message was written, and nothing tells what became of it. */
+/** The message was written, and its fate will not be known. */
 export function unknown(reason: string): GatewayError {
   return new GatewayError(
     'delivery-unknown',
@@ -28,7 +28,7 @@ export function unknown(reason: string): GatewayError {
   );
 }
 
-/** The refusal that a returned message means. */
+/** Reads a bounce as the refusal of its message. */
 export function readBounce(stanza: Element): GatewayError {
   const stanzaError = readStanzaError(stanza);
   if (isSenderRefusal(stanza)) {
@@ -40,8 +40,8 @@ export function readBounce(stanza: Element): GatewayError {
 }
 
 /**
- * The XMPP server did not say whether a password is right. Callers see `detail`, a sentence; only
- * the log sees `cause`, where addresses and the errors of libraries belong.
+ * The XMPP server did not say whether a password is right. Callers see `detail`, a sentence. Addresses
+ * and the errors of libraries belong in `cause`, which only the log shows.
  */
 export function authenticationUnavailable(detail: string, cause?: unknown): GatewayError {
   return new GatewayError('authentication-unavailable', detail, { cause });

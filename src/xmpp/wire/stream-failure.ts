@@ -1,9 +1,9 @@
 import { describeError } from '../../core/text.ts';
 
 /**
- * Why a component stream ended or never became usable. `unreachable`, `unanswered` and
- * `probe-lost` may pass by themselves, and after `module-gone` messages can be sent in another mode;
- * all other kinds need an operator.
+ * Why a component stream ended or never became usable. `unreachable`, `unanswered` and `probe-lost`
+ * may go away by themselves, and after `module-gone` messages can be sent in another mode. All other
+ * kinds need an operator.
  */
 export interface StreamFailure {
   readonly kind:
@@ -17,20 +17,20 @@ export interface StreamFailure {
     | 'untrusted'
     | 'not-hosted'
     | 'mode-unavailable';
-  /** What happened, as part of a sentence. */
+  /** Part of a sentence. */
   readonly reason: string;
-  /** The served domain it is about: for all kinds that may concern one of several. */
+  /** The served domain that it is about, for the kinds that concern one domain. */
   readonly domain?: string;
-  /** The condition of the stream error (RFC 6120 §4.9.3), where the server sent one. */
+  /** The condition of the stream error (RFC 6120 §4.9.3), if the server sent one. */
   readonly condition?: string;
 }
 
-/** The server cannot be reached, or went away. */
+/** The server cannot be reached, or the connection was lost. */
 export function unreachable(reason: string): StreamFailure {
   return { kind: 'unreachable', reason };
 }
 
-/** The server answers for a domain that it does not host. */
+/** The server has answered that it does not host the domain. */
 export function notHosted(domain: string): StreamFailure {
   return {
     kind: 'not-hosted',
@@ -39,7 +39,7 @@ export function notHosted(domain: string): StreamFailure {
   };
 }
 
-/** The server's module has answered for a domain on this stream, and does not any more. */
+/** The server's module answered for the domain earlier on this stream, and has stopped. */
 export function moduleGone(domain: string): StreamFailure {
   return {
     kind: 'module-gone',
@@ -48,7 +48,7 @@ export function moduleGone(domain: string): StreamFailure {
   };
 }
 
-/** What a stream error (RFC 6120 §4.9) or a socket error means for a component. */
+/** Reads a stream error (RFC 6120 §4.9) or a socket error. */
 export function readStreamFailure(error: unknown): StreamFailure {
   const condition = readCondition(error);
   switch (condition) {

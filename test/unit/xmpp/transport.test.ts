@@ -27,7 +27,7 @@ interface ConnectOptions {
   readonly hasModule?: boolean;
 }
 
-/** All that sends, towards a server that follows a script; the module is there unless it says no. */
+/** A transport to a server that follows a script; the module is there by default. */
 async function connect(
   script: Script,
   { mode = 'auto', remoteConfirmMs = 5000, hasModule = true }: ConnectOptions = {},
@@ -132,7 +132,7 @@ describe('in client mode', () => {
     expect(seen).toEqual([receipt.from.toString(), receipt.from.toString()]);
   });
 
-  test('a refusal of the sender is none of the recipient', async () => {
+  test('a refusal of the sender is not a bounce of the recipient', async () => {
     const { transport } = await connectReady((stanza, kind, peer) => {
       if (kind === 'message') {
         refuse(
@@ -151,7 +151,7 @@ describe('in client mode', () => {
 });
 
 describe('a message for another server', () => {
-  /** Answers the ping to the other server as told, everything else honestly. */
+  /** Answers the ping to the remote server by `answer`, everything else honestly. */
   const scriptOf =
     (answer: (stanza: Stanza, peer: ComponentPeer) => void): Script =>
     (stanza, kind, peer) => {
@@ -192,7 +192,7 @@ describe('a message for another server', () => {
       'another address',
       (s: Stanza, p: ComponentPeer) => answerPing(s, p, 'result', 'evil.example'),
     ],
-    ['our own server, in its place', (s: Stanza, p: ComponentPeer) => answerPing(s, p, 'error')],
+    ['our own server, on its behalf', (s: Stanza, p: ComponentPeer) => answerPing(s, p, 'error')],
     [
       'our own server, whose queue is full',
       (s: Stanza, p: ComponentPeer) => answerPing(s, p, 'error', undefined, queueFull),
@@ -216,7 +216,7 @@ describe('a message for another server', () => {
     });
   });
 
-  test('is not taken for another with the same id', async () => {
+  test('is not confused with another that has the same id', async () => {
     const sent = new Map<string, Stanza>();
     const { transport } = await connectReady((stanza, kind, peer) => {
       const { id, to = '' } = stanza.root.attributes;
@@ -234,7 +234,7 @@ describe('a message for another server', () => {
     ]);
   });
 
-  test('has the fate that is its own, whatever has the same id before it', async () => {
+  test('has its own fate, even if an earlier message has the same id', async () => {
     const sent: Stanza[] = [];
     const { transport, logLines } = await connectReady((stanza, kind, peer) => {
       if (kind === 'message') sent.push(stanza);
@@ -262,8 +262,8 @@ describe('a message for another server', () => {
     refuse(stanza, peer, notFound);
     refuse(stanza, peer, notFound);
     await transport.deliver(message('bob@example.org'));
-    const told = logLines.filter(({ msg }) => msg === 'bounced after the answer');
-    expect(told).toMatchObject([
+    const logged = logLines.filter(({ msg }) => msg === 'bounced after the answer');
+    expect(logged).toMatchObject([
       {
         id: 'late',
         sender: from.toString(),

@@ -97,7 +97,7 @@ function modesOf(form: WireForm, domains = ['example.org']): DomainModes {
   return new Map(domains.map((domain) => [domain, { form, report: describeForm(form, true) }]));
 }
 
-/** Answers probes and pings, and keeps barriers until they are let go. */
+/** Answers probes and pings, and holds the answers to barriers back until `release`. */
 function holdBarriers() {
   const held: (() => void)[] = [];
   const messages: Stanza[] = [];
@@ -134,7 +134,7 @@ describe('a message', () => {
     server
       .peer()
       .send(`<iq type='result' id='${id}' from='example.org/gateway' to='gateway.example.org'/>`);
-    // The next message's barrier shows that the forged answer was read before.
+    // The barrier of the next message shows that the forged answer has been read.
     const next = delivery.deliver(stanza('2'));
     await waitUntil(() => server.held.length === 2, { label: 'the second barrier' });
     expect(isSettled).toBe(false);
@@ -143,7 +143,7 @@ describe('a message', () => {
     await next;
   });
 
-  test('is confirmed also by an error as answer to its barrier', async () => {
+  test('is also confirmed when the answer to its barrier is an error', async () => {
     const { delivery } = await connect((received, kind, peer) => {
       const { id, from, to } = received.root.attributes;
       if (kind === 'barrier') peer.send(`<iq type='error' id='${id}' from='${to}' to='${from}'/>`);
@@ -177,7 +177,7 @@ describe('a message', () => {
   });
 });
 
-describe('where the module is', () => {
+describe('with the module', () => {
   const withModule = (
     stanzaOf: (id: string, from: string, to: string) => string,
   ): { script: Script; questions: Stanza[] } => {
@@ -207,9 +207,9 @@ describe('where the module is', () => {
 
   test.each([
     ['an error', 'error', ''],
-    ['a result that says nothing', 'result', ''],
+    ['an empty result', 'result', ''],
     ['another version', 'result', "<gateway xmlns='urn:xmpp-message-gateway:0' version='2'/>"],
-  ])('%s in its place confirms nothing, and ends the stream', async (_, type, payload) => {
+  ])('%s instead of its answer confirms nothing, and ends the stream', async (_, type, payload) => {
     let isLoaded = true;
     const { script } = withModule((id, from, to) =>
       isLoaded
@@ -269,7 +269,7 @@ describe('a bounce', () => {
     ['from another address', (xml: string) => xml.replace("from='bob@", "from='mallory@")],
     ['to another address', (xml: string) => xml.replace("to='alice@", "to='mallory@")],
     ['with another id', (xml: string) => xml.replace("id='1'", "id='2'")],
-    ['that is no error', (xml: string) => xml.replace("type='error'", "type='chat'")],
+    ['without type error', (xml: string) => xml.replace("type='error'", "type='chat'")],
   ])('%s is not believed', async (_, forge) => {
     const { delivery } = await connect((received, kind, peer) => {
       if (kind === 'message') peer.send(forge(bounceOf(received)));
@@ -287,8 +287,20 @@ describe('a bounce', () => {
       'gateway.example.org',
       'confirmed',
     ],
-    ['of the wrapper to somebody else', true, 'example.org', 'mallory@example.org', 'confirmed'],
-    ['of a wrapper that there was not', false, 'example.org', 'gateway.example.org', 'confirmed'],
+    [
+      'of the wrapper, addressed to somebody else',
+      true,
+      'example.org',
+      'mallory@example.org',
+      'confirmed',
+    ],
+    [
+      'of a wrapper, for a message without one',
+      false,
+      'example.org',
+      'gateway.example.org',
+      'confirmed',
+    ],
   ])('%s', async (_, isWrapped, from, to, fate) => {
     const { delivery } = await connect((received, kind, peer) => {
       if (kind === 'message') {
@@ -310,7 +322,7 @@ describe('a bounce', () => {
     expect(await Promise.all(outcomes)).toEqual(['bounced', 'confirmed', 'confirmed']);
   });
 
-  test('is matched as servers prepare addresses', async () => {
+  test('is matched by prepared addresses', async () => {
     const { delivery } = await connect((received, kind, peer) => {
       if (kind === 'message') peer.send(bounceOf(received).replace('ＲＥＳ', 'RES'));
       else answerHonestly(received, kind, peer);
@@ -353,7 +365,7 @@ describe('when the stream', () => {
     await waitUntil(() => barriers >= 2, { label: 'two barriers' });
   });
 
-  test('is busy with many, callers are served in turns', async () => {
+  test('has many messages unanswered, callers are served in turns', async () => {
     const server = holdBarriers();
     const { delivery } = await connect(server.script);
     const deliver = (id: string, caller: string): Promise<string> =>
@@ -372,7 +384,7 @@ describe('when the stream', () => {
     expect(new Set(await Promise.all(flood))).toEqual(new Set(['confirmed']));
   });
 
-  test('is full, whoever has most waiting gives way', async () => {
+  test('is full, the caller with the most waiting messages gives way', async () => {
     const server = holdBarriers();
     const { delivery } = await connect(server.script, { maxInFlight: 4 });
     const deliver = (id: string, caller: string): Promise<string> =>
@@ -426,12 +438,12 @@ test('a request from a stranger is answered without an echo of its payload', asy
   );
 });
 
-describe('in its own time', () => {
+describe('with a faked clock', () => {
   afterEach(() => {
     vi.useRealTimers();
   });
 
-  /** A delivery without a stream: barriers are answered one by one, and time passes when told to. */
+  /** A delivery on a fake connection: the test answers each barrier and moves the clock. */
   function attach(overrides: Partial<DeliveryOptions>, domains?: string[]) {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'setImmediate', 'performance'] });
     const stream = new StreamHandle();
@@ -481,7 +493,7 @@ describe('in its own time', () => {
     expect(next).toEqual(['confirmed']);
   });
 
-  test('while the server is busy with much, no more is written', async () => {
+  test('while the server has many bytes unanswered, no more is written', async () => {
     const { deliver, answerOldest, barriers, messages } = attach({
       maxInFlightBytes: 10_000_000,
       confirmTimeoutMs: 2000,
@@ -507,7 +519,7 @@ describe('in its own time', () => {
     expect(next).toEqual(['confirmed']);
   });
 
-  test('a bounce that comes after its caller was told 504 is not the fate of the next equal message', async () => {
+  test('a bounce that comes after its caller got 504 is not the fate of the next equal message', async () => {
     const { deliver, hear, answerOldest, barriers, messages } = attach({ confirmTimeoutMs: 2000 });
     const first = deliver(stanza('same'));
     await vi.advanceTimersByTimeAsync(3000);
@@ -522,28 +534,28 @@ describe('in its own time', () => {
     expect(second).toEqual(['confirmed']);
   });
 
-  test('a caller hears of its deadline, whatever younger message of another was written before its own', async () => {
+  test('a caller is answered at its deadline, even if a younger message was written first', async () => {
     const { delivery, answerOldest } = attach({ confirmTimeoutMs: 2000 });
-    const told: string[] = [];
+    const settled: string[] = [];
     const post = (id: string, caller: string): void => {
-      void outcome(delivery.deliver(stanza(id, undefined, caller))).then(() => told.push(id));
+      void outcome(delivery.deliver(stanza(id, undefined, caller))).then(() => settled.push(id));
     };
     for (let count = 0; count < 66; count += 1) post(`early ${count}`, 'user a');
     await vi.advanceTimersByTimeAsync(1000);
     post('late', 'user b');
     answerOldest();
     await vi.advanceTimersByTimeAsync(1400);
-    expect(told).toHaveLength(66);
-    expect(told).not.toContain('late');
+    expect(settled).toHaveLength(66);
+    expect(settled).not.toContain('late');
     await vi.advanceTimersByTimeAsync(1000);
-    expect(told.at(-1)).toBe('late');
+    expect(settled.at(-1)).toBe('late');
   });
 
-  test('a stream on which barriers are lost is replaced, whatever else is heard on it', async () => {
+  test('a stream that loses barriers is replaced, even if other stanzas come in', async () => {
     const { delivery, hear, answerOldest, failures } = attach({ silenceTimeoutMs: 3000 });
-    const told: string[] = [];
+    const settled: string[] = [];
     const passASecond = async (): Promise<void> => {
-      void outcome(delivery.deliver(stanza('1'))).then((fate) => told.push(fate));
+      void outcome(delivery.deliver(stanza('1'))).then((fate) => settled.push(fate));
       await vi.advanceTimersByTimeAsync(1000);
       hear(`<message from='rooms.example.org/x' to='gateway.example.org'/>`);
     };
@@ -555,7 +567,7 @@ describe('in its own time', () => {
     await passASecond();
     await passASecond();
     expect(failures).toEqual(['the XMPP server answered no ping for 5000 ms']);
-    expect(told.slice(0, 5)).toEqual([...Array(4).fill('confirmed'), 'delivery-unknown']);
+    expect(settled.slice(0, 5)).toEqual([...Array(4).fill('confirmed'), 'delivery-unknown']);
   });
 
   test('the answer of one domain confirms no message of another', async () => {
@@ -579,13 +591,13 @@ describe('in its own time', () => {
     expect(fates).toEqual(['example.net confirmed']);
   });
 
-  test('a domain that nobody writes from is asked as well', async () => {
+  test('a domain without senders is asked as well', async () => {
     const { barriers } = attach({ silenceTimeoutMs: 3000 }, ['example.org', 'example.net']);
     await vi.advanceTimersByTimeAsync(3000);
     expect(barriers).toHaveLength(2);
   });
 
-  test('a stream on which barriers pass slowly is kept', async () => {
+  test('a stream with slow barriers is kept', async () => {
     const { delivery, answerOldest, failures } = attach({});
     for (let id = 0; id < 64; id += 1) void outcome(delivery.deliver(stanza(`${id}`)));
     for (let barrier = 0; barrier < 4; barrier += 1) {

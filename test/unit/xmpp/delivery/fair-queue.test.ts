@@ -27,7 +27,7 @@ function fill(...messages: readonly (readonly [string, string, number?])[]) {
   return { queue, ids };
 }
 
-test('callers have turns, and the messages of each stay in order', () => {
+test('callers take turns, and the messages of each keep their order', () => {
   const { queue, ids } = fill(['a1', 'a'], ['a2', 'a'], ['a3', 'a'], ['b1', 'b'], ['c1', 'c']);
   expect(queue.peek()?.stanza.id).toBe('a1');
   expect(queue.count).toBe(5);
@@ -36,14 +36,14 @@ test('callers have turns, and the messages of each stay in order', () => {
   expect([queue.count, queue.bytes, queue.peek()]).toEqual([0, 0, undefined]);
 });
 
-test('a newcomer has its turn before the second one of the others', () => {
+test('a new caller has its turn before the second turn of the others', () => {
   const { queue, ids } = fill(['a1', 'a'], ['a2', 'a'], ['b1', 'b'], ['b2', 'b']);
   queue.take();
   queue.add(entry('c1', 'c'));
   expect(ids()).toEqual(['b1', 'a2', 'c1', 'b2']);
 });
 
-test('the newest of whoever has most gives way to whoever has fewer', () => {
+test('the newest message of the caller with the most gives way to a caller with fewer', () => {
   const { queue, ids } = fill(['a1', 'a'], ['a2', 'a'], ['a3', 'a'], ['b1', 'b']);
   const takeFor = (caller: string) =>
     queue.takeFromLargest({ caller, bytes: 1000 }, 'count')?.stanza.id;
@@ -55,7 +55,7 @@ test('the newest of whoever has most gives way to whoever has fewer', () => {
   expect(ids()).toEqual(['a1', 'b1']);
 });
 
-test('by bytes it is whoever has most of them, not most messages', () => {
+test('by bytes, the caller with the most bytes gives way, not the one with the most messages', () => {
   const { queue, ids } = fill(['a1', 'a'], ['a2', 'a'], ['a3', 'a']);
   for (const id of ['b1', 'b2']) queue.add(entry(id, 'b', 1, 100));
   const takeFor = (caller: string, bytes: number) =>
@@ -69,7 +69,7 @@ test('by bytes it is whoever has most of them, not most messages', () => {
   expect(ids()).toEqual(['a1', 'a2', 'a3']);
 });
 
-test('what is over is taken out of each turn', () => {
+test('expired messages of every caller are taken out', () => {
   const { queue, ids } = fill(['a1', 'a', 1], ['a2', 'a', 3], ['b1', 'b', 2], ['c1', 'c', 4]);
   expect(queue.takeExpired(2).map(({ stanza }) => stanza.id)).toEqual(['a1', 'b1']);
   expect([queue.count, queue.bytes]).toEqual([2, 20]);

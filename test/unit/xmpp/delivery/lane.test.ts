@@ -13,7 +13,7 @@ function createMessage(id: string) {
   return { stanza, deadline: 0, settle: () => {}, isSettled: false, isBounced: false };
 }
 
-/** A lane on an open stream, and what its barriers' answers meant. */
+/** A lane on an open stream, and the passages that its barriers lead to. */
 function createLane() {
   const stream = new StreamHandle();
   stream.attach({

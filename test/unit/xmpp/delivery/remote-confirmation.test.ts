@@ -54,7 +54,7 @@ test.each([
         { ...context, limits },
       ),
   ],
-])('of a message that came as %s its text is not kept', async (_, read) => {
+])('the text of a message from %s is not kept', async (_, read) => {
   const remote = new RemoteConfirmation({
     stream: new StreamHandle(),
     timeoutMs: 0,
@@ -77,7 +77,7 @@ const stanzas = "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'";
 
 const sender = 'juliet@example.org/http-x';
 
-/** A remote confirmation whose pings are answered by hand. */
+/** A remote confirmation whose pings the test answers. */
 function attach(timeoutMs: number) {
   const stream = new StreamHandle();
   const remote = new RemoteConfirmation({ stream, timeoutMs, log: pino({ enabled: false }) });
@@ -143,10 +143,13 @@ test('a bounce between the two pings', async () => {
 test.each([
   ['many others', (index: number) => `other ${index}`, 20_000],
   ['many with its id', () => '1', 100],
-])('a message that had to make room for %s is not said to be confirmed', async (_, idOf, count) => {
-  const { watch, answer } = attach(5000);
-  const outcome = watch('1').confirm();
-  for (let index = 0; index < count; index += 1) watch(idOf(index));
-  answer("type='result'>");
-  expect(await outcome).toBe('server');
-});
+])(
+  'a message that had to make room for %s is not confirmed by the remote server',
+  async (_, idOf, count) => {
+    const { watch, answer } = attach(5000);
+    const outcome = watch('1').confirm();
+    for (let index = 0; index < count; index += 1) watch(idOf(index));
+    answer("type='result'>");
+    expect(await outcome).toBe('server');
+  },
+);

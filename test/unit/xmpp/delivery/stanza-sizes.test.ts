@@ -22,7 +22,7 @@ function create() {
   return { sizes, lines, isRefused };
 }
 
-test('the largest stanza that was unanswered is refused from then on, and said in the log', () => {
+test('the size of the largest unanswered stanza is refused from then on, and logged', () => {
   const { sizes, lines, isRefused } = create();
   sizes.learn(tooBig, sizesOf(200, 100_000, 50_000));
   expect([99_999, 100_000, 262_144].map(isRefused)).toEqual([false, true, true]);
@@ -38,7 +38,7 @@ test('the largest stanza that was unanswered is refused from then on, and said i
   ]);
 });
 
-test('somebody who sends one byte less each time closes the stream only some times', () => {
+test('a caller that sends one byte less each time closes the stream only a few times', () => {
   const { sizes, lines, isRefused } = create();
   sizes.taken({ bytes: 60_000 });
   for (let bytes = 262_144; bytes > 65_536; bytes -= 1) {
@@ -51,7 +51,7 @@ test('somebody who sends one byte less each time closes the stream only some tim
 test.each([
   ['a stream that is lost without a stream error', unreachable('ECONNRESET'), 100_000],
   ['another stream error', { ...unreachable('x'), condition: 'system-shutdown' }, 100_000],
-  ['what every server has to take', tooBig, 10_000],
+  ['a size that every server must take', tooBig, 10_000],
 ])('nothing is learned from %s', (_, failure, bytes) => {
   const { sizes, lines, isRefused } = create();
   sizes.learn(failure, sizesOf(bytes));
@@ -59,7 +59,7 @@ test.each([
   expect([isRefused(262_144), lines]).toEqual([false, []]);
 });
 
-test('a size that was taken before is refused when it closes the stream twice', () => {
+test('a size that the server took before is refused once it has closed the stream twice', () => {
   const { sizes, isRefused } = create();
   sizes.taken({ bytes: 100_000 });
   sizes.learn(tooBig, sizesOf(90_000));
@@ -68,7 +68,7 @@ test('a size that was taken before is refused when it closes the stream twice', 
   expect([89_999, 90_000].map(isRefused)).toEqual([false, true]);
 });
 
-test('all is forgotten when an operator may have raised the limit', () => {
+test('everything is forgotten when an operator may have raised the limit', () => {
   const { sizes, isRefused } = create();
   sizes.learn(tooBig, sizesOf(100_000));
   sizes.forget();

@@ -37,7 +37,7 @@ function create() {
   return { hosts, attach, detach, written, answer };
 }
 
-test('a domain with the module says so before the ping behind the question is answered', async () => {
+test('the module of our server answers before the ping that follows the question', async () => {
   const { hosts, written, answer } = create();
   const found = hosts.speakWithoutJoining('rooms.example.org');
   expect(written).toHaveLength(1);
@@ -51,9 +51,9 @@ test('a domain with the module says so before the ping behind the question is an
 
 test.each<[string, (answer: ReturnType<typeof create>['answer']) => void]>([
   ['it refuses', (answer) => answer('rooms.example.org', 'error')],
-  ['its module lets nobody', (answer) => answer('rooms.example.org', 'result', no)],
+  ['its module does not allow it', (answer) => answer('rooms.example.org', 'result', no)],
   ['the ping is answered first', (answer) => answer('example.org/gateway', 'result')],
-])('it does not where %s', async (_, act) => {
+])('users have to join where %s', async (_, act) => {
   const { hosts, answer } = create();
   const found = hosts.speakWithoutJoining('rooms.example.org');
   answer('mallory.example', 'result', yes);
@@ -63,7 +63,7 @@ test.each<[string, (answer: ReturnType<typeof create>['answer']) => void]>([
   expect(await found).toBe(false);
 });
 
-test('a domain is asked once in the life of a stream', async () => {
+test('a domain is asked once per stream', async () => {
   const { hosts, attach, detach, written, answer } = create();
   const found = [1, 2].map(() => hosts.speakWithoutJoining('rooms.example.org'));
   answer('rooms.example.org', 'result', yes);
@@ -77,7 +77,7 @@ test('a domain is asked once in the life of a stream', async () => {
   detach();
 });
 
-test('with the stream the question is lost, and nothing is remembered', async () => {
+test('a lost stream ends the question, and its answers are forgotten', async () => {
   const { hosts, attach, detach, written } = create();
   const found = hosts.speakWithoutJoining('rooms.example.org');
   detach();

@@ -16,7 +16,7 @@ function stanza(room: string, bytes = 1, caller = room): Stanza {
   };
 }
 
-test('one room has a quarter of the messages, all have the whole', () => {
+test('one room may have a quarter of the messages, and all rooms together all of them', () => {
   const { take } = createRoomQuota({ maxInFlight: 8, maxInFlightBytes: 1000 });
   const releases = ['a', 'a', 'b', 'b', 'c', 'c', 'd'].map((room) => take(stanza(room)));
   expect(() => take(stanza('a'))).toThrow('on their way into this room');
@@ -37,7 +37,7 @@ test('the same holds for bytes, but one message always fits', () => {
   take(stanza('c', 21));
 });
 
-test('one caller has half, whatever the rooms', () => {
+test('one caller may have half, in whatever rooms', () => {
   const { take } = createRoomQuota({ maxInFlight: 8, maxInFlightBytes: 1000 });
   const releases = ['a', 'a', 'b', 'c'].map((room) => take(stanza(room, 1, 'flooder')));
   expect(() => take(stanza('d', 1, 'flooder'))).toThrow('of this caller');

@@ -29,15 +29,15 @@ afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).toReversed()) await cleanUp();
 });
 
-/** What a stanza is to a room; `nobody` asks for an occupant that is not there. */
+/** What a room takes a stanza for; `nobody` asks about an occupant that does not exist. */
 type Step = 'query' | 'nobody' | 'join' | 'leave' | 'message' | 'other';
 
-/** A room's answer to a step; undefined leaves it to `answerAsRoom`, a text is written. */
+/** The XML that a room answers to a step; undefined means that of `answerAsRoom`. */
 type Answer = (step: Step, stanza: Stanza, peer: ComponentPeer) => string | undefined;
 
 const limits = { ...context.limits, stanzaBytes: 10_000 };
 
-/** Rooms on a scripted server; `taken` is all that it got, in order. */
+/** Rooms on a scripted server; `taken` lists everything that it received, in order. */
 async function connect(answer: Answer = () => undefined, overrides: Partial<RoomsOptions> = {}) {
   const taken: { readonly step: Step; readonly stanza: Stanza }[] = [];
   let peer: ComponentPeer | undefined;
@@ -115,8 +115,8 @@ async function connect(answer: Answer = () => undefined, overrides: Partial<Room
         ? `${step} ${root.attributes['to']?.split('/')[1]}`
         : `${step === 'message' ? '' : `${step} `}${step === 'query' ? '' : root.attributes['id']}`.trim(),
     );
-  const tell = (xml: string): void => peer?.send(xml);
-  return { server, rooms, stream, taken, steps, say, tell };
+  const push = (xml: string): void => peer?.send(xml);
+  return { server, rooms, stream, taken, steps, say, push };
 }
 
 function groupchat(id: string, to: string, from: Jid): Message {
@@ -182,7 +182,7 @@ describe('joining', () => {
     );
   });
 
-  test('brings the password of the room', async () => {
+  test('sends the password of the room', async () => {
     const { say, taken } = await connect(undefined, {
       passwords: { [lobby]: new Secret("<'&>") },
     });
@@ -191,7 +191,7 @@ describe('joining', () => {
   });
 
   test.each(['item-not-found', 'remote-server-not-found', 'forbidden'])(
-    'does not happen where the question gets %s',
+    'does not happen when the answer to the question is %s',
     async (condition) => {
       const { say, steps } = await connect((step, stanza) =>
         step === 'query' ? refusal(stanza, condition) : undefined,
@@ -208,7 +208,7 @@ describe('joining', () => {
     ['not-acceptable', 'reflected'],
     ['item-not-found', 'item-not-found'],
   ])(
-    'goes by what the room says of nobody (%s) where the question is dropped',
+    'goes by the answer about nobody (%s) when the question is dropped',
     async (condition, fate) => {
       const { say } = await connect((step, stanza) => {
         if (step === 'query') return '';
@@ -218,7 +218,7 @@ describe('joining', () => {
     },
   );
 
-  test('asks once more where the question was swallowed', async () => {
+  test('asks once more when the question was swallowed', async () => {
     let questions = 0;
     const { say, steps } = await connect((step) => {
       if (step === 'query') questions += 1;
@@ -236,7 +236,7 @@ describe('joining', () => {
     expect(steps()).toEqual(['query', 'join alice', '1']);
   });
 
-  test('does not happen at what is no room', async () => {
+  test('does not happen at an address that is not a room', async () => {
     const { say, steps } = await connect((step, { root }) =>
       step === 'query'
         ? `<iq type='result' id='${root.attributes['id']}' from='${lobby}' to='${root.attributes['from']}'><query xmlns='${info}'><feature var='urn:x'/></query></iq>`
@@ -253,7 +253,7 @@ describe('joining', () => {
     'item-not-found',
     'service-unavailable',
     'not-acceptable',
-  ])('refused with %s is told, and tried again with the next message', async (condition) => {
+  ])('refused with %s fails the message, and is tried again with the next', async (condition) => {
     let isOpen = false;
     const { say } = await connect((step, stanza) =>
       step === 'join' && !isOpen ? refusal(stanza, condition, 'auth') : undefined,
@@ -263,7 +263,7 @@ describe('joining', () => {
     expect(await outcome(say('2'))).toBe('reflected');
   });
 
-  test('takes the third nick, and no fourth', async () => {
+  test('tries three nicks', async () => {
     let free = 'alice-3';
     const { say, steps } = await connect((step, stanza) => {
       const to = stanza.root.attributes['to'] ?? '';
@@ -276,10 +276,10 @@ describe('joining', () => {
     expect(steps()).toEqual(['query', 'join alice', 'join alice-2', 'join alice-3', '1']);
   });
 
-  test('is not taken for done by the presence of another who has the nick', async () => {
+  test('is not complete at the presence of somebody else with the nick', async () => {
     const { say, steps } = await connect((step, stanza) => {
       const { id = '', to = '' } = stanza.root.attributes;
-      // To an occupant that an earlier process has left in the room.
+      // As a room sends it to an occupant that a previous process left in it.
       if (step === 'join' && to.endsWith('/alice')) {
         return ownPresence(to, occupant) + refusal(stanza, 'conflict');
       }
@@ -297,7 +297,7 @@ describe('joining', () => {
     expect(steps()).toEqual(['query', 'join alice', 'join alice-2', 'join alice-3']);
   });
 
-  test('that has created a room after all is undone', async () => {
+  test('is undone if it has created a room', async () => {
     const { say, steps } = await connect((step, { root: { attributes } }) =>
       step === 'join' ? ownPresence(attributes['to'] ?? '', occupant, '110', '201') : undefined,
     );
@@ -306,7 +306,7 @@ describe('joining', () => {
     expect(steps().slice(0, 3)).toEqual(['query', 'join alice', 'leave alice']);
   });
 
-  test('is not taken for done by the echo of an earlier leave', async () => {
+  test('is not complete at the echo of an earlier leave', async () => {
     let joins = 0;
     const { say, steps } = await connect(
       (step, stanza) => {
@@ -322,7 +322,7 @@ describe('joining', () => {
     expect(await outcome(say('2'))).toBe('forbidden');
   });
 
-  test('that takes too long is undone, and the message was not sent', async () => {
+  test('is undone if it takes too long, and the message was not sent', async () => {
     const { say, steps } = await connect((step) => (step === 'join' ? '' : undefined), {
       confirmTimeoutMs: 100,
     });
@@ -331,7 +331,7 @@ describe('joining', () => {
     expect(steps()).toEqual(['query', 'join alice', 'leave alice']);
   });
 
-  test('is by an address that no other sender has', async () => {
+  test('uses an address that no other sender has', async () => {
     const { rooms } = await connect();
     const from = (local: string, domain: string): string =>
       rooms.buildStanza(groupchat('1', lobby, createJid(local, domain))).from.toString();
@@ -362,7 +362,7 @@ describe('a message', () => {
         reflection('1', occupant, 'other@rooms.example/alice'),
         `<message type='chat' id='1' from='${lobby}/alice' to='${occupant}'/>`,
         refusal(stanza, 'forbidden').replace("from='lobby@", "from='other@"),
-        // A room relays it from one occupant to another.
+        // One occupant sends this to another through the room.
         refusal(stanza, 'not-acceptable').replace(lobby, `${lobby}/mallory`),
       ].join('');
     });
@@ -370,21 +370,21 @@ describe('a message', () => {
     const said = say('1').finally(() => {
       isSettled = true;
     });
-    // It is written behind the first, so its reflection comes after all those forgeries.
+    // It is written after the first, so its reflection comes after all those forgeries.
     await say('last');
     expect(isSettled).toBe(false);
     release();
     await said;
   });
 
-  test('is confirmed under the nick that the room gave since', async () => {
-    const { say, tell, steps } = await connect((step, { root }) =>
+  test('is confirmed under the new nick that the room has given', async () => {
+    const { say, push, steps } = await connect((step, { root }) =>
       step === 'message' && root.attributes['id'] !== '1'
         ? reflection(root.attributes['id'] ?? '', occupant, `${lobby}/alicia`)
         : undefined,
     );
     await say('1');
-    tell(
+    push(
       `<presence type='unavailable' from='${lobby}/alice' to='${occupant}'><x xmlns='${muc}#user'><item nick='alicia'/><status code='303'/><status code='110'/></x></presence>` +
         ownPresence(`${lobby}/alicia`, occupant, '110'),
     );
@@ -392,7 +392,7 @@ describe('a message', () => {
     expect(steps()).toEqual(['query', 'join alice', '1', '2']);
   });
 
-  test('that the room refuses does not keep the others', async () => {
+  test('that the room refuses does not hold up the others', async () => {
     const { say } = await connect((step, stanza) =>
       step === 'message' && stanza.root.attributes['id'] === '2'
         ? refusal(stanza, 'forbidden', 'auth')
@@ -426,7 +426,7 @@ describe('a message', () => {
     expect(steps()).toEqual(['query', 'join alice', '0', ...ids, 'query', 'join alice', ...ids]);
   });
 
-  test('that comes while others are to be repeated is sent behind them', async () => {
+  test('that comes while others are being repeated is sent after them', async () => {
     let isKnown = false;
     let bounceSecond = (): void => {};
     const { say, steps } = await connect((step, stanza, peer) => {
@@ -437,7 +437,7 @@ describe('a message', () => {
       return id === '1' ? refusal(stanza, 'not-acceptable') : id === '2' ? '' : undefined;
     });
     const first = [say('1'), say('2')];
-    // Its reflection shows that the first refusal was read.
+    // Its reflection shows that the first refusal has been read.
     await say('x', 'other@rooms.example');
     const third = say('3');
     await say('y', 'other@rooms.example');
@@ -447,7 +447,7 @@ describe('a message', () => {
     expect(steps().filter((step) => /^\d$/.test(step))).toEqual(['1', '2', '1', '2', '3']);
   });
 
-  test('that is refused so again is not repeated for ever', async () => {
+  test('that is refused a second time is not repeated again', async () => {
     const { say, steps } = await connect((step, stanza) =>
       step === 'message' ? refusal(stanza, 'not-acceptable') : undefined,
     );
@@ -456,12 +456,12 @@ describe('a message', () => {
   });
 
   test('brings back an occupant that was kicked', async () => {
-    const { say, tell, steps } = await connect();
+    const { say, push, steps } = await connect();
     await say('1');
-    tell(
+    push(
       `<presence type='unavailable' from='${lobby}/alice' to='${occupant}'><x xmlns='${muc}#user'><status code='307'/></x></presence>`,
     );
-    // Its reflection shows that the kick was read before.
+    // Its reflection shows that the kick has been read.
     await say('x', 'other@rooms.example');
     await say('2');
     expect(steps().slice(-3)).toEqual(['query', 'join alice', '2']);
@@ -479,7 +479,7 @@ describe('a lost stream', () => {
     });
     const waiting = outcome(say('2', 'closed@rooms.example'));
     const written = outcome(say('1'));
-    // Behind the first one, so our server has processed that too: only its reflection is missing.
+    // It follows the first one, so our server has processed that too, and only its reflection is missing.
     expect(await outcome(say('answered', 'other@rooms.example'))).toBe('reflected');
     reset();
     expect(await written).toBe('delivery-unknown');
@@ -487,7 +487,7 @@ describe('a lost stream', () => {
     expect(await outcome(say('3'))).toBe('xmpp-unavailable');
   });
 
-  test('does not cost the place in the room', async () => {
+  test('does not cost the occupant its place in the room', async () => {
     const { say, steps, server, stream } = await connect((step, { root }, peer) => {
       if (step === 'message' && root.attributes['id'] === 'reset') peer.reset();
       return undefined;
@@ -503,7 +503,7 @@ describe('a lost stream', () => {
 });
 
 describe('one room', () => {
-  test('that is silent does not hold up another, and has its share only', async () => {
+  test('that is silent keeps to its share, and does not hold up another', async () => {
     const { say } = await connect(
       (step, { root }) => (step === 'query' && root.attributes['to'] === lobby ? '' : undefined),
       { maxInFlight: 8, confirmTimeoutMs: 300 },
@@ -543,7 +543,7 @@ describe('one room', () => {
     expect(await outcome(say('3', 'b@rooms.example'))).toBe('reflected');
   });
 
-  test('that is not let in gives way to one of a caller who has fewer of those', async () => {
+  test('that does not let its occupant in gives way to one of a caller with fewer of those', async () => {
     const { say } = await connect(
       (step, { root }) =>
         step === 'join' && root.attributes['to']?.includes('@tarpit.example') ? '' : undefined,
@@ -580,10 +580,10 @@ describe('one room', () => {
     expect(steps()).toEqual(['query', 'join alice', '1', 'leave alice']);
   });
 
-  test('in which an earlier process has left an occupant is left', async () => {
-    const { tell, say, steps, taken } = await connect();
+  test('is left by an occupant that a previous process left in it', async () => {
+    const { push, say, steps, taken } = await connect();
     await say('1', 'other@rooms.example');
-    tell(reflection('x', occupant, `${lobby}/bob`));
+    push(reflection('x', occupant, `${lobby}/bob`));
     await waitUntil(() => steps().includes('leave bob'), { label: 'the leave' });
     expect(taken.at(-1)?.stanza.root.attributes).toEqual({
       type: 'unavailable',
@@ -598,9 +598,9 @@ test.each([
   ['a ping of another', 'mallory@rooms.example/x', 'urn:xmpp:ping', 'ping', 'error'],
   ['another request', `${lobby}/bob`, 'jabber:iq:version', 'query', 'error'],
 ])('%s', async (_, from, namespace, name, type) => {
-  const { say, tell, taken } = await connect();
+  const { say, push, taken } = await connect();
   await say('1');
-  tell(
+  push(
     `<iq type='get' id='asked' from='${from}' to='${occupant}'><${name} xmlns='${namespace}'/></iq>`,
   );
   await waitUntil(() => taken.at(-1)?.step === 'other', { label: 'the answer' });

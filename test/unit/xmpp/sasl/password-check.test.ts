@@ -36,7 +36,7 @@ afterEach(async () => {
 afterAll(() => rmSync(directory, { recursive: true }));
 
 const alice = parseJid('alice@example.org');
-/** Prepared, as servers store them. */
+/** Passwords after SASLprep, as servers store them. */
 const users = { alice: 'pencil', 'a=b,c': 'pencil', bücher: 'fin', emoji: '\u{1F9D1}' };
 
 async function start(options: Partial<C2sServerOptions> = {}): Promise<C2sServer> {
@@ -67,7 +67,7 @@ function tried(server: C2sServer): string[] {
   return [...server.text.matchAll(/mechanism='([^']*)'/g)].map(([, name = '']) => name);
 }
 
-/** The plaintext kind: nothing of it needs a certificate. */
+/** Plaintext, so that no certificate is needed. */
 const inTheClear = { security: 'plaintext' } as const;
 async function startInTheClear(options: Partial<C2sServerOptions> = {}): Promise<C2sServer> {
   const { certificates: _none, ...rest } = {
@@ -99,7 +99,7 @@ const element = (name: string, text: string): string =>
 
 type Answer = (honest: string) => string | undefined;
 
-/** Answers otherwise at one step. */
+/** Gives another answer at one step. */
 function at(wanted: Step, answer: Answer): (step: Step, honest: string) => string | undefined {
   return (step, honest) => (step === wanted ? answer(honest) : honest);
 }
@@ -164,7 +164,7 @@ describe('mechanisms', () => {
     expect(server.text).not.toContain('<auth');
   });
 
-  test('in the clear there is SCRAM, and no PLAIN after it', async () => {
+  test('without TLS there is SCRAM, and no PLAIN after it', async () => {
     const server = await startInTheClear({ stored: { bücher: 'sha512' } });
     const check = createCheck(server, inTheClear);
     expect(await check(alice, 'pencil')).toBe(true);
@@ -173,7 +173,7 @@ describe('mechanisms', () => {
     expect(server.text).not.toContain("mechanism='PLAIN'");
   });
 
-  test('in the clear there is no PLAIN', async () => {
+  test('without TLS there is no PLAIN', async () => {
     const server = await startInTheClear({ mechanisms: ['PLAIN'] });
     const detail = await refusal(createCheck(server, inTheClear)(alice, 'pencil'));
     expect(detail).toContain('expected SCRAM-SHA-512, SCRAM-SHA-256, SCRAM-SHA-1, got PLAIN');
@@ -187,7 +187,7 @@ describe('mechanisms', () => {
   });
 });
 
-describe('a hash that is not the strongest mechanism', () => {
+describe('a stored hash that is not of the strongest mechanism', () => {
   const all = ['SCRAM-SHA-512', 'SCRAM-SHA-256', 'SCRAM-SHA-1', 'PLAIN'];
 
   test.each([
@@ -201,7 +201,7 @@ describe('a hash that is not the strongest mechanism', () => {
     expect(server.accepted).toBe(1);
   });
 
-  test('behind a challenge that only hides who has an account: let in by PLAIN', async () => {
+  test('after a challenge that only hides who has an account: let in by PLAIN', async () => {
     const server = await start({ mechanisms: all, stored: { alice: 'sha1' }, hidesUsers: true });
     expect(await createCheck(server)(alice, 'pencil')).toBe(true);
     expect(tried(server)).toEqual(['SCRAM-SHA-512', 'PLAIN']);
@@ -225,7 +225,7 @@ describe('a hash that is not the strongest mechanism', () => {
     await waitUntil(() => server.open === 0, { label: 'the connections are closed' });
   });
 
-  test('a server that leaves a second attempt without answer: the deadline is one', async () => {
+  test('a server that does not answer a second attempt: both share one deadline', async () => {
     let answers = 0;
     const server = await start({
       mechanisms: all,
@@ -254,7 +254,7 @@ describe('a hash that is not the strongest mechanism', () => {
     expect(server.accepted).toBe(1);
   });
 
-  test('an offer that is shorter on the second connection: nothing weaker is tried', async () => {
+  test('a shorter offer on the second connection: nothing weaker is tried', async () => {
     let headers = 0;
     const server = await start({
       mechanisms: all,
@@ -304,7 +304,7 @@ describe('channel binding', () => {
     expect(await check(alice, 'wrong')).toBe(false);
   });
 
-  test('is left out where the server does not insist on it', async () => {
+  test('is left out when the server does not insist on it', async () => {
     const mechanisms = ['SCRAM-SHA-256', ...bound, 'SCRAM-SHA-512-PLUS'];
     const server = await start({ mechanisms, bindings: ['tls-exporter'] });
     const check = createCheck(server);
@@ -312,7 +312,7 @@ describe('channel binding', () => {
     expect(tried(server)).toEqual(['SCRAM-SHA-512-PLUS', 'SCRAM-SHA-256', 'SCRAM-SHA-1-PLUS']);
   });
 
-  test('that does not fit, as with a proxy that ends TLS: what is not bound is tried', async () => {
+  test('that does not match, as behind a proxy that terminates TLS: unbound mechanisms are tried', async () => {
     const mechanisms = ['SCRAM-SHA-256-PLUS', 'SCRAM-SHA-1-PLUS', 'SCRAM-SHA-1', 'PLAIN'];
     const other = await createNamed('proxy', ['example.org']);
     const bindings = ['tls-server-end-point'];
@@ -322,15 +322,15 @@ describe('channel binding', () => {
   });
 
   test.each([
-    ['in the clear', 'SCRAM-SHA-1-PLUS', {}, 'set c2s.security to starttls or tls'],
+    ['without TLS', 'SCRAM-SHA-1-PLUS', {}, 'set c2s.security to starttls or tls'],
     [
-      'of a type that nobody knows',
+      'of an unknown type',
       'SCRAM-SHA-1-PLUS',
       { bindings: ['tls-future'] },
       'under TLSv1.3 expected tls-exporter or tls-server-end-point, got tls-future',
     ],
   ])('%s: no login', async (name, mechanism, options, detail) => {
-    const clear = name === 'in the clear';
+    const clear = name === 'without TLS';
     const server = await (clear ? startInTheClear : start)({ mechanisms: [mechanism], ...options });
     const check = createCheck(server, clear ? inTheClear : {});
     const said = await refusal(check(alice, 'pencil'));
@@ -386,7 +386,7 @@ describe('credentials', () => {
     expect(server.accepted).toBe(0);
   });
 
-  test('an address without a localpart is no user', async () => {
+  test('an address without a localpart is not a user', async () => {
     const server = await startInTheClear();
     const check = createCheck(server, inTheClear);
     expect(await check(parseJid('example.org'), 'pencil')).toBe(false);
@@ -424,14 +424,17 @@ describe('answers', () => {
     },
   );
 
-  test.each(['invalid-proof', 'unknown-user'])('the SCRAM error %s is a no', async (error) => {
-    const tamper = at('response', () => element('challenge', `e=${error}`));
-    const server = await startInTheClear({ tamper });
-    expect(await createCheck(server, inTheClear)(alice, 'pencil')).toBe(false);
-  });
+  test.each(['invalid-proof', 'unknown-user'])(
+    'the SCRAM error %s refuses the password',
+    async (error) => {
+      const tamper = at('response', () => element('challenge', `e=${error}`));
+      const server = await startInTheClear({ tamper });
+      expect(await createCheck(server, inTheClear)(alice, 'pencil')).toBe(false);
+    },
+  );
 
   test.each(['other-error', 'channel-bindings-dont-match'])(
-    'the SCRAM error %s is no answer',
+    'the SCRAM error %s does not decide',
     async (error) => {
       const tamper = at('response', () => element('challenge', `e=${error}`));
       const server = await startInTheClear({ tamper });
@@ -451,9 +454,9 @@ describe('answers', () => {
     ['= for a signature', 'response', () => `<success xmlns='${sasl}'>=</success>`, 'prove'],
     ['success at once', 'auth', () => `<success xmlns='${sasl}'/>`, '(success)'],
     ['success of another namespace', 'response', (text) => text.replace(sasl, 'urn:x'), 'SASL'],
-    ['a stranger', 'auth', () => '<message/>', 'SASL'],
-    ['no Base64', 'auth', () => `<challenge xmlns='${sasl}'>*</challenge>`, 'Base64'],
-    ['a nonce of its own', 'auth', () => element('challenge', 'r=x,s=AAAA,i=1'), 'nonce'],
+    ['another element', 'auth', () => '<message/>', 'SASL'],
+    ['invalid Base64', 'auth', () => `<challenge xmlns='${sasl}'>*</challenge>`, 'Base64'],
+    ['a foreign nonce', 'auth', () => element('challenge', 'r=x,s=AAAA,i=1'), 'nonce'],
     [
       '10^9 iterations',
       'auth',
@@ -564,7 +567,7 @@ describe('TLS', () => {
     },
   );
 
-  test('a certificate for the host that is dialled only', async () => {
+  test('a certificate for nothing but the host that is dialled', async () => {
     const server = await start();
     const check = createCheck(server);
     expect(await refusal(check(parseJid('alice@example.net'), 'pencil'))).toContain('not one for');
@@ -626,7 +629,7 @@ describe('the connection', () => {
     expect(server.accepted).toBe(2);
   });
 
-  test('more at once than there are connections: each check gets its own answer', async () => {
+  test('with more checks than connections, each gets its own answer', async () => {
     const server = await start();
     const check = createCheck(server, { maxConcurrent: 3 });
     const passwords = Array.from({ length: 12 }, (_, index) => (index % 2 ? 'pencil' : 'wrong'));
@@ -634,7 +637,7 @@ describe('the connection', () => {
     expect(results).toEqual(passwords.map((password) => password === 'pencil'));
   });
 
-  test('the deadline holds in the queue, too, and leaves nothing behind', async () => {
+  test('the deadline also holds in the queue, and leaves nothing behind', async () => {
     const server = await startInTheClear({ tamper: () => '' });
     const check = createCheck(server, { ...inTheClear, timeoutMs: 200, maxConcurrent: 1 });
     const checks = [1, 2, 3, 4].map(() => refusal(check(alice, 'pencil')));
@@ -683,7 +686,7 @@ function createTask() {
 const { signal } = new AbortController();
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-test('runs so many at once, the others in order', async () => {
+test('runs a limited number at once, and the others in order', async () => {
   const slots = createDialSlots(2, 10);
   const tasks = [1, 2, 3, 4].map(createTask);
   const runs = tasks.map(({ run }) => slots.run(run, signal));
@@ -697,7 +700,7 @@ test('runs so many at once, the others in order', async () => {
   expect(tasks.every(({ started }) => started)).toBe(true);
 });
 
-test('a task that fails frees its slot and tells its failure', async () => {
+test('a task that fails frees its slot and passes on its failure', async () => {
   const slots = createDialSlots(1, 10);
   const failed = slots.run(() => Promise.reject(new Error('no')), signal);
   const next = slots.run(async () => 'yes', signal);
@@ -719,7 +722,7 @@ test('refuses when too many wait', async () => {
   expect(await slots.run(async () => 1, signal)).toBe(1);
 });
 
-test('who gives up leaves the queue, and takes no slot with it', async () => {
+test('a task that is aborted leaves the queue, and takes no slot with it', async () => {
   const slots = createDialSlots(1, 1);
   const [running, leaving] = [createTask(), createTask()];
   const controller = new AbortController();

@@ -81,7 +81,7 @@ describe.each(vectors)('the example: $name', (vector) => {
     ['a truncated signature', vector.final.slice(0, -8)],
     ['no signature', ''],
     ['an empty signature', 'v='],
-    ['no Base64', `${vector.final}*`],
+    ['invalid Base64', `${vector.final}*`],
     ['an error', 'e=other-error'],
   ])('is not verified by %s', async (_name, final) => {
     const client = create();
@@ -111,13 +111,13 @@ test('makes another nonce for each exchange', () => {
 test.each([
   ['another nonce', 'r=othernonce,s=QSXCR+Q6sek8bf92,i=4096'],
   ['a nonce that was not extended', 'r=nonce,s=QSXCR+Q6sek8bf92,i=4096'],
-  ['a nonce with the client part behind', 'r=xnonce,s=QSXCR+Q6sek8bf92,i=4096'],
+  ['a nonce with the client part at the end', 'r=xnonce,s=QSXCR+Q6sek8bf92,i=4096'],
   ['no nonce', 's=QSXCR+Q6sek8bf92,i=4096'],
   ['no salt', 'r=nonceX,i=4096'],
   ['an empty salt', 'r=nonceX,s=,i=4096'],
   ['a salt without padding', 'r=nonceX,s=QSXCR+Q6sek8bf9,i=4096'],
   ['a salt with stray bits', 'r=nonceX,s=QSXCR+Q6sek8bf9=,i=4096'],
-  ['a salt that is no Base64', 'r=nonceX,s=QSXC*+Q6sek8bf92,i=4096'],
+  ['a salt that is not Base64', 'r=nonceX,s=QSXC*+Q6sek8bf92,i=4096'],
   ['no iterations', 'r=nonceX,s=QSXCR+Q6sek8bf92'],
   ['0 iterations', 'r=nonceX,s=QSXCR+Q6sek8bf92,i=0'],
   ['negative iterations', 'r=nonceX,s=QSXCR+Q6sek8bf92,i=-1'],

@@ -43,7 +43,7 @@ test.each([1, 2, 3, 7, 1000])('reads a stream in chunks of %i bytes', (size) => 
   expect(findChild(element!, 'mechanisms', 'urn:y')).toBeUndefined();
 });
 
-describe('the boundary behind an element', () => {
+describe('the boundary after an element', () => {
   test.each([
     ['', true],
     [' ', false],
@@ -69,7 +69,7 @@ describe('refuses', () => {
   test.each([
     ['another root', "<message xmlns='jabber:client'/>"],
     ['a root of another namespace', "<stream xmlns='jabber:client'>"],
-    ['no XML', 'HTTP/1.1 400 Bad Request\r\n\r\n'],
+    ['text that is not XML', 'HTTP/1.1 400 Bad Request\r\n\r\n'],
     ['a tag that does not match', `${header}<a></b>`],
     ['an undeclared prefix', `${header}<x:a/>`],
     ['a duplicate attribute', `${header}<a b='1' b='2'/>`],
@@ -80,7 +80,7 @@ describe('refuses', () => {
     ['a processing instruction', `${header}<?a b?>`],
     ['deep nesting', `${header}${deep}`],
     ['a second root', `${header}</stream:stream><a/>`],
-    ['bytes that are no UTF-8', Buffer.concat([Buffer.from(`${header}<a>`), Buffer.from([0xff])])],
+    ['bytes that are not UTF-8', Buffer.concat([Buffer.from(`${header}<a>`), Buffer.from([0xff])])],
     ['an overlong form', Buffer.concat([Buffer.from(`${header}<a>`), Buffer.from([0xc0, 0xbc])])],
     ['a surrogate', Buffer.concat([Buffer.from(`${header}<a>`), Buffer.from([0xed, 0xa0, 0x80])])],
     ['endless text', `${header}<a>${'x'.repeat(70_000)}`],

@@ -7,7 +7,7 @@ import type { StreamFailure } from '../../../../src/xmpp/wire/stream-failure.ts'
 const component = { host: '127.0.0.1', port: 5347, domain: 'gateway.example.org' };
 const domain = 'example.org';
 
-/** An identity written as `kind version`; `both` is a server that is not recognised. */
+/** Reads an identity from `kind version`; `both` means a server that is not recognised. */
 function identity(text: string): ServerIdentity | undefined {
   const [kind, version] = text.split(' ');
   return kind === 'prosody' || kind === 'ejabberd' ? { kind, version } : undefined;
@@ -73,7 +73,7 @@ test.each([
   expect(advice).toMatch(ofEjabberd);
 });
 
-test('a server that does not answer may pass: nothing to change', () => {
+test('for a server that does not answer, there is nothing to change', () => {
   expect(adviceFor({ kind: 'unreachable', reason: '' }, component)).toBeUndefined();
 });
 
@@ -110,12 +110,12 @@ describe('the ways to a better mode than plain', () => {
     expect(advice ?? '').not.toContain('mod_privilege');
   });
 
-  test('of a server that is not recognised, privileges only for Prosody', () => {
+  test('for a server that is not recognised, privileges only for Prosody', () => {
     const advice = adviceForMode('plain', component.domain, [domain]);
     expect(advice).not.toContain('privileged, on ejabberd');
   });
 
-  test('there is none than client', () => {
+  test('no mode is better than client', () => {
     expect(adviceForMode('client', component.domain, [domain])).toBeUndefined();
   });
 });

@@ -2,7 +2,7 @@ import { parse } from 'ltx';
 import { expect, test } from 'vitest';
 import { describeServer, isSince, readIdentity } from '../../../../src/xmpp/server/identity.ts';
 
-/** An answer to a version request, with this in it. */
+/** An answer to a version request, with this payload. */
 function answer(query: string): Parameters<typeof readIdentity>[0] {
   return parse(`<iq type='result'><query xmlns='jabber:iq:version'>${query}</query></iq>`);
 }
