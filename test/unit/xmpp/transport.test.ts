@@ -216,6 +216,22 @@ describe('a message for another server', () => {
     });
   });
 
+  test('that bounces in one chunk with the answer to its barrier is refused', async () => {
+    const sent: Stanza[] = [];
+    const { transport } = await connectReady((stanza, kind, peer) => {
+      if (kind === 'message') sent.push(stanza);
+      const [first] = sent;
+      let chunk = '';
+      const collecting: ComponentPeer = { ...peer, send: (xml) => void (chunk += xml) };
+      answerHonestly(stanza, kind, collecting);
+      if (kind === 'barrier' && first !== undefined) refuse(first, collecting, notFound);
+      if (chunk !== '') peer.send(chunk);
+    });
+    await expect(transport.deliver(message('carol@remote.example'))).rejects.toMatchObject({
+      code: 'bounced',
+    });
+  });
+
   test('is not confused with another that has the same id', async () => {
     const sent = new Map<string, Stanza>();
     const { transport } = await connectReady((stanza, kind, peer) => {

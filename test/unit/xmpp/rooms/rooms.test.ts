@@ -236,6 +236,21 @@ describe('joining', () => {
     expect(steps()).toEqual(['query', 'join alice', '1']);
   });
 
+  test.each([
+    ['from another address', 'from', 'mallory@rooms.example'],
+    ['to another address', 'to', 'mallory@gateway.example.org/x'],
+  ])('ignores an answer %s', async (_, attribute, address) => {
+    const { say } = await connect((step, stanza) =>
+      step === 'query'
+        ? refusal(stanza, 'forbidden').replace(
+            new RegExp(` ${attribute}='[^']+'`),
+            ` ${attribute}='${address}'`,
+          ) + answerAsRoom(step, stanza)
+        : undefined,
+    );
+    expect(await outcome(say('1'))).toBe('reflected');
+  });
+
   test('does not happen at an address that is not a room', async () => {
     const { say, steps } = await connect((step, { root }) =>
       step === 'query'
