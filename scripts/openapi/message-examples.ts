@@ -1,3 +1,4 @@
+import { defaultLimits } from '../../src/config/config.ts';
 import { createJid } from '../../src/core/jid/jid.ts';
 import { readMessageFromJson } from '../../src/core/message/from-json.ts';
 import { parseMessageFromXml } from '../../src/core/message/from-xml.ts';
@@ -50,15 +51,7 @@ export const messageExamples = {
 export const sampleId = '1b4e28ba-2fa1-4d2e-883f-0016d3cca427';
 
 const context = {
-  limits: {
-    stanzaBytes: 65_536,
-    depth: 32,
-    attributes: 256,
-    elements: 512,
-    totalAttributes: 1024,
-    namespaceBytes: 512,
-    expandedBytes: 131_072,
-  },
+  limits: defaultLimits,
   componentDomain: 'gateway.example.org',
   createId: () => sampleId,
   caller: 'user alice@example.org',

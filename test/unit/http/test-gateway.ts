@@ -5,6 +5,7 @@ import type { ApiAccounts } from '../../../src/auth/api-accounts.ts';
 import type { PresentedCredentials } from '../../../src/auth/basic-credentials.ts';
 import { createPermissions } from '../../../src/auth/permissions.ts';
 import type { Users } from '../../../src/auth/users.ts';
+import { defaultLimits } from '../../../src/config/config.ts';
 import { GatewayError } from '../../../src/core/errors.ts';
 import { createJid } from '../../../src/core/jid/jid.ts';
 import {
@@ -41,6 +42,7 @@ export function basic(username: string, password = 'pw'): string {
 export const goodHeaders = { Authorization: basic('bot'), 'Content-Type': 'application/json' };
 
 export const limits = {
+  ...defaultLimits,
   bodyBytes: 10_000,
   stanzaBytes: 5_000,
   depth: 8,
