@@ -221,12 +221,16 @@ decide_on_occupant(Localpart, Component) ->
     end.
 
 decide_on_user(Pkt, #jid{lserver = Host} = From, #{remote_server := Component} = Stream) ->
+    IsStopping = persistent_term:get({?MODULE, generation, Host}, none) == stopping,
     case find_settings(Host, Component) of
         none ->
             case ejabberd_router:is_my_host(Host) of
                 true -> {fail, wait, <<"mod_message_gateway is not loaded on ", Host/binary>>};
                 false -> {refuse, 'foreign-domain'}
             end;
+        _ when IsStopping, is_record(Pkt, message) ->
+            % Pings are still answered, which would prove a message that is about to be lost.
+            {fail, wait, <<"ejabberd is being stopped">>};
         #{id := Id} = Settings ->
             IsKnown = is_accepted(From, Id, Stream),
             case (not IsKnown) andalso find_refusal(From, Settings) of

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { Element } from 'ltx';
 import type { Logger } from 'pino';
-import { isSameAddress } from '../../core/jid/jid.ts';
+import { isSameAddress, type Jid } from '../../core/jid/jid.ts';
 import type { Receipt, Stanza } from '../../core/message/message.ts';
 import { isSenderRefusal, readStanzaError } from '../../core/message/stanza-error.ts';
 import { escapeAttribute } from '../../core/xml/serialize.ts';
@@ -111,6 +111,7 @@ export class RemoteConfirmation {
     };
     const key = keyOf(id, from.toString());
     const same = this.#watched.get(key) ?? [];
+    answerEqual(same, to);
     unwatch(same.slice(0, 1 - maxSameId));
     this.#keep(key, [...same.slice(1 - maxSameId), message]);
     return {
@@ -226,6 +227,18 @@ export class RemoteConfirmation {
   #keep(key: string, same: readonly Watched[]): void {
     if (same.length === 0) this.#watched.delete(key);
     else this.#watched.set(key, same);
+  }
+}
+
+/**
+ * A bounce of the new message, by our own server, could not be told from one of an earlier message to
+ * the same recipient, and a refused message would be confirmed: the earlier one waits no longer.
+ */
+function answerEqual(messages: readonly Watched[], to: Jid): void {
+  for (const message of messages) {
+    if (message.state !== 'processed' || !isSameAddress(message.to, to.toString())) continue;
+    message.state = 'answered';
+    message.settle?.('server');
   }
 }
 

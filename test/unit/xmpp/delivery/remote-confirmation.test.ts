@@ -153,3 +153,11 @@ test.each([
     expect(await outcome).toBe('server');
   },
 );
+
+test('a bounce is never charged to an equal message that our server has processed', async () => {
+  const { watch, bounce } = attach(30_000);
+  const processed = watch('1').confirm();
+  watch('1');
+  expect(await processed).toBe('server');
+  expect(bounce('1')).toBe(false);
+});
