@@ -159,9 +159,18 @@ export async function createPrettyLog(
     translateTime: 'SYS:HH:MM:ss.l',
     // These keep their line breaks: a stack trace, and configuration lines to copy.
     errorLikeObjectKeys: ['err', 'advice'],
-    customPrettifiers: { advice: String },
+    customPrettifiers: { advice: (text) => (typeof text === 'string' ? escapeControls(text) : '') },
   });
   return { write: (line) => output.write(format(escapeInvisible(line))) };
+}
+
+/** pino-pretty writes what a prettifier returns as it is. Line breaks stay. */
+function escapeControls(text: string): string {
+  return text.replace(/[\0-\x09\x0b-\x1f]/g, toEscape);
+}
+
+function toEscape(character: string): string {
+  return `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`;
 }
 
 /**
@@ -169,8 +178,9 @@ export async function createPrettyLog(
  * characters, and pino-pretty silently drops or even prints the others.
  */
 function escapeInvisible(json: string): string {
+  // Twice, because the first backslash is JSON's.
   return json.replace(
     /[\u007f-\u009f\p{Cf}\u2028\u2029]/gu,
-    (found) => `\\\\u${(found.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`,
+    (character) => `\\${toEscape(character)}`,
   );
 }

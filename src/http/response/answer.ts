@@ -34,14 +34,19 @@ export function sendAnswer(
     status,
     body === undefined ? headers : { ...headers, 'Content-Length': Buffer.byteLength(body) },
   );
+  const end = (): void => {
+    if (req.readableEnded || req.destroyed) res.end();
+    else drain(req, () => res.end());
+  };
   if (Buffer.isBuffer(body) && req.method !== 'HEAD') {
-    Readable.from(sliceOf(body), { objectMode: false, highWaterMark: 1 }).pipe(res);
+    const slices = Readable.from(sliceOf(body), { objectMode: false, highWaterMark: 1 });
+    slices.once('end', end).pipe(res, { end: false });
   } else if (req.readableEnded || req.destroyed) {
     res.end(body);
   } else {
     if (body !== undefined) res.write(body);
     res.flushHeaders();
-    drain(req, () => res.end());
+    end();
   }
 }
 

@@ -175,6 +175,8 @@ test.each(['\u001b[2J', '\u009b2J', 'a\nb', 'a\u202eb', '"'])(
     );
     const err = { type: 'Error', message: user, stack: user };
     expect(await format({ level: 50, err, msg: 'internal error' })).toMatch(/^[\x20-\x7e\n]+$/);
+    const advice = `${user}\n${user}`;
+    expect(await format({ level: 40, advice, msg: 'refused' })).toMatch(/^[\x20-\x7e\n]+$/);
   },
 );
 
