@@ -17,7 +17,27 @@ export async function connectComponent(
   };
   const component = await openComponent({ port, domain, secret });
   onTestFinished(() => component.close());
+  await waitUntilAlone(component, domain);
   return component;
+}
+
+const probes = 30;
+
+/**
+ * Waits until everything to the domain comes to this component. ejabberd closes a stream before it
+ * forgets it, and until then sends every other stanza there.
+ */
+async function waitUntilAlone(component: Component, domain: string): Promise<void> {
+  const isProbe = ({ root }: Stanza): boolean => root.attributes['id'] === 'alone';
+  let back = 0;
+  while (back < probes) {
+    component.clear();
+    component.send(message(`alone@${domain}`, domain, 'alone').repeat(probes));
+    // Answered to the stream that asks, after what it has sent before.
+    await ask(component, domain, 'example.org', question);
+    back = component.received.filter(isProbe).length;
+  }
+  component.clear();
 }
 
 /** Connects a client until the test ends. */

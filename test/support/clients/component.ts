@@ -7,6 +7,8 @@ import { createXmlStream, type XmlStream } from './xml-stream.ts';
 /** A raw component connection (XEP-0114), without any of the gateway's code. */
 export interface Component {
   readonly received: readonly Stanza[];
+  /** Forgets what was received. */
+  readonly clear: () => void;
   readonly send: (xml: string) => void;
   readonly waitFor: XmlStream['waitFor'];
   readonly close: () => Promise<void>;
@@ -33,7 +35,8 @@ export async function openComponent(options: {
     if (answer.root.name !== 'handshake') throw new Error(`the server answered ${answer.xml}`);
     stream.received.length = 0;
     const { received, send, waitFor, close, destroy } = stream;
-    return { received, send, waitFor, close, destroy };
+    const clear = (): void => void (received.length = 0);
+    return { received, clear, send, waitFor, close, destroy };
   } catch (error) {
     stream.destroy();
     throw error;
