@@ -23,11 +23,13 @@ export function openTerminal(
   args: readonly string[],
   options: { readonly cwd?: string; readonly env?: NodeJS.ProcessEnv } = {},
 ): Terminal {
-  const command = [process.execPath, mainFile, ...args].map(quote).join(' ');
+  // `exec`: a shell of the same foreground group would take a typed Ctrl-C as its own end.
+  const command = `exec ${[process.execPath, mainFile, ...args].map(quote).join(' ')}`;
   const script = ['script', '--quiet', '--flush', '--return', '--command', command, '/dev/null'];
   const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', ...script], {
     cwd: options.cwd,
-    env: { ...process.env, TERM: 'xterm', NO_COLOR: '', ...options.env },
+    // `script` runs the shell that SHELL names.
+    env: { ...process.env, SHELL: '/bin/sh', TERM: 'xterm', NO_COLOR: '', ...options.env },
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   let screen = '';
