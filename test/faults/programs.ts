@@ -16,6 +16,8 @@ export interface Program {
   readonly forgets: string | undefined;
   /** Whether it may also lose them when it is stopped gracefully. */
   readonly mayForgetWhenStopped?: boolean;
+  /** Whether it answers with an error of type wait, rather than lose, what comes while it stops. */
+  readonly refusesWhenStopped?: boolean;
   /** Plays only the scenarios in which the server's process crashes. */
   readonly isForCrashes: boolean;
 }
@@ -78,6 +80,7 @@ export const programs: readonly Program[] = [
     kind: 'ejabberd',
     start: startEjabberdWithModule,
     forgets: forgetsInMemory,
+    refusesWhenStopped: true,
     isForCrashes: false,
   },
   {

@@ -64,6 +64,7 @@ export async function play(stage: Stage, scenario: Scenario, isTimed = true): Pr
       answerMs: isTimed ? answerMs : Number.POSITIVE_INFINITY,
       readyMs: isTimed ? readyWithinMs : Number.POSITIVE_INFINITY,
       mayForgetInCrash: whyForgotten(stage, scenario) !== undefined,
+      mayRefuse: stage.refusesWhenStopped,
       statuses: scenario.statuses ?? [200, 503, 504],
     },
   );

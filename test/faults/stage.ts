@@ -12,6 +12,7 @@ export interface Stage {
   readonly kind: ServerKind;
   readonly forgets: Program['forgets'];
   readonly mayForgetWhenStopped: boolean;
+  readonly refusesWhenStopped: boolean;
   readonly server: XmppServer;
   readonly gateway: GatewayProcess;
   readonly component: FaultProxy;
@@ -39,7 +40,7 @@ const settings = {
 
 /** Starts all of it, with users for this number of scenarios; `mayCrash`: some kill the server. */
 export async function startStage(
-  { kind, start, forgets, mayForgetWhenStopped = false }: Program,
+  { kind, start, forgets, mayForgetWhenStopped = false, refusesWhenStopped = false }: Program,
   scenarios: number,
   mayCrash: boolean,
 ): Promise<Stage> {
@@ -62,6 +63,7 @@ export async function startStage(
     kind,
     forgets,
     mayForgetWhenStopped,
+    refusesWhenStopped,
     server,
     gateway,
     component,

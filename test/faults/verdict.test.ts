@@ -6,6 +6,7 @@ const limits: Limits = {
   answerMs: 5000,
   readyMs: 5000,
   mayForgetInCrash: false,
+  mayRefuse: false,
   statuses: [200, 503, 504],
 };
 
@@ -124,4 +125,16 @@ test('a message that a server may lose in a crash is counted but is no violation
   expect(judge(seen, limits).violations).toHaveLength(1);
   const { lost, forgotten, violations } = judge(seen, { ...limits, mayForgetInCrash: true });
   expect({ lost, forgotten, violations }).toEqual({ lost: 2, forgotten: 2, violations: [] });
+});
+
+test('a message that a stopping server may refuse was written, but must not arrive', () => {
+  const messages = [message('a', answer(503, 'bounced'))];
+  const written = new Set(['a']);
+  const stopping = { ...limits, mayRefuse: true };
+  expect(judge(observe({ messages, written }), stopping).violations).toEqual([]);
+  expect(judge(observe({ messages, written }), limits).violations).toEqual([
+    '1 × the answer 503 bounced',
+  ]);
+  const seen = observe({ messages, written, arrivals: [arrival('a')] });
+  expect(judge(seen, stopping).violations).toEqual(['1 503, but delivered: a']);
 });

@@ -27,6 +27,8 @@ export interface Limits {
   readonly readyMs: number;
   /** Whether the server may lose accepted messages in a crash. */
   readonly mayForgetInCrash: boolean;
+  /** Whether the server may answer a message that reached it with an error of type wait. */
+  readonly mayRefuse: boolean;
   /** Statuses that callers may get. */
   readonly statuses: readonly number[];
 }
@@ -48,7 +50,10 @@ export interface Verdict {
   readonly violations: readonly string[];
 }
 
-/** The only codes that each status may have; a bounce there would be one of another message. */
+/**
+ * The only codes that each status may have. A bounce would be one of another message, unless the server
+ * refuses messages while it stops.
+ */
 const codes: Readonly<Record<number, readonly string[]>> = {
   200: ['ok'],
   503: ['xmpp-unavailable', 'authentication-unavailable', 'overloaded'],
@@ -80,7 +85,7 @@ export function judge(observation: Observation, limits: Limits): Verdict {
     ...describe('delivered twice', twice),
     ...describe(
       '503, but written',
-      refused.filter(({ name }) => written.has(name)),
+      refused.filter((message) => !isBounced(message) && written.has(message.name)),
     ),
     ...describe(
       '503, but delivered',
@@ -134,9 +139,17 @@ function precedesCrash({ answers }: PostedMessage, crashes: readonly number[]): 
   return crashes.some((at) => at >= acknowledgedAt);
 }
 
-/** Every answer was a 503, so nothing may have been written. */
+/** Every answer was a 503, so nothing may have been delivered, or even written unless it bounced. */
 function isOnlyRefused({ answers }: PostedMessage): boolean {
   return answers.length > 0 && answers.every(({ status }) => status === 503);
+}
+
+function isBounced({ answers }: PostedMessage): boolean {
+  return answers.some(isBounce);
+}
+
+function isBounce({ status, code }: Answer): boolean {
+  return status === 503 && code === 'bounced';
 }
 
 /** Clients can drop a duplicate only by the ids. */
@@ -149,12 +162,15 @@ function isRenamed({ arrivals }: Observation): (message: PostedMessage) => boole
   };
 }
 
-function unexpectedAnswers(answers: readonly Answer[], { statuses }: Limits): string[] {
+function unexpectedAnswers(answers: readonly Answer[], { statuses, mayRefuse }: Limits): string[] {
   const unexpected = new Map<string, number>();
-  for (const { status, code } of answers) {
-    const isExpected =
-      status !== undefined && statuses.includes(status) && codes[status]?.includes(code);
-    if (isExpected === true) continue;
+  for (const answer of answers) {
+    const { status, code } = answer;
+    const isRight =
+      status !== undefined &&
+      statuses.includes(status) &&
+      (codes[status]?.includes(code) === true || (mayRefuse && isBounce(answer)));
+    if (isRight) continue;
     const got = `${status ?? 'no'} ${code}`;
     unexpected.set(got, (unexpected.get(got) ?? 0) + 1);
   }
