@@ -51,6 +51,7 @@ export const messageExamples = {
 export const sampleId = '1b4e28ba-2fa1-4d2e-883f-0016d3cca427';
 
 const context = {
+  servedDomains: new Set(['example.org']),
   limits: defaultLimits,
   componentDomain: 'gateway.example.org',
   createId: () => sampleId,

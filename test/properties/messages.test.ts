@@ -27,6 +27,7 @@ const context = {
   from: parseJid(from),
   limits: defaultLimits,
   componentDomain: 'gateway.example.org',
+  servedDomains: new Set(['example.org']),
   createId: () => 'made-up',
   caller: 'user alice@example.org',
 };

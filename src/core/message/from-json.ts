@@ -42,7 +42,7 @@ export function readMessageFromJson(value: unknown, context: MessageContext): Me
     limits.attributes,
     faults,
   );
-  const to = readTo(value['to'], map, context.componentDomain, faults);
+  const to = readTo(value['to'], map, context, faults);
   const type = readType(map.get('type') ?? 'chat', '/message_attributes/type', faults);
   const id = map.get('id');
   if (id !== undefined) checkId(id, '/message_attributes/id', faults);
@@ -84,7 +84,7 @@ function refuseUnknownFields(value: Fields, faults: FaultList): void {
 function readTo(
   value: unknown,
   map: AttributeMap,
-  componentDomain: string,
+  context: MessageContext,
   faults: FaultList,
 ): Jid | undefined {
   if (value === undefined) {
@@ -92,12 +92,12 @@ function readTo(
     return undefined;
   }
   const text = readString(value, '/to', faults);
-  const to = text === undefined ? undefined : readRecipient(text, '/to', componentDomain, faults);
+  const to = text === undefined ? undefined : readRecipient(text, '/to', context, faults);
   const repeated = map.get('to');
   if (to === undefined || repeated === undefined || repeated === text) return to;
 
   const pointer = '/message_attributes/to';
-  const other = readRecipient(repeated, pointer, componentDomain, faults);
+  const other = readRecipient(repeated, pointer, context, faults);
   if (other !== undefined && other.toString() !== to.toString()) {
     faults.add(pointer, 'Expected the same address as in the field to, or none.');
   }

@@ -30,7 +30,7 @@ export function parseMessageFromXml(text: string, context: MessageContext): Mess
   const { named, attributes } = splitAttributes(root.attributes);
   const faults = createFaultList();
 
-  const to = readTo(named.get('to'), context.componentDomain, faults);
+  const to = readTo(named.get('to'), context, faults);
   const ownType = named.get('type');
   const type = ownType === undefined ? undefined : readType(ownType, '/message/@type', faults);
   const ownId = named.get('id');
@@ -53,11 +53,11 @@ export function parseMessageFromXml(text: string, context: MessageContext): Mess
 
 function readTo(
   address: string | undefined,
-  componentDomain: string,
+  context: MessageContext,
   faults: FaultList,
 ): Jid | undefined {
   const pointer = '/message/@to';
-  if (address !== undefined) return readRecipient(address, pointer, componentDomain, faults);
+  if (address !== undefined) return readRecipient(address, pointer, context, faults);
   faults.add(pointer, 'Expected the attribute to, the address of the recipient.');
   return undefined;
 }

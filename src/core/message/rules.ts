@@ -22,6 +22,8 @@ export interface MessageContext {
   readonly limits: MessageLimits;
   /** The component's own domain, prepared by parseDomain. */
   readonly componentDomain: string;
+  /** The domains served, prepared by parseDomain. */
+  readonly servedDomains: ReadonlySet<string>;
   /** Creates an id for a message without one. */
   readonly createId: () => string;
 }
@@ -39,24 +41,36 @@ export function readType(
   return type;
 }
 
-/** Reads the recipient's address and prepares it; refuses the component's own domain. */
+/** Reads the recipient's address and prepares it; refuses one where nobody can be reached. */
 export function readRecipient(
   text: string,
   pointer: string,
-  componentDomain: string,
+  context: MessageContext,
   faults: FaultList,
 ): Jid | undefined {
   try {
     // A copy, because addresses are kept, and a slice would keep the whole body in memory (V8).
     const to = parseJid(Buffer.from(text, 'utf16le').toString('utf16le'));
-    if (to.domain !== componentDomain) return to;
-    faults.add(
-      pointer,
-      `${quote(componentDomain)} is the gateway itself: nobody can be reached there.`,
-    );
+    const reason = findReasonAgainst(to, context);
+    if (reason === undefined) return to;
+    faults.add(pointer, reason);
   } catch (error) {
     if (!(error instanceof JidError)) throw error;
     faults.add(pointer, `The recipient is not a valid address: ${error.message}`);
+  }
+  return undefined;
+}
+
+function findReasonAgainst(
+  { local, domain }: Jid,
+  { from, componentDomain, servedDomains }: MessageContext,
+): string | undefined {
+  if (domain === componentDomain) {
+    return `${quote(componentDomain)} is the gateway itself: nobody can be reached there.`;
+  }
+  // Somebody who writes a name without its domain would send to a host of that name.
+  if (local === undefined && !/[.[]/.test(domain) && !servedDomains.has(domain)) {
+    return `${quote(domain)} is a domain, not a user. Did you mean ${domain}@${from.domain}?`;
   }
   return undefined;
 }

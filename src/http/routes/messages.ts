@@ -2,7 +2,7 @@ import type { Context } from 'koa';
 import type { ApiAccounts } from '../../auth/api-accounts.ts';
 import { parseBasicCredentials } from '../../auth/basic-credentials.ts';
 import type { Users } from '../../auth/users.ts';
-import { createJid, type Jid } from '../../core/jid/jid.ts';
+import { createJid, type Jid, parseDomain } from '../../core/jid/jid.ts';
 import { parseJson } from '../../core/json.ts';
 import { readMessageFromJson } from '../../core/message/from-json.ts';
 import { parseMessageFromXml } from '../../core/message/from-xml.ts';
@@ -67,6 +67,7 @@ export type PostMessage = (
 export function createPostMessage(ports: MessagePorts): PostMessage {
   const { limits, componentDomain, buildStanza, deliver, answers } = ports;
   const readBody = createReadBody(limits.bodyBytes, ports.bodyBudget);
+  const servedDomains = new Set(ports.domains.map(parseDomain));
   const findDomain = createFindDomain(ports.domains);
   return async (ctx, record, fqdn, username) => {
     const localpart = username === undefined ? undefined : parseUsername(username);
@@ -80,7 +81,7 @@ export function createPostMessage(ports: MessagePorts): PostMessage {
     const text = decodeUtf8(bytes);
     const readKey = (): CallerKey | undefined => readCallerKey(ctx, caller);
     const createId = (): string => createStanzaId(readKey(), record);
-    const context = { from, caller, limits, componentDomain, createId };
+    const context = { from, caller, limits, componentDomain, servedDomains, createId };
     const read = readMessage(notation, text, context);
     record.recipientDomain = read.to.domain;
     const key = readKey();

@@ -7,6 +7,7 @@ export const context: MessageContext = {
   from: parseJid('myuser@example.org'),
   limits: defaultLimits,
   componentDomain: 'gateway.example.org',
+  servedDomains: new Set(['example.org', 'localhost']),
   createId: () => 'made-up',
   caller: 'user alice@example.org',
 };
