@@ -37,7 +37,7 @@ const examples = {
   'method-not-allowed': { detail: 'Expected GET or PUT, got POST.' },
   'unsupported-media-type': { detail: 'Expected application/json.' },
   'invalid-message': {
-    detail: wrongType,
+    detail: `/acl/xmppgateway: ${wrongType}`,
     errors: [{ pointer: '/acl/xmppgateway', detail: wrongType }],
   },
   'store-unavailable': { detail: 'The grants cannot be changed now.' },

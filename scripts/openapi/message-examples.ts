@@ -1,41 +1,55 @@
 import { defaultLimits } from '../../src/config/config.ts';
-import { createJid } from '../../src/core/jid/jid.ts';
-import { readMessageFromJson } from '../../src/core/message/from-json.ts';
+import { GatewayError, problems } from '../../src/core/errors.ts';
+import { createJid, parseJid } from '../../src/core/jid/jid.ts';
+import { readSubmission } from '../../src/core/message/from-json.ts';
 import { parseMessageFromXml } from '../../src/core/message/from-xml.ts';
-import { type Message, serializeMessage } from '../../src/core/message/message.ts';
+import { type Submission, serializeMessage } from '../../src/core/message/message.ts';
+import type { MessageContext } from '../../src/core/message/rules.ts';
+import { buildRefusal } from '../../src/http/response/problem.ts';
+import { buildAccepted, buildPreview, buildResults } from '../../src/http/response/receipts.ts';
 
 /** A message that can be sent as it is; the example of its answer has the same name. */
 interface MessageExample {
   readonly summary: string;
-  /** A JSON value, or XML. */
+  /** A JSON value, the fields of a form, plain text, or XML. */
   readonly value: object | string;
 }
+
+const bob = 'bob@example.org';
 
 /** Request bodies, by media type and name. */
 export const messageExamples = {
   'application/json': {
     short: {
       summary: 'A chat message',
-      value: { to: 'bob@example.org', body: 'Disk 93 % full' },
+      value: { to: bob, body: 'Disk 93 % full' },
     },
     subject: {
       summary: 'With an id of the caller and a subject',
-      value: {
-        to: 'bob@example.org',
-        message_attributes: { id: '1234' },
-        body: 'Hello, this is a test message.',
-        extra_elements: '<subject>This is a message subject</subject>',
-      },
+      value: { to: bob, id: '1234', subject: 'Disk', body: 'Disk 93 % full' },
+    },
+    list: {
+      summary: 'To several recipients, one message each',
+      value: { to: [bob, 'carol@example.org'], body: 'Maintenance at 18:00' },
     },
     headline: {
       summary: 'A headline in German, with a link (XEP-0066)',
       value: {
-        to: 'bob@example.org',
+        to: bob,
         message_attributes: { id: 'deploy-17', type: 'headline' },
         body: 'Version 17 läuft.',
         body_attributes: { 'xml:lang': 'de' },
         extra_elements: '<x xmlns="jabber:x:oob"><url>https://ci.example.org/17</url></x>',
       },
+    },
+  },
+  'application/x-www-form-urlencoded': {
+    form: { summary: 'A form', value: { to: bob, body: 'Backup done' } },
+  },
+  'text/plain': {
+    text: {
+      summary: 'The text alone; with `to=bob@example.org` in the query',
+      value: 'Backup done',
     },
   },
   'application/xml': {
@@ -62,50 +76,79 @@ const context = {
 export function buildAnswerExamples(localpart: string): {
   readonly receipts: Readonly<Record<string, MessageExample>>;
   readonly stanzas: Readonly<Record<string, MessageExample>>;
+  readonly stanzaLists: Readonly<Record<string, MessageExample>>;
 } {
-  const messages = readExamples(localpart);
+  const submissions = readExamples(localpart);
+  const buildStanzas = (isList: boolean): Record<string, MessageExample> =>
+    mapExamples(
+      submissions.filter(([, , submission]) => submission.isList === isList),
+      (submission) =>
+        buildPreview(
+          submission.messages.map((message) => serializeMessage(message, context.limits)),
+          submission,
+        ).body,
+    );
   return {
-    receipts: mapExamples(messages, ({ id, from, to }) => ({
-      status: 'success',
-      message: 'The XMPP server accepted the message.',
-      id,
-      from: from.toString(),
-      to: to.toString(),
-      mode: 'plain',
-      confirmed: 'server',
-    })),
-    stanzas: mapExamples(messages, (message) => serializeMessage(message, context.limits).xml),
+    receipts: mapExamples(submissions, buildReceipts),
+    stanzas: buildStanzas(false),
+    stanzaLists: buildStanzas(true),
   };
 }
 
-type ReadExample = readonly [name: string, summary: string, message: Message];
+function buildReceipts({ messages, isList }: Submission): object {
+  const answers = messages.map(({ id, from, to }) => ({
+    to: to.toString(),
+    answer: buildAccepted({ id, from, to, mode: 'plain', confirmed: 'server' }),
+  }));
+  const [single] = answers;
+  const answer = isList || single === undefined ? buildResults(answers) : single.answer;
+  return JSON.parse(answer.body);
+}
+
+/** The answer to a list of which one message bounced. */
+export function buildPartialAnswer(localpart: string): object {
+  const from = createJid(localpart, 'example.org');
+  const receipt = {
+    id: sampleId,
+    from,
+    to: parseJid(bob),
+    mode: 'plain',
+    confirmed: 'server',
+  } as const;
+  const { example } = problems.bounced;
+  const bounce = new GatewayError('bounced', example.detail, {
+    stanzaError: { condition: example.condition, type: example.error_type, text: undefined },
+  });
+  const answer = buildResults([
+    { to: bob, answer: buildAccepted(receipt) },
+    { to: 'nobody@example.org', answer: buildRefusal(bounce, sampleId) },
+  ]);
+  return JSON.parse(answer.body);
+}
+
+type ReadExample = readonly [name: string, summary: string, submission: Submission];
 
 function readExamples(localpart: string): ReadExample[] {
-  const sent = { ...context, from: createJid(localpart, 'example.org') };
-  const { 'application/json': json, 'application/xml': xml } = messageExamples;
-  return [
-    ...Object.entries(json).map(
-      ([name, { summary, value }]): ReadExample => [
-        name,
-        summary,
-        readMessageFromJson(value, sent),
-      ],
+  const own = { ...context, from: createJid(localpart, 'example.org') };
+  return Object.entries(messageExamples).flatMap(([type, examples]) =>
+    Object.entries<MessageExample>(examples).map(
+      ([name, { summary, value }]): ReadExample => [name, summary, readExample(type, value, own)],
     ),
-    ...Object.entries(xml).map(
-      ([name, { summary, value }]): ReadExample => [
-        name,
-        summary,
-        parseMessageFromXml(value, sent),
-      ],
-    ),
-  ];
+  );
+}
+
+function readExample(type: string, value: object | string, own: MessageContext): Submission {
+  if (typeof value !== 'string') return readSubmission(value, own);
+  return type === 'text/plain'
+    ? readSubmission({ to: bob, body: value }, own)
+    : { messages: [parseMessageFromXml(value, own)], isList: false, isTypeOpen: false };
 }
 
 function mapExamples(
   examples: readonly ReadExample[],
-  build: (message: Message) => object | string,
+  build: (submission: Submission) => object | string,
 ): Record<string, MessageExample> {
   return Object.fromEntries(
-    examples.map(([name, summary, message]) => [name, { summary, value: build(message) }]),
+    examples.map(([name, summary, submission]) => [name, { summary, value: build(submission) }]),
   );
 }

@@ -1,5 +1,5 @@
 import { headersOf } from './headers.ts';
-import { buildAnswerExamples, messageExamples } from './message-examples.ts';
+import { buildAnswerExamples, buildPartialAnswer, messageExamples } from './message-examples.ts';
 import { parameter } from './parameters.ts';
 import { buildProblemResponses, parserRefusals, type ResponsePool } from './problems.ts';
 
@@ -53,12 +53,17 @@ const xml = { schema: stanza, examples: messageExamples['application/xml'] };
 export const messageBody = {
   required: true,
   description:
-    'In UTF-8, not compressed. XML is one `<message/>` stanza as a client would send it: `to` is required, `from` is replaced, all else is passed on.',
+    'In UTF-8, not compressed. A form has the fields `to` (repeatable), `body`, `subject`, `type` and `id`; plain text is the body itself, with the other fields in the query. Both are refused from pages of other sites. XML is one `<message/>` stanza as a client would send it: `to` is required, `from` is replaced, all else is passed on. With `template` in the query the body is any JSON.',
   content: {
     'application/json': {
       schema: { $ref: '#/components/schemas/Message' },
       examples: messageExamples['application/json'],
     },
+    'application/x-www-form-urlencoded': {
+      schema: { $ref: '#/components/schemas/Form' },
+      examples: messageExamples['application/x-www-form-urlencoded'],
+    },
+    'text/plain': { schema: { type: 'string' }, examples: messageExamples['text/plain'] },
     'application/xml': xml,
     'text/xml': xml,
     'application/xmpp+xml': xml,
@@ -73,6 +78,11 @@ function buildOperation(url: MessageUrl, pool: ResponsePool): object {
     description: url.description,
     security: [{ [url.security]: [] }],
     parameters: [
+      parameter('to'),
+      parameter('subject'),
+      parameter('type'),
+      parameter('id'),
+      parameter('template'),
       parameter('dryRun'),
       parameter('format'),
       parameter('idempotencyKey'),
@@ -81,6 +91,7 @@ function buildOperation(url: MessageUrl, pool: ResponsePool): object {
     requestBody: { $ref: '#/components/requestBodies/Message' },
     responses: {
       '200': buildSuccess(url.sender),
+      '207': buildPartial(url.sender),
       ...buildProblemResponses(url.place, {}, pool),
       ...parserRefusals,
     },
@@ -88,14 +99,42 @@ function buildOperation(url: MessageUrl, pool: ResponsePool): object {
 }
 
 function buildSuccess(sender: string): object {
-  const { receipts, stanzas } = buildAnswerExamples(sender);
+  const { receipts, stanzas, stanzaLists } = buildAnswerExamples(sender);
   return {
     description:
       'The XMPP server has processed the message, and no error had come back by then. Whether an error could come back is in `bounces` of `/readyz`: where it is false (ejabberd without mod_message_gateway, privileges), a message to nobody, or to somebody who blocks the sender, gets 200 too. With `dry_run=true`: the stanza as it would be sent; nothing was sent.',
     headers: headersOf(200, true),
     content: {
-      'application/json': { schema: { $ref: '#/components/schemas/Receipt' }, examples: receipts },
+      'application/json': {
+        schema: {
+          oneOf: [
+            { $ref: '#/components/schemas/Receipt' },
+            { $ref: '#/components/schemas/Results' },
+          ],
+        },
+        examples: receipts,
+      },
       'application/xml': { schema: stanza, examples: stanzas },
+      'application/xml-external-parsed-entity': { schema: stanza, examples: stanzaLists },
+    },
+  };
+}
+
+function buildPartial(sender: string): object {
+  return {
+    description:
+      'Only for a list of recipients: not every message was accepted. `results` has a receipt or a problem for each, in order.',
+    headers: headersOf(207, false),
+    content: {
+      'application/json': {
+        schema: { $ref: '#/components/schemas/Results' },
+        examples: {
+          partial: {
+            summary: 'One of two recipients does not exist',
+            value: buildPartialAnswer(sender),
+          },
+        },
+      },
     },
   };
 }

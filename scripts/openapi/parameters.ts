@@ -1,3 +1,5 @@
+import { messageTypes } from '../../src/core/message/message.ts';
+
 /** The parameters of the message URLs and of the permissions, by name. */
 export const parameters = {
   fqdn: {
@@ -15,6 +17,39 @@ export const parameters = {
     description: 'Localpart of a user of the domain (RFC 7622 §3.3).',
     schema: { type: 'string' },
     example: 'alice',
+  },
+  to: {
+    name: 'to',
+    in: 'query',
+    description:
+      'With `text/plain` or a template: the recipient; repeated for several. In all other requests it stands in the body.',
+    schema: { type: 'array', items: { type: 'string' } },
+    example: ['bob@example.org'],
+  },
+  subject: {
+    name: 'subject',
+    in: 'query',
+    description: 'With `text/plain` or a template: the subject.',
+    schema: { type: 'string' },
+  },
+  type: {
+    name: 'type',
+    in: 'query',
+    description: 'With `text/plain` or a template: the type of the message.',
+    schema: { type: 'string', enum: messageTypes },
+  },
+  id: {
+    name: 'id',
+    in: 'query',
+    description: 'With `text/plain` or a template: the id of the message.',
+    schema: { type: 'string' },
+  },
+  template: {
+    name: 'template',
+    in: 'query',
+    description:
+      'The name of the template that turns a JSON body into the text, such as `alertmanager`.',
+    schema: { type: 'string' },
   },
   dryRun: {
     name: 'dry_run',

@@ -1,4 +1,5 @@
 import { problemCodes } from '../../src/core/errors.ts';
+import { maxRecipients } from '../../src/core/message/from-json.ts';
 import { messageTypes } from '../../src/core/message/message.ts';
 import { modes } from '../../src/core/message/mode.ts';
 
@@ -11,6 +12,17 @@ const map = { type: 'object', additionalProperties: scalar, maxProperties: '{{at
 const cost =
   'The whole message may have {{elements}} elements, {{totalAttributes}} attributes and namespace declarations, and namespace names of {{namespaceBytes}} bytes (422 beyond that), and {{expandedBytes}} bytes once it is expanded (413 beyond that): each element counts 768 bytes, each attribute and each text 256 more than its names, namespace and text.';
 
+const texts = {
+  body: {
+    type: 'string',
+    description: 'Text of `<body/>`; an empty string gives an empty element.',
+  },
+  subject: { type: 'string', description: 'Text of `<subject/>`, which follows `<body/>`.' },
+};
+
+const idDescription =
+  'Made up by the gateway when it is missing, another for each recipient of a list.';
+
 const message = {
   type: 'object',
   description:
@@ -19,23 +31,26 @@ const message = {
   additionalProperties: false,
   dependentRequired: { body_attributes: ['body'] },
   properties: {
-    to: { ...jid, description: 'JID of the recipient: user, room or domain, bare or full.' },
-    body: {
-      type: 'string',
-      description: 'Text of `<body/>`; an empty string gives an empty element.',
+    to: {
+      description:
+        'JID of the recipient: user, room or domain, bare or full. Or a list of them: one message each.',
+      oneOf: [jid, { type: 'array', items: jid, minItems: 1, maxItems: maxRecipients }],
     },
+    ...texts,
+    type: {
+      type: 'string',
+      enum: messageTypes,
+      description:
+        'If it is missing: groupchat for a room of a domain that says within two seconds that it has rooms, otherwise chat.',
+    },
+    id: { ...scalar, minLength: 1, maxLength: 1023, description: idDescription },
     message_attributes: {
       ...map,
       description:
         'Attributes of `<message/>`. `from` is ignored: the sender is who asks. Names are valid in XML 1.0 (4th edition) and have no colon, but for `xml:lang`, `xml:space`, `xml:base` and `xml:id`. ejabberd drops those that XMPP does not define.',
       properties: {
-        id: {
-          ...scalar,
-          minLength: 1,
-          maxLength: 1023,
-          description: 'Made up by the gateway when it is missing.',
-        },
-        type: { type: 'string', enum: messageTypes, default: 'chat' },
+        id: { ...scalar, minLength: 1, maxLength: 1023, description: 'As the field `id`.' },
+        type: { type: 'string', enum: messageTypes, description: 'As the field `type`.' },
         to: { ...jid, description: 'The same address as in the field `to`.' },
         xmlns: { type: 'string', const: 'jabber:client' },
       },
@@ -83,6 +98,41 @@ const receipt = {
       enum: ['server', 'remote'],
       description: 'Whose server has processed it: at least our own, or the recipient’s too.',
     },
+  },
+};
+
+const results = {
+  type: 'object',
+  description: 'What became of the messages to a list of recipients, in order.',
+  required: ['status', 'message', 'results'],
+  properties: {
+    status: { type: 'string', enum: ['success', 'partial'] },
+    message: { type: 'string' },
+    results: {
+      type: 'array',
+      items: {
+        type: 'object',
+        description: 'The members of a receipt or of a problem.',
+        required: ['status', 'to'],
+        additionalProperties: true,
+        properties: {
+          status: { type: 'integer', description: '200 for a receipt, else that of the problem.' },
+          to: { type: 'string', description: 'The recipient, normalised.' },
+        },
+      },
+    },
+  },
+};
+
+const form = {
+  type: 'object',
+  required: ['to'],
+  additionalProperties: false,
+  properties: {
+    to: { ...jid, description: 'JID of the recipient; repeated for several.' },
+    ...texts,
+    type: { type: 'string', enum: messageTypes },
+    id: { type: 'string', minLength: 1, maxLength: 1023 },
   },
 };
 
@@ -181,8 +231,10 @@ const acl = {
 /** The schemas of the document (JSON Schema 2020-12), by name. */
 export const schemas: Readonly<Record<string, object>> = {
   Message: message,
+  Form: form,
   Stanza: stanza,
   Receipt: receipt,
+  Results: results,
   Problem: problem,
   ModeReport: modeReport,
   Acl: acl,

@@ -76,6 +76,16 @@ export const problems = {
     at: ['api', ...acl],
     example: { detail: 'The API account "alerts" may not send as "mallory".' },
   },
+  'cross-origin': {
+    status: 403,
+    title: 'A page of another site may not send forms or plain text.',
+    retry: 'No: send application/json, or send from a program.',
+    at: messages,
+    example: {
+      detail:
+        'A page of another site may not send forms or plain text here. Send application/json, or send from a program.',
+    },
+  },
   'sender-refused': {
     status: 403,
     title: 'The XMPP server does not let the gateway send as this user.',
@@ -149,11 +159,11 @@ export const problems = {
   'unsupported-media-type': {
     status: 415,
     title: 'The media type, charset or encoding of the body is not supported.',
-    retry: 'No: send application/json or application/xml in UTF-8, not compressed.',
+    retry: 'No: send JSON, a form, plain text or XML in UTF-8, not compressed.',
     at: withBody,
     example: {
       detail:
-        'Content-Type "text/plain" is not supported. Send application/json, application/xml, text/xml, application/xmpp+xml, in UTF-8.',
+        'Content-Type "text/html" is not supported. Send application/json, application/x-www-form-urlencoded, text/plain, application/xml, text/xml, application/xmpp+xml, in UTF-8.',
     },
   },
   'invalid-message': {
@@ -162,7 +172,7 @@ export const problems = {
     retry: 'No: correct what the errors point at.',
     at: withLogin,
     example: {
-      detail: 'Expected a string, got a number.',
+      detail: '/body: Expected a string, got a number.',
       errors: [{ pointer: '/body', detail: 'Expected a string, got a number.' }],
     },
   },
@@ -301,7 +311,13 @@ export class GatewayError extends Error {
   }
 }
 
+/** Describes a fault in one line, with its place. */
+export function describeFault({ pointer, detail }: Fault): string {
+  return pointer === '' ? detail : `${pointer}: ${detail}`;
+}
+
 /** A refusal of a message that has one fault. */
 export function invalidMessage(pointer: string, detail: string): GatewayError {
-  return new GatewayError('invalid-message', detail, { errors: [{ pointer, detail }] });
+  const fault = { pointer, detail };
+  return new GatewayError('invalid-message', describeFault(fault), { errors: [fault] });
 }

@@ -1,4 +1,4 @@
-import { type Fault, GatewayError } from './errors.ts';
+import { describeFault, type Fault, GatewayError } from './errors.ts';
 import { abbreviate } from './text.ts';
 
 /** Further faults are only counted: the answer must not grow with a hostile body. */
@@ -30,7 +30,7 @@ export function createFaultList(): FaultList {
     },
     isEmpty: () => count === 0,
     toError: () => {
-      const first = reported[0]?.detail ?? '';
+      const first = reported[0] === undefined ? '' : describeFault(reported[0]);
       const detail = count === 1 ? first : `${count} faults; the first: ${first}`;
       return new GatewayError('invalid-message', detail, { errors: reported });
     },

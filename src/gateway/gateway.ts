@@ -93,7 +93,9 @@ export async function createGateway(
     trustedProxies: config.http.trustedProxies,
     log,
     permissions,
+    isRoom: transport.isRoom,
     buildStanza: transport.buildStanza,
+    templates: { render: () => '' },
     deliver: observer.measureDelivery(transport.deliver),
     answers: store
       ? createSharedAnswerStore(store.claims, longestSendingMs(delivery))

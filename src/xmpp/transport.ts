@@ -15,6 +15,8 @@ import type { Served } from './stream/trust-proof.ts';
 /** Everything that turns messages into confirmed stanzas, over one component stream. */
 export interface Transport extends Outbound, Pick<ComponentStream, 'start' | 'readiness'> {
   readonly inFlight: () => ReturnType<Delivery['inFlight']>;
+  /** As RoomHosts has it. */
+  readonly isRoom: RoomHosts['isRoom'];
   /** Stops waiting for remote servers: callers learn that our own server has processed the message. */
   finish(): void;
   /** Tries stanza sizes again that the server has refused, because its limit may have been raised. */
@@ -52,7 +54,6 @@ export interface TransportObserver {
 /** Composes stream, delivery, remote confirmation and rooms. */
 export function createTransport(options: TransportOptions): Transport {
   const { component, domains, mode, limits, log, observer } = options;
-  const [barrierDomain = component.domain] = domains;
   const sizes = new StanzaSizes(limits.stanzaBytes, log);
   const stream = new StreamHandle();
   const delivery = new Delivery({
@@ -68,7 +69,7 @@ export function createTransport(options: TransportOptions): Transport {
     log,
     onLateBounce: observer.onLateBounce,
   });
-  const roomHosts = new RoomHosts({ stream, component: component.domain, barrierDomain });
+  const roomHosts = new RoomHosts({ stream, component: component.domain, domains });
   const rooms = new Rooms({
     stream,
     ...options.delivery,
@@ -103,6 +104,7 @@ export function createTransport(options: TransportOptions): Transport {
     start,
     readiness,
     inFlight: () => delivery.inFlight(),
+    isRoom: (address) => roomHosts.isRoom(address),
     finish: () => remote.finish(),
     forgetSizes: () => sizes.forget(),
     stop: async () => {

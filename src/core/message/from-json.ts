@@ -2,32 +2,38 @@ import { createFaultList, escapePointer, type FaultList } from '../fault-list.ts
 import type { Jid } from '../jid/jid.ts';
 import { describeJsonValue, isRecord } from '../json.ts';
 import { quote } from '../text.ts';
-import { findIllegalCharacter, isNcName } from '../xml/names.ts';
 import { parseXml, type XmlParseOptions } from '../xml/parse.ts';
+import { clientNamespace, type XmlElement, XmlError, type XmlNode } from '../xml/xml.ts';
 import {
-  clientNamespace,
-  type XmlAttribute,
-  type XmlElement,
-  XmlError,
-  type XmlNode,
-  xmlAttributeNames,
-  xmlNamespace,
-} from '../xml/xml.ts';
-import type { Message, MessageLimits } from './message.ts';
+  type AttributeMap,
+  buildAttributes,
+  readAttributeMap,
+  readString,
+  readValue,
+} from './json-values.ts';
+import type { MessageLimits, Submission } from './message.ts';
 import { checkChildren, checkId, type MessageContext, readRecipient, readType } from './rules.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
+/** The fields of a message that has no need of XML. */
+export const plainFields = ['to', 'body', 'subject', 'type', 'id'] as const;
+
 const fields: ReadonlySet<string> = new Set([
-  'to',
-  'body',
+  ...plainFields,
   'message_attributes',
   'body_attributes',
   'extra_elements',
 ]);
 
-/** Reads the message from a JSON body, as parseJson returns it; throws GatewayError `invalid-message`. */
-export function readMessageFromJson(value: unknown, context: MessageContext): Message {
+/** The most recipients of one request. */
+export const maxRecipients = 100;
+
+/**
+ * Reads the message in a JSON body, as parseJson returns it, or in the fields of a form or a query;
+ * throws GatewayError `invalid-message`.
+ */
+export function readSubmission(value: unknown, context: MessageContext): Submission {
   const faults = createFaultList();
   if (!isRecord(value)) {
     faults.add('', `Expected an object, got ${describeJsonValue(value)}.`);
@@ -43,65 +49,128 @@ export function readMessageFromJson(value: unknown, context: MessageContext): Me
     faults,
   );
   const to = readTo(value['to'], map, context, faults);
-  const type = readType(map.get('type') ?? 'chat', '/message_attributes/type', faults);
-  const id = map.get('id');
-  if (id !== undefined) checkId(id, '/message_attributes/id', faults);
-  const body = readBody(value, limits, faults);
-  const around = {
-    elements: body === undefined ? 1 : 2,
-    attributes: map.size + (body?.attributes.length ?? 0),
-  };
-  if (around.attributes > limits.totalAttributes) {
-    const detail = `Expected at most ${limits.totalAttributes} attributes in total, got ${around.attributes}.`;
-    faults.add('/message_attributes', detail);
-  }
-  const extra = readExtraElements(value['extra_elements'], limits, around, faults);
+  const typeText = readOnce('type', value, map, faults);
+  const type = typeText && readType(typeText.text, typeText.pointer, faults);
+  const id = readOnce('id', value, map, faults);
+  if (id !== undefined) checkId(id.text, id.pointer, faults);
+  const children = readChildren(value, map, limits, faults);
 
-  if (to === undefined || !faults.isEmpty()) throw faults.toError();
-  return {
-    id: id ?? context.createId(),
+  if (!faults.isEmpty()) throw faults.toError();
+  const isList = Array.isArray(value['to']);
+  const message = {
     caller: context.caller,
     from: context.from,
-    to,
-    type,
+    type: type ?? 'chat',
     attributes: map.size === 0 ? [] : buildAttributes(omitNamed(map)),
-    children: body === undefined ? extra : [body, ...extra],
+    children,
+  } as const;
+  return {
+    messages: to.map((recipient) => ({
+      ...message,
+      id: id?.text ?? context.createId(isList ? recipient : undefined),
+      to: recipient,
+    })),
+    isList,
+    isTypeOpen: type === undefined,
   };
 }
+
+/** Where a field belongs that callers expect at the top. */
+const hints: ReadonlyMap<string, string> = new Map([
+  ['from', 'The sender is the user in the URL, or who logs in, and cannot be given.'],
+  ['message', 'The text belongs in the field body.'],
+  ['text', 'The text belongs in the field body.'],
+]);
 
 function refuseUnknownFields(value: Fields, faults: FaultList): void {
   for (const name of Object.keys(value)) {
     if (fields.has(name)) continue;
-    const expected = [...fields].join(', ');
-    faults.add(
-      `/${escapePointer(name)}`,
-      `The field ${quote(name)} is unknown; expected one of ${expected}.`,
-    );
+    const advice = hints.get(name) ?? `Expected one of ${[...fields].join(', ')}.`;
+    faults.add(`/${escapePointer(name)}`, `The field ${quote(name)} is unknown. ${advice}`);
   }
 }
 
-/** Reads the recipient; `message_attributes` may repeat the address. */
+/** Reads the recipient, or a list of them; `message_attributes` may repeat a single address. */
 function readTo(
   value: unknown,
   map: AttributeMap,
   context: MessageContext,
   faults: FaultList,
-): Jid | undefined {
+): readonly Jid[] {
   if (value === undefined) {
     faults.add('/to', 'Expected the field to, the address of the recipient.');
-    return undefined;
+    return [];
+  }
+  if (Array.isArray(value)) return readList(value, map, context, faults);
+  if (typeof value !== 'string') {
+    faults.add('/to', `Expected an address or a list of them, got ${describeJsonValue(value)}.`);
+    return [];
   }
   const text = readString(value, '/to', faults);
   const to = text === undefined ? undefined : readRecipient(text, '/to', context, faults);
+  if (to === undefined) return [];
   const repeated = map.get('to');
-  if (to === undefined || repeated === undefined || repeated === text) return to;
-
-  const pointer = '/message_attributes/to';
-  const other = readRecipient(repeated, pointer, context, faults);
-  if (other !== undefined && other.toString() !== to.toString()) {
-    faults.add(pointer, 'Expected the same address as in the field to, or none.');
+  if (repeated !== undefined && repeated !== text) {
+    const pointer = '/message_attributes/to';
+    const other = readRecipient(repeated, pointer, context, faults);
+    if (other !== undefined && other.toString() !== to.toString()) {
+      faults.add(pointer, 'Expected the same address as in the field to, or none.');
+    }
   }
-  return to;
+  return [to];
+}
+
+function readList(
+  list: readonly unknown[],
+  map: AttributeMap,
+  context: MessageContext,
+  faults: FaultList,
+): readonly Jid[] {
+  if (list.length < 1 || list.length > maxRecipients) {
+    faults.add('/to', `Expected 1 to ${maxRecipients} addresses, got ${list.length}.`);
+    return [];
+  }
+  if (map.has('to')) {
+    faults.add('/message_attributes/to', 'Expected no address here beside a list of them.');
+  }
+  const found = new Map<string, Jid>();
+  for (const [index, value] of list.entries()) {
+    const pointer = `/to/${index}`;
+    const text = readString(value, pointer, faults);
+    const to = text === undefined ? undefined : readRecipient(text, pointer, context, faults);
+    if (to === undefined) continue;
+    if (found.has(to.toString())) {
+      faults.add(pointer, `Expected each address once, got ${quote(to.toString())} again.`);
+    }
+    found.set(to.toString(), to);
+  }
+  return [...found.values()];
+}
+
+interface FoundText {
+  readonly text: string;
+  readonly pointer: string;
+}
+
+/** Reads a value that may stand at the top or in `message_attributes`, or in both if it is the same. */
+function readOnce(
+  name: 'id' | 'type',
+  value: Fields,
+  map: AttributeMap,
+  faults: FaultList,
+): FoundText | undefined {
+  const pointer = `/${name}`;
+  const top = value[name] === undefined ? undefined : readValue(value[name], pointer, faults);
+  const attribute = map.get(name);
+  if (top === undefined) {
+    return attribute === undefined
+      ? undefined
+      : { text: attribute, pointer: `/message_attributes/${name}` };
+  }
+  if (attribute !== undefined && attribute !== top) {
+    faults.add(pointer, `Expected the same ${name} as in message_attributes, or none.`);
+  }
+  return { text: top, pointer };
 }
 
 /** Removes the members of Message, and `from`, which the gateway assigns. */
@@ -109,6 +178,28 @@ function omitNamed(map: AttributeMap): AttributeMap {
   const rest = new Map(map);
   for (const name of ['from', 'to', 'id', 'type']) rest.delete(name);
   return rest;
+}
+
+/** Reads body, subject and further elements, in this order. */
+function readChildren(
+  value: Fields,
+  map: AttributeMap,
+  limits: MessageLimits,
+  faults: FaultList,
+): XmlNode[] {
+  const own = [readBody(value, limits, faults), readSubject(value, faults)].filter(
+    (element) => element !== undefined,
+  );
+  const around = {
+    elements: 1 + own.length,
+    attributes: own.reduce((sum, { attributes }) => sum + attributes.length, map.size),
+  };
+  if (around.attributes > limits.totalAttributes) {
+    const detail = `Expected at most ${limits.totalAttributes} attributes in total, got ${around.attributes}.`;
+    faults.add('/message_attributes', detail);
+  }
+  const extra = readExtraElements(value['extra_elements'], limits, around, faults);
+  return [...own, ...extra];
 }
 
 function readBody(value: Fields, limits: MessageLimits, faults: FaultList): XmlElement | undefined {
@@ -125,9 +216,22 @@ function readBody(value: Fields, limits: MessageLimits, faults: FaultList): XmlE
     return undefined;
   }
   const text = readString(value['body'], '/body', faults);
+  return buildElement('body', text, map);
+}
+
+function readSubject(value: Fields, faults: FaultList): XmlElement | undefined {
+  if (value['subject'] === undefined) return undefined;
+  return buildElement('subject', readString(value['subject'], '/subject', faults));
+}
+
+function buildElement(
+  name: string,
+  text: string | undefined,
+  map: AttributeMap = new Map(),
+): XmlElement {
   return {
     prefix: '',
-    name: 'body',
+    name,
     namespace: clientNamespace,
     attributes: buildAttributes(map),
     children: text === undefined || text === '' ? [] : [text],
@@ -155,89 +259,4 @@ function readExtraElements(
     faults.add(pointer, `${judgement}: ${error.message}.`);
     return [];
   }
-}
-
-/** Attributes by name, as the JSON body spells it. */
-type AttributeMap = ReadonlyMap<string, string>;
-
-const none: AttributeMap = new Map();
-
-const xmlNames: ReadonlySet<string> = new Set(
-  Array.from(xmlAttributeNames, (name) => `xml:${name}`),
-);
-
-/** Reads a map of attributes at `pointer`; checks `xmlns` and leaves it out. */
-function readAttributeMap(
-  map: unknown,
-  pointer: string,
-  maxAttributes: number,
-  faults: FaultList,
-): AttributeMap {
-  if (map === undefined) return none;
-  if (!isRecord(map)) {
-    faults.add(pointer, `Expected an object, got ${describeJsonValue(map)}.`);
-    return none;
-  }
-  const entries = Object.entries(map);
-  if (entries.length > maxAttributes) {
-    faults.add(pointer, `Expected at most ${maxAttributes} attributes, got ${entries.length}.`);
-    return none;
-  }
-  const attributes = new Map<string, string>();
-  for (const [name, value] of entries) {
-    const place = `${pointer}/${escapePointer(name)}`;
-    const text = readValue(value, place, faults);
-    if (text === undefined || !isAttribute(name, text, place, faults)) continue;
-    attributes.set(name, text);
-  }
-  return attributes;
-}
-
-/** Reads a string, finite number or boolean as text. */
-function readValue(value: unknown, pointer: string, faults: FaultList): string | undefined {
-  if (typeof value === 'string') return readString(value, pointer, faults);
-  if (typeof value === 'boolean' || Number.isFinite(value)) return String(value);
-  const got = typeof value === 'number' ? 'a number that is too large' : describeJsonValue(value);
-  faults.add(pointer, `Expected a string, a finite number or a boolean, got ${got}.`);
-  return undefined;
-}
-
-/** Whether to keep an attribute. Reports why not, except for the `xmlns` that the message has anyway. */
-function isAttribute(name: string, text: string, pointer: string, faults: FaultList): boolean {
-  if (name === 'xmlns') {
-    if (text !== clientNamespace) {
-      faults.add(pointer, `Expected the namespace ${clientNamespace}, got ${quote(text)}.`);
-    }
-    return false;
-  }
-  const isKnown = isNcName(name) || xmlNames.has(name);
-  if (!isKnown) faults.add(pointer, describeName(name));
-  return isKnown;
-}
-
-function describeName(name: string): string {
-  return name.includes(':')
-    ? `Expected a name without a colon or one of ${[...xmlNames].join(', ')}, got ${quote(name)}.`
-    : `The name ${quote(name)} is not valid in XML 1.0 4th edition.`;
-}
-
-function buildAttributes(map: AttributeMap): XmlAttribute[] {
-  return Array.from(map, ([name, value]) =>
-    xmlNames.has(name)
-      ? { prefix: 'xml', name: name.slice('xml:'.length), namespace: xmlNamespace, value }
-      : { prefix: '', name, namespace: '', value },
-  );
-}
-
-/** Reads a string that XML can carry; anything else is a fault. */
-function readString(value: unknown, pointer: string, faults: FaultList): string | undefined {
-  if (typeof value !== 'string') {
-    faults.add(pointer, `Expected a string, got ${describeJsonValue(value)}.`);
-    return undefined;
-  }
-  const illegal = findIllegalCharacter(value);
-  if (illegal === undefined) return value;
-  const { name, index } = illegal;
-  faults.add(pointer, `XML cannot carry the character ${name} at index ${index}.`);
-  return undefined;
 }

@@ -30,6 +30,16 @@ export interface Message {
   readonly children: readonly XmlNode[];
 }
 
+/** What a request asks to send. */
+export interface Submission {
+  /** One message for each recipient, in order. */
+  readonly messages: readonly Message[];
+  /** Whether the recipients were given as a list, so that the answer is one. */
+  readonly isList: boolean;
+  /** Whether the caller left the type to the gateway: `groupchat` for a room, else that of `messages`. */
+  readonly isTypeOpen: boolean;
+}
+
 /** A message as it goes on the wire. */
 export interface Stanza {
   readonly id: string;

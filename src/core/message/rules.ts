@@ -24,8 +24,8 @@ export interface MessageContext {
   readonly componentDomain: string;
   /** The domains served, prepared by parseDomain. */
   readonly servedDomains: ReadonlySet<string>;
-  /** Creates an id for a message without one. */
-  readonly createId: () => string;
+  /** Creates an id for a message without one; `listed` is its recipient if there may be several. */
+  readonly createId: (listed?: Jid) => string;
 }
 
 /** RFC 6121 §5.2.2; `error` and unknown types are refused. */

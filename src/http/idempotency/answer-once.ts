@@ -1,20 +1,12 @@
 import { createHash, hash } from 'node:crypto';
 import { GatewayError } from '../../core/errors.ts';
-import { buildProblem } from '../response/problem.ts';
+import type { Answer } from '../response/answer.ts';
+import { buildRefusal } from '../response/problem.ts';
 
 /** An Idempotency-Key and its caller: the same key from two callers counts as two keys. */
 export interface CallerKey {
   readonly caller: string;
   readonly key: string;
-}
-
-/** The answer to a request with a key, as it is kept. */
-export interface Answer {
-  readonly status: number;
-  /** `ok` or the code of a problem, for the log. */
-  readonly code: string;
-  readonly contentType: string;
-  readonly body: string;
 }
 
 /** Keeps the answers to requests with an Idempotency-Key. */
@@ -58,14 +50,26 @@ export async function answerOnce(
     kept = await send();
     return { ...kept, isReplayed: false };
   } catch (error) {
-    const { status, code, headers, body } = buildProblem(error, id);
-    if (status < 500 && status !== 429) {
-      kept = { status, code, contentType: headers['Content-Type'] ?? '', body };
-    }
+    const refusal = buildRefusal(error, id);
+    if (refusal.status < 500 && refusal.status !== 429) kept = refusal;
     throw error;
   } finally {
     await store.finish(key, kept);
   }
+}
+
+const claimed: Answer = { status: 200, code: 'ok', contentType: '', body: '' };
+
+/**
+ * Binds a key to the payload of a list, whose answers are kept for each recipient by itself. Rejects as
+ * `begin` does.
+ */
+export async function claimForList(
+  store: AnswerStore,
+  key: CallerKey,
+  payload: Payload,
+): Promise<void> {
+  if ((await store.begin(key, payload)) === undefined) await store.finish(key, claimed);
 }
 
 /**

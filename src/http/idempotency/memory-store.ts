@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
+import type { Answer } from '../response/answer.ts';
 import {
-  type Answer,
   type AnswerStore,
   digestKey,
   digestPayload,

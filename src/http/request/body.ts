@@ -1,70 +1,9 @@
-import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Context, Request } from 'koa';
 import bodyParser from 'koa-bodyparser';
 import { GatewayError } from '../../core/errors.ts';
-import { quote } from '../../core/text.ts';
 import { bytesPerPiece } from '../response/answer.ts';
-
-/** The notations that a body can be in. */
-export type Notation = 'json' | 'xml';
-
-const notations = new Map<string, Notation>([
-  ['application/json', 'json'],
-  ['application/xml', 'xml'],
-  ['text/xml', 'xml'],
-  ['application/xmpp+xml', 'xml'],
-]);
-
-const mediaTypes: readonly string[] = [...notations.keys()];
-
-// RFC 9110 §5.6.6: parameter = token "=" ( token / quoted-string ), with blanks around the semicolon.
-const parameter =
-  /[ \t]*;[ \t]*(?:([!#$%&'*+.^_`|~\w-]+)=(?:([!#$%&'*+.^_`|~\w-]+)|"((?:[^"\\]|\\.)*)"))?/y;
-
-/** Finds the notation that the headers announce; throws `unsupported-media-type` for all but plain UTF-8. */
-export function parseMediaType(headers: IncomingHttpHeaders): Notation {
-  const encoding = headers['content-encoding'];
-  if (encoding !== undefined) {
-    throw unsupported(`Expected a body without Content-Encoding, got ${quote(encoding)}.`);
-  }
-  const contentType = headers['content-type'];
-  if (contentType === undefined) throw unsupported(`Expected a Content-Type, got none.${advice}`);
-  return notations.get(contentType) ?? parseContentType(contentType);
-}
-
-const advice = ` Send ${mediaTypes.join(', ')}, in UTF-8.`;
-
-function parseContentType(contentType: string): Notation {
-  const semicolon = contentType.indexOf(';');
-  const end = semicolon === -1 ? contentType.length : semicolon;
-  const notation = notations.get(contentType.slice(0, end).trim().toLowerCase());
-  if (notation === undefined) {
-    throw unsupported(`Content-Type ${quote(contentType)} is not supported.${advice}`);
-  }
-  checkParameters(contentType, end);
-  return notation;
-}
-
-function checkParameters(contentType: string, start: number): void {
-  let end = start;
-  while (end < contentType.length) {
-    parameter.lastIndex = end;
-    const match = parameter.exec(contentType);
-    if (match === null) {
-      throw unsupported(`Content-Type ${quote(contentType)} has malformed parameters.${advice}`);
-    }
-    const [, name, token, quoted] = match;
-    const value = token ?? quoted?.replaceAll(/\\(.)/g, '$1');
-    if (name?.toLowerCase() === 'charset' && value?.toLowerCase() !== 'utf-8') {
-      throw unsupported(`Expected charset utf-8, got ${quote(value ?? '')}.${advice}`);
-    }
-    end = parameter.lastIndex;
-  }
-}
-
-function unsupported(detail: string): GatewayError {
-  return new GatewayError('unsupported-media-type', detail);
-}
+import { mediaTypes } from './media-type.ts';
 
 /** The client disconnected before its request was complete: there is nobody left to answer. */
 export class RequestAborted extends Error {

@@ -13,6 +13,8 @@ export interface RequestRecord {
   /** The normalised bare JID of the sender, or of the user whose permissions are managed. */
   sender?: string;
   recipientDomain?: string;
+  /** How many recipients a list has. */
+  recipients?: number;
   /** The code of an answer that may have been given to an earlier request. */
   code?: string;
   /** The stanza was only shown, not sent. */
@@ -47,6 +49,7 @@ export function logRequest(log: Logger, record: RequestRecord, outcome: RequestO
       reason: outcome.reason,
       sender: record.sender,
       recipientDomain: record.recipientDomain,
+      recipients: record.recipients,
       dryRun: record.dryRun,
       address: record.address,
       traceId: record.traceId,

@@ -78,35 +78,3 @@ function orElse<T>(parse: () => T, refusal: (cause: unknown) => GatewayError): T
     throw error instanceof JidError ? refusal(error) : error;
   }
 }
-
-/** The query parameters of a message URL. */
-export interface MessageParameters {
-  /** Whether to show the stanza instead of sending it. */
-  readonly isDryRun: boolean;
-}
-
-/** The values of each query parameter. */
-const knownParameters: ReadonlyMap<string, ReadonlySet<string>> = new Map([
-  ['format', new Set(['json'])],
-  ['dry_run', new Set(['true', 'false'])],
-]);
-
-/** Parses the query: each parameter at most once, exactly as written; throws `invalid-message`. */
-export function parseParameters(query: string): MessageParameters {
-  const found = new Map<string, string>();
-  for (const pair of query === '' ? [] : query.split('&')) {
-    const [name = '', value = '', ...rest] = pair.split('=');
-    const isRight = rest.length === 0 && knownParameters.get(name)?.has(value) === true;
-    if (!isRight || found.has(name)) throw unexpectedParameters();
-    found.set(name, value);
-  }
-  return { isDryRun: found.get('dry_run') === 'true' };
-}
-
-function unexpectedParameters(): GatewayError {
-  return new GatewayError(
-    'invalid-message',
-    'Expected no query parameters but dry_run=true or dry_run=false, and format=json, which means ' +
-      'nothing; each at most once.',
-  );
-}

@@ -10,6 +10,15 @@ export interface HttpAnswer {
   readonly body: string | Buffer | undefined;
 }
 
+/** What a message URL answers, as it can be kept: the headers follow from it. */
+export interface Answer {
+  readonly status: number;
+  /** `ok` or the code of a problem, for the log. */
+  readonly code: string;
+  readonly contentType: string;
+  readonly body: string;
+}
+
 const sliceBytes = 8 * 1024;
 
 /** How much of an unwanted body is read, each piece at its cost, and for how long. */

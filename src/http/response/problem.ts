@@ -1,7 +1,7 @@
 import { domainToASCII } from 'node:url';
 import { GatewayError, type ProblemCode, problems } from '../../core/errors.ts';
 import { bounceStatus } from '../../core/message/stanza-error.ts';
-import type { HttpAnswer } from './answer.ts';
+import type { Answer, HttpAnswer } from './answer.ts';
 
 /** The answer that reports a problem. */
 export interface ProblemAnswer extends HttpAnswer {
@@ -22,6 +22,12 @@ export function buildProblem(error: unknown, requestId: string): ProblemAnswer {
     headers: headersOf(refusal, status),
     body: bodyOf(refusal, status, requestId),
   };
+}
+
+/** Builds the problem as the answer of a message URL. */
+export function buildRefusal(error: unknown, requestId: string): Answer {
+  const { status, code, headers, body } = buildProblem(error, requestId);
+  return { status, code, contentType: headers['Content-Type'] ?? '', body };
 }
 
 function internal(): GatewayError {
@@ -62,7 +68,7 @@ function bodyOf(
   status: number,
   requestId: string,
 ): string {
-  return JSON.stringify({
+  const problem = {
     type: `/problems/${code}`,
     title: problems[code].title,
     status,
@@ -73,5 +79,6 @@ function bodyOf(
     condition: options.stanzaError?.condition,
     error_type: options.stanzaError?.type,
     text: options.stanzaError?.text,
-  });
+  };
+  return `${JSON.stringify(problem)}\n`;
 }

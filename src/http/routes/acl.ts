@@ -6,8 +6,9 @@ import { GatewayError, invalidMessage } from '../../core/errors.ts';
 import { createJid, type Jid } from '../../core/jid/jid.ts';
 import { describeJsonValue, isRecord, parseJson } from '../../core/json.ts';
 import { decodeUtf8, quote } from '../../core/text.ts';
-import { type BodyBudget, createReadBody, parseMediaType } from '../request/body.ts';
+import { type BodyBudget, createReadBody } from '../request/body.ts';
 import type { RequestRecord } from '../request/log.ts';
+import { parseMediaType } from '../request/media-type.ts';
 import {
   createFindDomain,
   decodeSegment,
@@ -66,7 +67,7 @@ export function createAnswerAcl(ports: AclPorts) {
     return {
       status: 200,
       headers: { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' },
-      body: JSON.stringify(buildAcl(user, permissions.has(user))),
+      body: `${JSON.stringify(buildAcl(user, permissions.has(user)))}\n`,
     };
   };
 }

@@ -20,5 +20,5 @@ export function answerReadyz(ctx: Context, readiness: Readiness): HttpAnswer {
 function buildAnswer(ctx: Context, status: number, body: object): HttpAnswer {
   requireMethod(ctx.method, ['GET', 'HEAD']);
   const headers = { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' };
-  return { status, headers, body: JSON.stringify(body) };
+  return { status, headers, body: `${JSON.stringify(body)}\n` };
 }

@@ -8,7 +8,7 @@ test('the sentence of a single fault is the detail', () => {
   expect(faults.isEmpty()).toBe(false);
   expect(faults.toError()).toMatchObject({
     code: 'invalid-message',
-    message: 'Wrong.',
+    message: '/to: Wrong.',
     options: { errors: [{ pointer: '/to', detail: 'Wrong.' }] },
   });
 });
@@ -17,7 +17,7 @@ test('counts all faults and reports the first 32', () => {
   const faults = createFaultList();
   for (let index = 0; index < 100; index += 1) faults.add(`/${index}`, `Fault ${index}.`);
   const error = faults.toError();
-  expect(error.message).toBe('100 faults; the first: Fault 0.');
+  expect(error.message).toBe('100 faults; the first: /0: Fault 0.');
   expect(error.options.errors).toHaveLength(32);
   expect(error.options.errors?.[31]).toEqual({ pointer: '/31', detail: 'Fault 31.' });
 });

@@ -71,6 +71,8 @@ export async function startTestGateway(overrides: Partial<AppPorts> = {}): Promi
     users: createUsers(addresses),
     apiAccounts: createApiAccounts(addresses),
     permissions: createPermissions([], undefined),
+    isRoom: async () => false,
+    templates: { render: (name, data) => `${name}: ${JSON.stringify(data)}` },
     buildStanza: (message) => serializeMessage(message, limits),
     deliver: async (message) => {
       delivered.push(serializeMessage(message, limits));

@@ -16,6 +16,7 @@ const expected: Record<ProblemCode, [Outcome, boolean]> = {
   'permission-missing': ['not-permitted', false],
   'domain-not-allowed': ['not-permitted', false],
   'sender-not-allowed': ['not-permitted', false],
+  'cross-origin': ['not-permitted', false],
   'sender-refused': ['not-permitted', false],
   'management-not-allowed': ['not-permitted', false],
   'unknown-domain': ['refused', false],

@@ -1,12 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { readMessageFromJson } from '../../../../src/core/message/from-json.ts';
 import { parseMessageFromXml } from '../../../../src/core/message/from-xml.ts';
 import {
   type Message,
   type MessageLimits,
   serializeMessage,
 } from '../../../../src/core/message/message.ts';
-import { context } from '../message-context.ts';
+import { context, readMessageFromJson } from '../message-context.ts';
 import { refusalOf } from '../refusal.ts';
 
 const { limits } = context;

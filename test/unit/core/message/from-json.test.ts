@@ -2,10 +2,9 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { GatewayError } from '../../../../src/core/errors.ts';
 import { parseJson } from '../../../../src/core/json.ts';
-import { readMessageFromJson } from '../../../../src/core/message/from-json.ts';
 import { serializeMessage } from '../../../../src/core/message/message.ts';
 import { readFromStream } from '../infoset.ts';
-import { context } from '../message-context.ts';
+import { context, readMessageFromJson } from '../message-context.ts';
 import { refusalOf } from '../refusal.ts';
 
 function send(value: unknown): string {
@@ -168,11 +167,15 @@ describe('refuses', () => {
   });
 
   test('with the reason', () => {
-    expect(detail({ to, body: null })).toBe('Expected a string, got null.');
-    expect(detail({ to: '' })).toMatch(/^The recipient is not a valid address: .*[^.]\.$/);
+    expect(detail({ to, body: null })).toBe('/body: Expected a string, got null.');
+    expect(detail({ to: '' })).toMatch(/^\/to: The recipient is not a valid address: .*[^.]\.$/);
     expect(detail({ to, body: 'ab\u0007' })).toContain('U+0007 at index 2');
-    expect(detail({ to, extra_elements: '<a>\n<b>' })).toMatch(/^Not well-formed XML.*line 2/);
-    expect(detail({ to, extra_elements: '<!---->' })).toMatch(/^Refused: line 1.*comments/);
+    expect(detail({ to, extra_elements: '<a>\n<b>' })).toMatch(
+      /^\/extra_elements: Not well-formed XML.*line 2/,
+    );
+    expect(detail({ to, extra_elements: '<!---->' })).toMatch(
+      /^\/extra_elements: Refused: line 1.*comments/,
+    );
   });
 });
 

@@ -1,10 +1,9 @@
 import { expect, test } from 'vitest';
 import { parseJson } from '../../../../src/core/json.ts';
-import { readMessageFromJson } from '../../../../src/core/message/from-json.ts';
 import { parseMessageFromXml } from '../../../../src/core/message/from-xml.ts';
 import { serializeMessage, withOriginId } from '../../../../src/core/message/message.ts';
 import { readFromStream, readInfoset } from '../infoset.ts';
-import { context } from '../message-context.ts';
+import { context, readMessageFromJson } from '../message-context.ts';
 import { refusalOf } from '../refusal.ts';
 
 const { limits } = context;

@@ -5,7 +5,6 @@ import {
   type BodyReading,
   createBodyBudget,
   createReadBody,
-  parseMediaType,
   RequestAborted,
 } from '../../../../src/http/request/body.ts';
 import { sendAnswer } from '../../../../src/http/response/answer.ts';
@@ -224,58 +223,3 @@ it('counts what pieces cost besides their bytes', () => {
   for (let count = 0; count < 100; count += 1) reading.add(1);
   expect(refused).toEqual(['pieces']);
 });
-
-describe('parseMediaType', () => {
-  it.each([
-    ['application/json', 'json'],
-    ['Application/JSON', 'json'],
-    ['application/json;charset=utf-8', 'json'],
-    ['application/json; charset=UTF-8', 'json'],
-    ['application/json ; Charset="utf-8"', 'json'],
-    ['application/json; charset="utf\\-8"', 'json'],
-    ['application/json;', 'json'],
-    ['application/json; profile="a;b=c\\"d"; charset=utf-8', 'json'],
-    ['application/xml', 'xml'],
-    ['text/xml; charset=utf-8', 'xml'],
-    ['application/xmpp+xml', 'xml'],
-  ])('%s is %s', (contentType, notation) => {
-    expect(parseMediaType({ 'content-type': contentType })).toBe(notation);
-  });
-
-  it.each([
-    undefined,
-    '',
-    'json',
-    'text/plain',
-    'application/x-www-form-urlencoded',
-    'multipart/form-data; boundary=x',
-    'application/problem+json',
-    'application/json, application/xml',
-    'application/json; charset=iso-8859-1',
-    'application/json; charset=utf8',
-    'application/json; charset=utf-16',
-    'application/json; charset=utf-8; charset=latin1',
-    'application/json; charset=',
-    'application/json; charset',
-    'application/json; charset="utf-8',
-    'application/json; =utf-8',
-    'application/json; charset = utf-8',
-    'application/json charset=utf-8',
-    `application/json; a="${'\\'.repeat(20_000)}`,
-  ])('%s is refused', (contentType) => {
-    expect(refusalOf({ 'content-type': contentType })).toBe('unsupported-media-type');
-  });
-
-  it.each(['gzip', 'identity', 'br', ''])('Content-Encoding %j is refused', (encoding) => {
-    const headers = { 'content-type': 'application/json', 'content-encoding': encoding };
-    expect(refusalOf(headers)).toBe('unsupported-media-type');
-  });
-});
-
-function refusalOf(headers: Parameters<typeof parseMediaType>[0]): string {
-  try {
-    return parseMediaType(headers);
-  } catch (error) {
-    return error instanceof GatewayError ? error.code : String(error);
-  }
-}

@@ -1,11 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { GatewayError } from '../../../../src/core/errors.ts';
-import {
-  decodeSegment,
-  parseOriginForm,
-  parseParameters,
-  requireMethod,
-} from '../../../../src/http/request/url.ts';
+import { decodeSegment, parseOriginForm, requireMethod } from '../../../../src/http/request/url.ts';
 
 describe('parseOriginForm', () => {
   it.each([
@@ -79,42 +74,3 @@ function codeOf(action: () => unknown): unknown {
     return error instanceof GatewayError ? error.code : error;
   }
 }
-
-describe('parseParameters', () => {
-  it.each([
-    ['', false],
-    ['format=json', false],
-    ['dry_run=false', false],
-    ['dry_run=true', true],
-    ['dry_run=true&format=json', true],
-    ['format=json&dry_run=true', true],
-    ['format=json&dry_run=false', false],
-  ])('%j: dry run %s', (query, isDryRun) => {
-    expect(parseParameters(query)).toEqual({ isDryRun });
-  });
-
-  it.each([
-    'x',
-    '?',
-    '&',
-    'format=json&',
-    'format=xml',
-    'format=JSON',
-    'format=json&format=json',
-    'dry_run',
-    'dry_run=',
-    'dry_run=1',
-    'dry_run=True',
-    'dry_run=true=',
-    'dry_run==true',
-    'dry%5Frun=true',
-    'DRY_RUN=true',
-    'dry_run=true&dry_run=true',
-    'dry_run=true&dry_run=false',
-    'constructor=name',
-  ])('%j is refused', (query) => {
-    expect(() => parseParameters(query)).toThrow(
-      expect.objectContaining({ code: 'invalid-message' }),
-    );
-  });
-});

@@ -277,7 +277,7 @@ describe('the order of refusals', () => {
 describe('the body', () => {
   it.each([
     ['no type', { Authorization: basic('bot') }, 'unsupported-media-type'],
-    ['a form', { ...goodHeaders, 'Content-Type': 'text/plain' }, 'unsupported-media-type'],
+    ['a page', { ...goodHeaders, 'Content-Type': 'text/html' }, 'unsupported-media-type'],
     ['compressed', { ...goodHeaders, 'Content-Encoding': 'gzip' }, 'unsupported-media-type'],
     [
       'another charset',

@@ -4,13 +4,12 @@ import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { parseJid } from '../../../../src/core/jid/jid.ts';
 import { parseJson } from '../../../../src/core/json.ts';
-import { readMessageFromJson } from '../../../../src/core/message/from-json.ts';
 import { parseMessageFromXml } from '../../../../src/core/message/from-xml.ts';
 import { serializeMessage } from '../../../../src/core/message/message.ts';
 import { decodeUtf8 } from '../../../../src/core/text.ts';
 import { RemoteConfirmation } from '../../../../src/xmpp/delivery/remote-confirmation.ts';
 import { StreamHandle } from '../../../../src/xmpp/stream/handle.ts';
-import { context } from '../../core/message-context.ts';
+import { context, readMessageFromJson } from '../../core/message-context.ts';
 
 const { limits } = context;
 

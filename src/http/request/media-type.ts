@@ -1,0 +1,93 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { GatewayError } from '../../core/errors.ts';
+import { quote } from '../../core/text.ts';
+
+/** The notations that a body can be in. */
+export type Notation = 'json' | 'xml' | 'form' | 'text';
+
+const notations = new Map<string, Notation>([
+  ['application/json', 'json'],
+  ['application/x-www-form-urlencoded', 'form'],
+  ['text/plain', 'text'],
+  ['application/xml', 'xml'],
+  ['text/xml', 'xml'],
+  ['application/xmpp+xml', 'xml'],
+]);
+
+/** All media types that a message can have. */
+export const mediaTypes: readonly string[] = [...notations.keys()];
+
+// RFC 9110 §5.6.6: parameter = token "=" ( token / quoted-string ), with blanks around the semicolon.
+const parameter =
+  /[ \t]*;[ \t]*(?:([!#$%&'*+.^_`|~\w-]+)=(?:([!#$%&'*+.^_`|~\w-]+)|"((?:[^"\\]|\\.)*)"))?/y;
+
+/** Finds the notation that the headers announce; throws `unsupported-media-type` for all but plain UTF-8. */
+export function parseMediaType(headers: IncomingHttpHeaders): Notation {
+  const encoding = headers['content-encoding'];
+  if (encoding !== undefined) {
+    throw unsupported(`Expected a body without Content-Encoding, got ${quote(encoding)}.`);
+  }
+  const contentType = headers['content-type'];
+  if (contentType === undefined) throw unsupported(`Expected a Content-Type, got none.${advice}`);
+  return notations.get(contentType) ?? parseContentType(contentType);
+}
+
+const advice = ` Send ${mediaTypes.join(', ')}, in UTF-8.`;
+
+function parseContentType(contentType: string): Notation {
+  const semicolon = contentType.indexOf(';');
+  const end = semicolon === -1 ? contentType.length : semicolon;
+  const notation = notations.get(contentType.slice(0, end).trim().toLowerCase());
+  if (notation === undefined) {
+    throw unsupported(`Content-Type ${quote(contentType)} is not supported.${advice}`);
+  }
+  checkParameters(contentType, end);
+  return notation;
+}
+
+function checkParameters(contentType: string, start: number): void {
+  let end = start;
+  while (end < contentType.length) {
+    parameter.lastIndex = end;
+    const match = parameter.exec(contentType);
+    if (match === null) {
+      throw unsupported(`Content-Type ${quote(contentType)} has malformed parameters.${advice}`);
+    }
+    const [, name, token, quoted] = match;
+    const value = token ?? quoted?.replaceAll(/\\(.)/g, '$1');
+    if (name?.toLowerCase() === 'charset' && value?.toLowerCase() !== 'utf-8') {
+      throw unsupported(`Expected charset utf-8, got ${quote(value ?? '')}.${advice}`);
+    }
+    end = parameter.lastIndex;
+  }
+}
+
+function unsupported(detail: string): GatewayError {
+  return new GatewayError('unsupported-media-type', detail);
+}
+
+/**
+ * Refuses what a foreign web page can make a browser send without asking: forms and plain text, with
+ * the credentials that the browser remembers (Fetch Metadata §2.1; RFC 6454 §7). Throws `cross-origin`.
+ */
+export function refuseForeignPage(headers: IncomingHttpHeaders, notation: Notation): void {
+  if (notation === 'json' || notation === 'xml') return;
+  const site = headers['sec-fetch-site'];
+  const isForeign =
+    site === 'cross-site' ||
+    site === 'same-site' ||
+    (headers.origin !== undefined && !isOwnOrigin(headers.origin, headers.host ?? ''));
+  if (!isForeign) return;
+  throw new GatewayError(
+    'cross-origin',
+    'A page of another site may not send forms or plain text here. Send application/json, or send from a program.',
+  );
+}
+
+/** The scheme may differ, because a proxy in front of the gateway may end TLS. */
+function isOwnOrigin(origin: string, host: string): boolean {
+  if (!URL.canParse(origin)) return false;
+  const url = new URL(origin);
+  const own = `${url.protocol}//${host}`;
+  return URL.canParse(own) && url.host !== '' && new URL(own).host === url.host;
+}

@@ -1,0 +1,49 @@
+import { parseJson } from '../../core/json.ts';
+import { readSubmission } from '../../core/message/from-json.ts';
+import { parseMessageFromXml } from '../../core/message/from-xml.ts';
+import type { Submission } from '../../core/message/message.ts';
+import type { MessageContext } from '../../core/message/rules.ts';
+import { type MessageQuery, parseForm, parseQuery } from './fields.ts';
+import type { Notation } from './media-type.ts';
+
+/**
+ * Renders the text of a message from a JSON value; throws GatewayError `invalid-message` if there is no
+ * such template, or no text.
+ */
+export type RenderTemplate = (name: string, data: unknown) => string;
+
+/** What a request asks for: what to send, and how. */
+export interface ParsedRequest extends Submission, Pick<MessageQuery, 'isDryRun'> {}
+
+/**
+ * Reads the body and the query of a request to a message URL; throws GatewayError: `malformed-body`,
+ * `invalid-message`.
+ */
+export function parseRequest(
+  notation: Notation,
+  text: string,
+  queryText: string,
+  context: MessageContext,
+  render: RenderTemplate,
+): ParsedRequest {
+  if (notation === 'xml') {
+    const message = parseMessageFromXml(text, context);
+    const { isDryRun } = parseQuery(queryText, notation);
+    return { messages: [message], isList: false, isTypeOpen: false, isDryRun };
+  }
+  const body = notation === 'json' ? parseJson(text) : text;
+  const query = parseQuery(queryText, notation);
+  const fields = readFields(notation, body, query, render);
+  return { ...readSubmission(fields, context), isDryRun: query.isDryRun };
+}
+
+function readFields(
+  notation: Exclude<Notation, 'xml'>,
+  body: unknown,
+  { template, fields }: MessageQuery,
+  render: RenderTemplate,
+): unknown {
+  if (template !== undefined) return { ...fields, body: render(template, body) };
+  if (notation === 'json') return body;
+  return notation === 'form' ? parseForm(String(body)) : { ...fields, body };
+}

@@ -1,0 +1,57 @@
+import type { Receipt, Stanza, Submission } from '../../core/message/message.ts';
+import type { Answer } from './answer.ts';
+
+/** What became of one message of a list: its receipt, or a problem. */
+export interface Result {
+  readonly to: string;
+  readonly answer: Answer;
+}
+
+/** Builds the answer to a message that was accepted. */
+export function buildAccepted({ id, from, to, mode, confirmed }: Receipt): Answer {
+  return buildJson(200, 'ok', {
+    status: 'success',
+    message: 'The XMPP server accepted the message.',
+    id,
+    from: from.toString(),
+    to: to.toString(),
+    mode,
+    confirmed,
+  });
+}
+
+/** Builds the answer to a list of messages: 200 if all were accepted, else 207 (RFC 4918 §11.1). */
+export function buildResults(results: readonly Result[]): Answer {
+  const accepted = results.filter(({ answer }) => answer.status === 200).length;
+  const isSuccess = accepted === results.length;
+  const message = isSuccess
+    ? `The XMPP server accepted all ${accepted} messages.`
+    : `The XMPP server accepted ${accepted} of ${results.length} messages.`;
+  return buildJson(isSuccess ? 200 : 207, isSuccess ? 'ok' : 'partial', {
+    status: isSuccess ? 'success' : 'partial',
+    message,
+    results: results.map(({ to, answer }) => buildResult(to, answer)),
+  });
+}
+
+function buildResult(to: string, { status, body }: Answer): object {
+  const members: object = JSON.parse(body);
+  return { ...members, status, to };
+}
+
+/**
+ * Shows the stanzas of a dry run. The bytes are those of the wire, where the stream declares the default
+ * namespace. A list of them is not an XML document (RFC 7303 §9.1 and §9.3).
+ */
+export function buildPreview(stanzas: readonly Stanza[], { isList }: Submission): Answer {
+  return {
+    status: 200,
+    code: 'ok',
+    contentType: isList ? 'application/xml-external-parsed-entity' : 'application/xml',
+    body: stanzas.map(({ xml }) => xml).join('\n'),
+  };
+}
+
+function buildJson(status: number, code: string, value: object): Answer {
+  return { status, code, contentType: 'application/json', body: `${JSON.stringify(value)}\n` };
+}

@@ -1,0 +1,100 @@
+import { describe, expect, it } from 'vitest';
+import { GatewayError } from '../../../../src/core/errors.ts';
+import { parseMediaType, refuseForeignPage } from '../../../../src/http/request/media-type.ts';
+
+describe('parseMediaType', () => {
+  it.each([
+    ['application/json', 'json'],
+    ['Application/JSON', 'json'],
+    ['application/json;charset=utf-8', 'json'],
+    ['application/json; charset=UTF-8', 'json'],
+    ['application/json ; Charset="utf-8"', 'json'],
+    ['application/json; charset="utf\\-8"', 'json'],
+    ['application/json;', 'json'],
+    ['application/json; profile="a;b=c\\"d"; charset=utf-8', 'json'],
+    ['application/xml', 'xml'],
+    ['text/xml; charset=utf-8', 'xml'],
+    ['application/xmpp+xml', 'xml'],
+  ])('%s is %s', (contentType, notation) => {
+    expect(parseMediaType({ 'content-type': contentType })).toBe(notation);
+  });
+
+  it.each([
+    undefined,
+    '',
+    'json',
+    'text/html',
+    'multipart/form-data; boundary=x',
+    'multipart/form-data; boundary=x',
+    'application/problem+json',
+    'application/json, application/xml',
+    'application/json; charset=iso-8859-1',
+    'application/json; charset=utf8',
+    'application/json; charset=utf-16',
+    'application/json; charset=utf-8; charset=latin1',
+    'application/json; charset=',
+    'application/json; charset',
+    'application/json; charset="utf-8',
+    'application/json; =utf-8',
+    'application/json; charset = utf-8',
+    'application/json charset=utf-8',
+    `application/json; a="${'\\'.repeat(20_000)}`,
+  ])('%s is refused', (contentType) => {
+    expect(refusalOf({ 'content-type': contentType })).toBe('unsupported-media-type');
+  });
+
+  it.each(['gzip', 'identity', 'br', ''])('Content-Encoding %j is refused', (encoding) => {
+    const headers = { 'content-type': 'application/json', 'content-encoding': encoding };
+    expect(refusalOf(headers)).toBe('unsupported-media-type');
+  });
+});
+
+function refusalOf(headers: Parameters<typeof parseMediaType>[0]): string {
+  try {
+    return parseMediaType(headers);
+  } catch (error) {
+    return error instanceof GatewayError ? error.code : String(error);
+  }
+}
+
+describe('refuseForeignPage', () => {
+  const host = 'gateway.example.org:8080';
+  it.each([
+    { 'sec-fetch-site': 'cross-site' },
+    { 'sec-fetch-site': 'same-site' },
+    { 'sec-fetch-site': 'cross-site', origin: `http://${host}` },
+    { 'sec-fetch-site': 'same-origin', origin: 'https://evil.example' },
+    { origin: 'https://evil.example' },
+    { origin: 'null' },
+    { origin: '' },
+    { origin: 'http://gateway.example.org' },
+    { origin: 'https://gateway.example.org:8081' },
+    { origin: 'file://' },
+    { origin: `http://${host}.evil.example` },
+    { origin: `http://${host}`, host: '' },
+  ])('refuses forms and text with %o', (headers) => {
+    for (const notation of ['form', 'text'] as const) {
+      expect(() => refuseForeignPage({ host, ...headers }, notation)).toThrow(
+        expect.objectContaining({ code: 'cross-origin' }),
+      );
+    }
+    for (const notation of ['json', 'xml'] as const) {
+      refuseForeignPage({ host, ...headers }, notation);
+    }
+  });
+
+  it.each([
+    {},
+    { 'sec-fetch-site': 'none' },
+    { 'sec-fetch-site': 'same-origin' },
+    { origin: `http://${host}` },
+    { origin: `https://${host}` },
+    { origin: 'https://gateway.example.org', host: 'GATEWAY.example.org' },
+    { origin: 'https://gateway.example.org', host: 'gateway.example.org:443' },
+    { origin: 'https://[::1]:8080', host: '[::1]:8080' },
+  ])('passes %o', (headers) => {
+    for (const notation of ['form', 'text'] as const) {
+      refuseForeignPage({ host, ...headers }, notation);
+    }
+  });
+});
