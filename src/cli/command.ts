@@ -82,3 +82,8 @@ export function refuseOperands(operands: readonly string[]): void {
 export function wantsColour({ stdout, env }: Pick<Surroundings, 'stdout' | 'env'>): boolean {
   return stdout.isTTY === true && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb';
 }
+
+/** Quotes an argument so that it can be pasted into a shell. */
+export function quoteForShell(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}

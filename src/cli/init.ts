@@ -6,7 +6,13 @@ import { hashPassword } from '../auth/password-hash.ts';
 import { recogniseServer, type ServerPlaces } from '../xmpp/probes/probes.ts';
 import { setupLines } from '../xmpp/server/config-lines.ts';
 import { describeServer, type ServerIdentity, type ServerKind } from '../xmpp/server/identity.ts';
-import { type Command, parseOptions, refuseOperands, type Surroundings } from './command.ts';
+import {
+  type Command,
+  parseOptions,
+  quoteForShell,
+  refuseOperands,
+  type Surroundings,
+} from './command.ts';
 import {
   buildConfigText,
   findAnswers,
@@ -128,8 +134,4 @@ function nextCommands(program: string, config: string, account: string, domain: 
 ${program} serve --config ${file}     # then, in another terminal:
 ${program} send --url http://127.0.0.1:8080 --user ${quoteForShell(account)} --from ${you} --to ${you} 'Hello'
 `;
-}
-
-function quoteForShell(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }

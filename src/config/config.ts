@@ -1,8 +1,8 @@
 import { dirname, resolve } from 'node:path';
 import { Secret } from '../core/secret.ts';
 import { findCrossFaults, parseValues } from './cross-checks.ts';
-import { ConfigError, type ConfigFault } from './errors.ts';
-import { type ConfigFiles, readConfigFiles, readText, reasonOf } from './files.ts';
+import { ConfigError, type ConfigFault, reasonOf } from './errors.ts';
+import { type ConfigFiles, readConfigFiles, readText } from './files.ts';
 import { type ConfigValues, configSchema } from './schema.ts';
 import { parseConfigSource } from './yaml.ts';
 import { locate, readIssue } from './zod-issues.ts';

@@ -42,6 +42,11 @@ function describeFault(file: string, { path, line, expected, got }: ConfigFault)
   return `${place}: ${path === '' ? '' : `${path}: `}expected ${expected}, got ${got}`;
 }
 
+/** Why a file cannot be used. Node's message names the file again, so that part is removed. */
+export function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message.replace(/, \w+( '.*')?$/s, '') : String(error);
+}
+
 /** Writes a path the way operators read it: `api_accounts[0].username`. */
 export function formatPath(path: ConfigPath): string {
   return path

@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { Secret } from '../core/secret.ts';
 import { describeError, quote } from '../core/text.ts';
 import type { UsableParts } from './cross-checks.ts';
-import type { ConfigPath, FoundFault } from './errors.ts';
+import { type ConfigPath, type FoundFault, reasonOf } from './errors.ts';
 import { secret } from './schema.ts';
 import { findPairFault, parseCertificates } from './tls-pair.ts';
 
@@ -55,11 +55,6 @@ export async function readText(path: string): Promise<string> {
   const bytes = await readFile(path);
   if (!isUtf8(bytes)) throw new TypeError('not UTF-8');
   return bytes.toString('utf8');
-}
-
-/** Why a file cannot be used. Node's message names the file again, so that part is removed. */
-export function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message.replace(/, \w+( '.*')?$/s, '') : String(error);
 }
 
 function* checkCa(ca: string | undefined, name = ''): Generator<FoundFault> {

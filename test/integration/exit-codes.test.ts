@@ -35,11 +35,10 @@ describe('what cannot be run ends with a code and a sentence', () => {
       'expected --log-format json or pretty, got "xml"',
     ],
     [['grant', '--config=a.yaml'], 'expected a JID or *@domain'],
-    [['send', '--to', 'bob@example.org'], '--url URL is missing'],
-    [
-      ['send', '--to', 'alice@example.org', '--to', 'bob@example.org', 'hi'],
-      'expected --to once, got it twice',
-    ],
+    [['send', 'hi'], '--to JID is missing'],
+    [['send', '--to=a@b', '--id=1', '--id=2', 'hi'], 'expected --id once, got it twice'],
+    [['serve', '-c', 'a.yaml', '-c', 'b.yaml'], 'expected --config once, got it twice'],
+    [['grant', '-c', 'a.yaml', '-c', 'a.yaml', 'b@c'], 'expected --config once, got it twice'],
     [['check', '-c', 'a.yaml', '--config=b.yaml'], 'expected --config once, got it twice'],
     [
       ['init', '--domain=a.example', '--domain=b.example', '--bot=a', '--bot=b'],

@@ -83,7 +83,7 @@ describe.each(servers)('send on $kind', ({ start }) => {
   test('1, refused, with what is wrong where', async () => {
     const { code, stdout, stderr } = await runCommand(api('--type', 'sms', 'hi'), { env: asApi });
     expect([code, stdout]).toEqual([1, '']);
-    expect(stderr).toMatch(/^422 invalid-message: .*\n {2}\/message_attributes\/type: .*\n$/);
+    expect(stderr).toMatch(/^422 invalid-message: .*\n {2}\/type: .*\n$/);
   });
 
   test.each([

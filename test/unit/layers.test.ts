@@ -12,7 +12,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   '.': ['cli/*', 'config'],
   cli: ['auth', 'config', 'core/*', 'gateway', 'xmpp/probes', 'xmpp/server'],
   'cli/check': ['cli', 'config', 'core/*', 'store', 'xmpp/*'],
-  'cli/send': ['cli', 'core/*'],
+  'cli/send': ['cli', 'config', 'core/*'],
   gateway: ['auth/*', 'config', 'core/*', 'http/*', 'store', 'xmpp/*'],
   config: ['auth', 'core/*'],
 

@@ -1,57 +1,89 @@
-import { type ClientRequest, type IncomingMessage, request as requestHttp } from 'node:http';
-import { request as requestHttps } from 'node:https';
 import { isRecord } from '../../core/json.ts';
-import { describeError } from '../../core/text.ts';
+import { type PostAnswer, PostFailure, post } from './post.ts';
 import type { SendRequest } from './request.ts';
 
 /** The result of one attempt. */
-export interface SendAttempt extends Verdict {
+export interface SendAttempt {
   /** The body of the answer; undefined if none came. */
   readonly answer: string | undefined;
-  /** The members of the answer, if it is a JSON object. */
-  readonly fields: Readonly<Record<string, unknown>>;
+  /** What happened to the message for each recipient, in the order of the request. */
+  readonly fates: readonly Fate[];
+  readonly retryAfterMs: number | undefined;
+}
+
+/** What happened to the message for one recipient. */
+export interface Fate extends Verdict {
+  /** Whether the answer is about this recipient alone, not about the whole request. */
+  readonly isOwn: boolean;
+  /** The id of the message, if it was confirmed. */
+  readonly id: string | undefined;
   /** What happened, as a sentence for people. */
   readonly reason: string;
   /** Further lines for people. */
   readonly details: readonly string[];
-  readonly retryAfterMs: number | undefined;
 }
+
+type Fields = Readonly<Record<string, unknown>>;
 
 /** Makes one attempt; the result includes network errors. */
 export async function attemptPost(
-  { url, body }: SendRequest,
+  { url, to, body }: SendRequest,
   headers: Readonly<Record<string, string>>,
   timeoutMs: number,
 ): Promise<SendAttempt> {
   try {
-    return readAnswer(await post(url, headers, body, timeoutMs));
+    return readAnswer(await post(url, headers, body, timeoutMs), to);
   } catch (error) {
     if (!(error instanceof PostFailure)) throw error;
-    const verdict = judgeFailure(error.wasConnected);
     const reason = `no answer from ${new URL(url).origin}: ${error.message}`;
-    const nothing = { answer: undefined, fields: {}, details: [], retryAfterMs: undefined };
-    return { ...verdict, ...nothing, reason };
+    const verdict = judgeFailure(error.wasConnected);
+    const fate = { ...verdict, isOwn: false, id: undefined, reason, details: [] };
+    return { answer: undefined, fates: to.map(() => fate), retryAfterMs: undefined };
   }
 }
 
-function readAnswer({ status, retryAfter, text }: PostAnswer): SendAttempt {
+function readAnswer({ status, retryAfter, text }: PostAnswer, to: readonly string[]): SendAttempt {
   const fields = parseObject(text);
-  const [reason = '', ...details] =
-    status === 200
-      ? ['200, but the answer is not from a gateway: check --url']
-      : describeProblem(status, fields);
   return {
-    ...judgeAnswer(status, fields),
     answer: text,
-    fields,
-    reason,
-    details,
+    fates: to.length === 1 ? [readWhole(status, fields)] : readResults(status, fields, to),
     retryAfterMs: /^\d{1,6}$/.test(retryAfter) ? Number(retryAfter) * 1000 : undefined,
   };
 }
 
+function readWhole(status: number, fields: Fields): Fate {
+  return describeFate(judgeAnswer(status, fields), status, fields);
+}
+
+function readResults(status: number, fields: Fields, to: readonly string[]): Fate[] {
+  const { results } = fields;
+  const isAccepted = status === 200 || status === 207;
+  if (isAccepted && Array.isArray(results) && results.length === to.length) {
+    return to.map((address, index) => readResult(address, results[index]));
+  }
+  // Without a result for each recipient, a receipt is not from a gateway.
+  const whole = readWhole(status, isAccepted ? {} : fields);
+  return to.map(() => whole);
+}
+
+function readResult(address: string, result: unknown): Fate {
+  const fields = isRecord(result) ? result : {};
+  const status = Number(fields['status']);
+  const fate = describeFate(judgeResult(fields), status, fields);
+  return { ...fate, isOwn: true, reason: `${address}: ${fate.reason}` };
+}
+
+function describeFate(verdict: Verdict, status: number, fields: Fields): Fate {
+  const [reason = '', ...details] =
+    status === 200 || status === 207
+      ? [`${status}, but the answer is not from a gateway: check the URL`]
+      : describeProblem(status, fields);
+  const id = verdict.outcome === 'confirmed' ? String(fields['id']) : undefined;
+  return { ...verdict, isOwn: false, id, reason, details };
+}
+
 /** Describes a problem (RFC 9457) with the members that the gateway adds. */
-function describeProblem(status: number, fields: Readonly<Record<string, unknown>>): string[] {
+function describeProblem(status: number, fields: Fields): string[] {
   const { code, title, detail, errors, condition, text, instance } = fields;
   const head = textsOf([String(status), code]).join(' ');
   const [sentence = ''] = textsOf([detail, title]);
@@ -76,102 +108,13 @@ function textsOf(values: readonly unknown[]): string[] {
   return values.filter((value) => typeof value === 'string');
 }
 
-function parseObject(text: string): Readonly<Record<string, unknown>> {
+function parseObject(text: string): Fields {
   try {
     const value: unknown = JSON.parse(text);
     return isRecord(value) ? value : {};
   } catch {
     return {};
   }
-}
-
-/** The answer to a POST. */
-interface PostAnswer {
-  readonly status: number;
-  /** The value of Retry-After, or ''. */
-  readonly retryAfter: string;
-  readonly text: string;
-}
-
-/** There was no answer; the message says why. */
-class PostFailure extends Error {
-  override readonly name = 'PostFailure';
-  /** Whether the request may have been sent. */
-  readonly wasConnected: boolean;
-
-  constructor(cause: unknown, wasConnected: boolean) {
-    super(describeError(cause), { cause });
-    this.wasConnected = wasConnected;
-  }
-}
-
-/** The gateway's answers are much smaller. */
-const maxAnswerBytes = 1_048_576;
-
-/**
- * Posts JSON on a new connection and reads the answer; rejects with PostFailure. It does not use `fetch`,
- * which does not tell whether a request that timed out had a connection: only then may it have been sent.
- */
-function post(
-  url: string,
-  headers: Readonly<Record<string, string>>,
-  body: string,
-  timeoutMs: number,
-): Promise<PostAnswer> {
-  return new Promise((resolve, reject) => {
-    let wasConnected = false;
-    const fail = (error: unknown): void => reject(new PostFailure(error, wasConnected));
-    const outgoing = open(url, headers);
-    const deadline = setTimeout(() => {
-      outgoing.destroy(new Error(`none within ${Math.ceil(timeoutMs / 1000)} s`));
-    }, timeoutMs);
-    outgoing.once('close', () => clearTimeout(deadline));
-    outgoing.once('socket', (socket) => {
-      socket.once(url.startsWith('https:') ? 'secureConnect' : 'connect', () => {
-        wasConnected = true;
-      });
-    });
-    outgoing.once('error', fail);
-    outgoing.once('response', (response) => {
-      collectAnswer(response).then(resolve, fail);
-    });
-    outgoing.end(body);
-  });
-}
-
-function open(url: string, headers: Readonly<Record<string, string>>): ClientRequest {
-  const options = {
-    method: 'POST',
-    agent: false,
-    headers: { ...headers, 'Content-Type': 'application/json' },
-  };
-  return url.startsWith('https:') ? requestHttps(url, options) : requestHttp(url, options);
-}
-
-async function collectAnswer(response: IncomingMessage): Promise<PostAnswer> {
-  const body = await readAtMost(response, maxAnswerBytes);
-  if (body === undefined) throw new Error(`the answer is longer than ${maxAnswerBytes} bytes`);
-  return {
-    status: response.statusCode ?? 0,
-    retryAfter: response.headers['retry-after'] ?? '',
-    text: body.toString('utf8'),
-  };
-}
-
-/** Reads a stream to its end; resolves with undefined if it has more than `maxBytes`. */
-export async function readAtMost(
-  stream: AsyncIterable<string | Buffer>,
-  maxBytes: number,
-): Promise<Buffer | undefined> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of stream) {
-    const bytes = Buffer.from(chunk);
-    length += bytes.length;
-    if (length > maxBytes) return undefined;
-    chunks.push(bytes);
-  }
-  return Buffer.concat(chunks);
 }
 
 /** What happened to a message. */
@@ -193,6 +136,20 @@ export const exitCodes: Readonly<Record<Outcome, number>> = {
   'not-permitted': 77,
 };
 
+/** Combines the recipients: the outcome that needs attention most. */
+export function worstOutcome(outcomes: readonly Outcome[]): Outcome {
+  return worstFirst.find((outcome) => outcomes.includes(outcome)) ?? 'confirmed';
+}
+
+/** First those for which it helps to repeat the command, and of them the one that needs the same key. */
+const worstFirst: readonly Outcome[] = [
+  'unknown',
+  'unavailable',
+  'not-permitted',
+  'refused',
+  'bounced',
+];
+
 /** The outcome of one attempt, and whether to repeat the request. */
 interface Verdict {
   readonly outcome: Outcome;
@@ -200,7 +157,7 @@ interface Verdict {
 }
 
 /** Judges an answer by its status and its members. */
-export function judgeAnswer(status: number, fields: Readonly<Record<string, unknown>>): Verdict {
+export function judgeAnswer(status: number, fields: Fields): Verdict {
   const { code } = fields;
   if (isReceipt(status, fields)) return final('confirmed');
   // Of the bounces, only 503 asks to try again: resource-constraint, or an error of type wait.
@@ -213,11 +170,15 @@ export function judgeAnswer(status: number, fields: Readonly<Record<string, unkn
   return final(status >= 500 ? 'unknown' : 'refused');
 }
 
+/** Judges the result for one recipient: a receipt or a problem, with its status as a number. */
+export function judgeResult(fields: Fields): Verdict {
+  const { status, id } = fields;
+  if (status === 200 && typeof id === 'string') return final('confirmed');
+  return judgeAnswer(Number(status), fields);
+}
+
 /** Whether the answer is a gateway's receipt: at a wrong URL, any server may answer 200. */
-function isReceipt(
-  status: number,
-  { status: word, id }: Readonly<Record<string, unknown>>,
-): boolean {
+function isReceipt(status: number, { status: word, id }: Fields): boolean {
   return status === 200 && word === 'success' && typeof id === 'string';
 }
 
@@ -226,7 +187,7 @@ export function judgeFailure(wasConnected: boolean): Verdict {
   return again(wasConnected ? 'unknown' : 'unavailable');
 }
 
-/** Combines attempts: after one whose fate is unknown, only a definite fate is better. */
+/** Combines the attempts for a recipient: after an unknown fate, only a definite one is better. */
 export function combineOutcomes(outcomes: readonly Outcome[]): Outcome {
   const last = outcomes.at(-1) ?? 'unavailable';
   const isSettled = last === 'confirmed' || last === 'bounced';

@@ -1,5 +1,4 @@
 import { type Jid, JidError, parseJid, parseLocalpart } from '../../core/jid/jid.ts';
-import { escapeText } from '../../core/xml/serialize.ts';
 import { parseOption, UsageError } from '../command.ts';
 
 /** The message, its sender and the gateway. */
@@ -12,7 +11,8 @@ export interface SendOptions {
   readonly from: string | undefined;
   /** The sender's domain, if neither `from` nor `user` contains it. */
   readonly domain: string | undefined;
-  readonly to: string;
+  /** The recipients, at least one. */
+  readonly to: readonly string[];
   readonly type: string | undefined;
   readonly subject: string | undefined;
   readonly id: string | undefined;
@@ -22,6 +22,8 @@ export interface SendOptions {
 /** A POST to one of the message URLs, without its credentials. */
 export interface SendRequest {
   readonly url: string;
+  /** The recipients, in the order in which the answer has their results. */
+  readonly to: readonly string[];
   /** JSON */
   readonly body: string;
 }
@@ -32,59 +34,52 @@ export function buildSendRequest(options: SendOptions): SendRequest {
   const { local, domain } = senderOf(options);
   const user = options.from === undefined ? '' : `/${encodeURIComponent(local)}`;
   const path = `/api/1.0/xmppdomains/${encodeURIComponent(domain)}/gateway/messages${user}`;
-  return { url: base + path, body: JSON.stringify(buildMessage(options)) };
+  const { to, type, id, subject, text } = options;
+  const message = { to: to.length === 1 ? to[0] : to, type, id, subject, body: text };
+  return { url: base + path, to, body: JSON.stringify(message) };
+}
+
+/** What `url` has to be, for people. */
+export const gatewayUrl = 'a URL such as http://127.0.0.1:8080, without user name and password';
+
+/** Whether a text can be the `url` of a gateway. */
+export function isGatewayUrl(text: string): boolean {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const isPlain = url !== undefined && url.username + url.password + url.search + url.hash === '';
+  return isPlain && /^https?:$/.test(url.protocol);
 }
 
 function parseBase(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  const isPlain = url !== undefined && url.username + url.password + url.search + url.hash === '';
-  if (!isPlain || !/^https?:$/.test(url.protocol)) {
-    const expected = 'http://HOST:PORT or https://HOST:PORT, without credentials';
-    throw new UsageError(`expected --url ${expected}, got something else`);
-  }
-  return url.href.replace(/\/+$/, '');
+  if (!isGatewayUrl(text)) throw new UsageError(`url: expected ${gatewayUrl}, got something else`);
+  return new URL(text).href.replace(/\/+$/, '');
 }
 
 function senderOf({ from, user, domain }: SendOptions): { local: string; domain: string } {
-  const [name, option] = from === undefined ? [user, '--user'] : [from, '--from'];
-  const own = name.includes('@') ? readBareJid(name, option) : undefined;
+  const [name, key] = from === undefined ? [user, 'user'] : [from, 'from'];
+  const own = name.includes('@') ? readBareJid(name, key) : undefined;
   // The name of an API account may contain an at-sign without being a JID.
   const other = from !== undefined && user.includes('@') ? user.replace(/^.*@/s, '') : undefined;
   const found = own?.domain ?? domain ?? other;
   if (found === undefined) {
-    throw new UsageError(`expected a JID as ${option}, or --domain, got neither`);
+    throw new UsageError(`expected a JID as ${key}, or a domain, got neither`);
   }
   if (own !== undefined && domain !== undefined && domain.toLowerCase() !== own.domain) {
-    throw new UsageError(`expected one domain, got ${own.domain} in ${option} and --domain`);
+    throw new UsageError(`expected one domain, got ${own.domain} in ${key}, and another as domain`);
   }
   return {
-    local: own?.local ?? parseOption(option, () => parseLocalpart(name), isJidError),
+    local: own?.local ?? parseOption(key, () => parseLocalpart(name), isJidError),
     domain: found,
   };
 }
 
-function readBareJid(text: string, option: string): { local: string; domain: string } {
-  const { local, domain, resource }: Jid = parseOption(option, () => parseJid(text), isJidError);
+function readBareJid(text: string, key: string): { local: string; domain: string } {
+  const { local, domain, resource }: Jid = parseOption(key, () => parseJid(text), isJidError);
   if (local === undefined || resource !== undefined) {
-    throw new UsageError(`expected a bare JID as ${option}, got ${JSON.stringify(text)}`);
+    throw new UsageError(`expected a bare JID as ${key}, got ${JSON.stringify(text)}`);
   }
   return { local, domain };
 }
 
 function isJidError(error: unknown): error is JidError {
   return error instanceof JidError;
-}
-
-function buildMessage({ to, type, subject, id, text }: SendOptions): object {
-  const attributes = { type, id };
-  return {
-    to,
-    body: text,
-    ...(Object.values(attributes).some((value) => value !== undefined)
-      ? { message_attributes: attributes }
-      : {}),
-    ...(subject === undefined
-      ? {}
-      : { extra_elements: `<subject>${escapeText(subject)}</subject>` }),
-  };
 }

@@ -5,7 +5,9 @@ import {
   exitCodes,
   judgeAnswer,
   judgeFailure,
+  judgeResult,
   type Outcome,
+  worstOutcome,
 } from '../../../../src/cli/send/outcome.ts';
 import { type ProblemCode, problems } from '../../../../src/core/errors.ts';
 
@@ -84,9 +86,34 @@ test.each<[Outcome[], Outcome]>([
   expect(combineOutcomes(outcomes)).toBe(outcome);
 });
 
+test.each<[object, Outcome, boolean]>([
+  [{ status: 200, id: '1' }, 'confirmed', false],
+  [{ status: 200 }, 'refused', false],
+  [{ status: 'success', id: '1' }, 'refused', false],
+  [{ id: '1' }, 'refused', false],
+  [{}, 'refused', false],
+  [{ status: 404, code: 'bounced' }, 'bounced', false],
+  [{ status: 503, code: 'bounced' }, 'bounced', true],
+  [{ status: 503, code: 'overloaded' }, 'unavailable', true],
+  [{ status: 409, code: 'idempotency-in-progress' }, 'unknown', true],
+])('the result %j: %s, again: %j', (fields, outcome, mayRetry) => {
+  expect(judgeResult({ ...fields })).toEqual({ outcome, mayRetry });
+});
+
+test.each<[Outcome[], Outcome]>([
+  [['confirmed', 'confirmed'], 'confirmed'],
+  [['confirmed', 'bounced'], 'bounced'],
+  [['bounced', 'refused', 'confirmed'], 'refused'],
+  [['refused', 'not-permitted'], 'not-permitted'],
+  [['not-permitted', 'unavailable', 'confirmed'], 'unavailable'],
+  [['unavailable', 'unknown', 'confirmed'], 'unknown'],
+])('%j of several recipients: %s', (outcomes, outcome) => {
+  expect(worstOutcome(outcomes)).toBe(outcome);
+});
+
 test('the exit codes are the documented ones', () => {
   const page = readFileSync(new URL('../../../../docs/commands.md', import.meta.url), 'utf8');
-  const codes = new Set([64, ...Object.values(exitCodes)]);
+  const codes = new Set([64, 78, ...Object.values(exitCodes)]);
   expect([...page.matchAll(/^\| (\d+) \|/gm)].map(([, code]) => Number(code))).toEqual(
     [...codes].toSorted((a, b) => a - b),
   );

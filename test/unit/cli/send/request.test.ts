@@ -6,7 +6,7 @@ const options: SendOptions = {
   user: 'bot@example.org',
   from: undefined,
   domain: undefined,
-  to: 'bob@example.org',
+  to: ['bob@example.org'],
   type: undefined,
   subject: undefined,
   id: undefined,
@@ -36,12 +36,12 @@ describe('the URL', () => {
 test.each<[Partial<SendOptions>, object]>([
   [{}, { to: 'bob@example.org', body: 'hi' }],
   [
-    { type: 'chat', id: '1' },
-    { to: 'bob@example.org', body: 'hi', message_attributes: { type: 'chat', id: '1' } },
+    { type: 'chat', id: '1', subject: 'R&D <1>' },
+    { to: 'bob@example.org', type: 'chat', id: '1', subject: 'R&D <1>', body: 'hi' },
   ],
   [
-    { subject: 'R&D <1>' },
-    { to: 'bob@example.org', body: 'hi', extra_elements: '<subject>R&amp;D &lt;1&gt;</subject>' },
+    { to: ['bob@example.org', 'ops@rooms.example.org'] },
+    { to: ['bob@example.org', 'ops@rooms.example.org'], body: 'hi' },
   ],
 ])('the body: %j', (given, body) => {
   expect(JSON.parse(buildSendRequest({ ...options, ...given }).body)).toEqual(body);
@@ -49,14 +49,14 @@ test.each<[Partial<SendOptions>, object]>([
 
 describe('wrong usage', () => {
   test.each<[Partial<SendOptions>, string]>([
-    [{ url: 'chat.example.org' }, 'expected --url'],
-    [{ url: 'ftp://example.org' }, 'expected --url'],
-    [{ url: 'http://bot:secret@example.org' }, 'expected --url'],
-    [{ url: 'http://example.org/?a' }, 'expected --url'],
-    [{ user: 'bot' }, '--domain'],
-    [{ user: 'alerts', from: 'alice' }, '--domain'],
-    [{ user: 'bot@example.org/x' }, 'bare JID as --user'],
-    [{ from: '@example.org' }, '--from'],
+    [{ url: 'chat.example.org' }, 'expected a URL such as'],
+    [{ url: 'ftp://example.org' }, 'expected a URL such as'],
+    [{ url: 'http://bot:secret@example.org' }, 'expected a URL such as'],
+    [{ url: 'http://example.org/?a' }, 'expected a URL such as'],
+    [{ user: 'bot' }, 'a JID as user, or a domain'],
+    [{ user: 'alerts', from: 'alice' }, 'a JID as from, or a domain'],
+    [{ user: 'bot@example.org/x' }, 'bare JID as user'],
+    [{ from: '@example.org' }, 'from: '],
     [{ from: 'alice@example.org', domain: 'example.net' }, 'one domain'],
   ])('%j', (given, sentence) => {
     const build = (): unknown => buildSendRequest({ ...options, ...given });

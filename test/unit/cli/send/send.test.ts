@@ -39,7 +39,8 @@ async function startScript(
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, seen };
 }
 
-const env = { XMPP_GATEWAY_PASSWORD: 'pä:ss' };
+// There is no file with settings below /dev/null.
+const env = { XMPP_GATEWAY_PASSWORD: 'pä:ss', HOME: '/dev/null' };
 const names = ['--user', 'bot@example.org', '--to', 'bob@example.org'];
 const send = (url: string, ...args: string[]) =>
   run(sendCommand, ['--url', url, ...names, ...args], { env });
@@ -85,7 +86,7 @@ test.each([{}, '<html>', '"success"'])(
     const { url, seen } = await startScript([{ status: 200, body }]);
     const { code, out, err } = await send(url, 'hi');
     expect([code, out, seen.length]).toEqual([1, '', 1]);
-    expect(err).toBe('200, but the answer is not from a gateway: check --url\n');
+    expect(err).toBe('200, but the answer is not from a gateway: check the URL\n');
   },
 );
 
@@ -130,12 +131,137 @@ test('replaces control characters, which could manipulate the terminal', async (
   expect([code, err]).toEqual([1, '422 invalid-message: \ufffd[2Jwiped\ufffd\n']);
 });
 
+describe('several recipients', () => {
+  const alice = { status: 200, id: 'a1', to: 'alice@example.org', mode: 'client' };
+  const bob = { status: 200, id: 'b1', to: 'bob@example.org', mode: 'client' };
+  const problem = (status: number, code: string, detail: string) => ({ status, code, detail });
+  const gone = problem(404, 'bounced', 'No such user.');
+  const later = problem(503, 'xmpp-unavailable', 'The stream is down.');
+  const answer = (...results: object[]) => {
+    const isComplete = results.every((result) => Reflect.get(result, 'status') === 200);
+    return {
+      status: isComplete ? 200 : 207,
+      body: { status: isComplete ? 'success' : 'partial', message: 'Done.', results },
+      retryAfter: '1',
+    };
+  };
+  const sendTwice = (url: string, ...args: string[]) =>
+    send(url, '--to', 'Alice@example.org', ...args);
+
+  test('are a list, and an id for each is printed', async () => {
+    const { url, seen } = await startScript([answer(bob, alice)]);
+    const out = 'bob@example.org b1\nAlice@example.org a1\n';
+    expect(await sendTwice(url, 'hi')).toEqual({ code: 0, out, err: '' });
+    expect(JSON.parse(seen[0]?.body ?? '')).toEqual({
+      to: ['bob@example.org', 'Alice@example.org'],
+      body: 'hi',
+    });
+  });
+
+  test('who are refused get a line each, with what is wrong where', async () => {
+    const errors = [{ pointer: '/to/1', detail: 'Not a JID.' }];
+    const wrong = { ...problem(422, 'invalid-message', 'Not a message.'), errors };
+    const { url, seen } = await startScript([answer(gone, wrong)]);
+    expect(await sendTwice(url, 'hi')).toEqual({
+      code: 1,
+      out: '',
+      err: `bob@example.org: 404 bounced: No such user.
+Alice@example.org: 422 invalid-message: Not a message.
+  /to/1: Not a JID.
+`,
+    });
+    expect(seen).toHaveLength(1);
+  });
+
+  test('are tried again together, with the same key, while one may be', async () => {
+    const { url, seen } = await startScript([answer(bob, later), answer(bob, alice)]);
+    expect(await sendTwice(url, 'hi')).toEqual({
+      code: 0,
+      out: 'bob@example.org b1\nAlice@example.org a1\n',
+      err: `Alice@example.org: 503 xmpp-unavailable: The stream is down.\nTrying again in 1 s.\n`,
+    });
+    expect(new Set(seen.map(({ headers }) => headers['idempotency-key'])).size).toBe(1);
+    expect(new Set(seen.map(({ body }) => body)).size).toBe(1);
+  });
+
+  test.each([
+    [problem(503, 'bounced', 'No room.')],
+    [problem(504, 'delivery-unknown', 'Silence.')],
+    [problem(409, 'idempotency-in-progress', 'Wait.')],
+  ])('are tried again after %j', async (first) => {
+    const { url, seen } = await startScript([answer(first, alice), answer(bob, alice)]);
+    expect((await sendTwice(url, 'hi')).code).toBe(0);
+    expect(seen).toHaveLength(2);
+  });
+
+  test.each([
+    ['all', answer(later, later), 75, 'Nothing was sent. Try again later.'],
+    ['one', answer(bob, later), 75, 'To send it to those who do not have it, repeat this with'],
+    ['a bounce', answer(bob, { ...gone, status: 503 }), 1, 'To send it to those'],
+    ['unknown', answer(later, { ...later, status: 504 }), 76, 'The message may have arrived.'],
+  ])('when the time is up: %s', async (_what, last, code, said) => {
+    const { url } = await startScript([{ ...last, retryAfter: '100' }]);
+    const result = await sendTwice(url, 'hi');
+    expect(result.code).toBe(code);
+    expect(result.err).toContain(said);
+  });
+
+  test('stay as they are when a later request fails as a whole', async () => {
+    const wrongKey = { status: 401, body: problem(401, 'unauthenticated', 'Who?') };
+    const { url } = await startScript([
+      { ...answer(bob, gone, later) },
+      { status: 503, body: later, retryAfter: '1' },
+      wrongKey,
+    ]);
+    const { code, out, err } = await sendTwice(url, '--to', 'carol@example.org', 'hi');
+    expect([code, out]).toEqual([77, 'bob@example.org b1\n']);
+    expect(err).toBe(`carol@example.org: 503 xmpp-unavailable: The stream is down.
+Trying again in 1 s.
+503 xmpp-unavailable: The stream is down.
+Trying again in 1 s.
+Alice@example.org: 404 bounced: No such user.
+401 unauthenticated: Who?
+`);
+  });
+
+  test('of whom one was refused and then accepted', async () => {
+    const { url } = await startScript([answer(gone, later), answer(bob, alice)]);
+    expect((await sendTwice(url, 'hi')).code).toBe(0);
+  });
+
+  test('a refusal of the whole request is said once', async () => {
+    const { url } = await startScript([
+      { status: 403, body: problem(403, 'permission-missing', 'No.') },
+    ]);
+    const err = '403 permission-missing: No.\n';
+    expect(await sendTwice(url, 'hi')).toEqual({ code: 77, out: '', err });
+  });
+
+  test('--json prints the last answer', async () => {
+    const { url } = await startScript([answer(bob, gone)]);
+    const { code, out } = await sendTwice(url, '--json', 'hi');
+    expect([code, JSON.parse(out)]).toEqual([1, answer(bob, gone).body]);
+  });
+
+  test.each([
+    [200, { status: 'success', id: 'x' }],
+    [200, { status: 'success', results: [bob] }],
+    [207, { results: [bob, alice, bob] }],
+    [207, '<html>'],
+  ])('%i %j is not the answer of a gateway', async (status, body) => {
+    const { url } = await startScript([{ status, body }]);
+    const err = `${status}, but the answer is not from a gateway: check the URL\n`;
+    expect(await sendTwice(url, 'hi')).toEqual({ code: 1, out: '', err });
+  });
+});
+
 describe('wrong usage', () => {
   const url = 'http://127.0.0.1:1';
   test.each([
-    [[], '--url URL is missing'],
-    [['--url', url], '--user USER is missing'],
-    [['--url', url, '--user', 'bot@example.org'], '--to JID is missing'],
+    [['hi'], '--to JID is missing'],
+    [['--to', 'bob@example.org', 'hi'], 'url, user are missing: give them as --url, --user'],
+    [['--url', url, ...names, '--user', 'b', 'hi'], 'expected --user once, got it twice'],
+    [['--url', url, ...names, '--from', '@', 'hi'], 'from: '],
     [['--url', url, ...names, '--timeout', '0', 'hi'], 'expected --timeout'],
     [['--url', url, ...names, '--idempotency-key', 'a b', 'hi'], 'as --idempotency-key'],
     [['--url', url, ...names, ''], 'expected a text, got none'],
@@ -145,8 +271,9 @@ describe('wrong usage', () => {
   });
 
   test('no password, and no terminal to ask on', async () => {
-    await expect(run(sendCommand, ['--url', url, ...names, 'hi'])).rejects.toThrow(
-      'XMPP_GATEWAY_PASSWORD is not set',
+    const given = { env: { HOME: '/dev/null' } };
+    await expect(run(sendCommand, ['--url', url, ...names, 'hi'], given)).rejects.toThrow(
+      'password is missing: give it in the environment (XMPP_GATEWAY_PASSWORD) or in /dev/null/',
     );
   });
 });
