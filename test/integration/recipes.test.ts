@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { post, request } from '../support/clients/http.ts';
@@ -45,6 +45,12 @@ describe.each(servers)('recipes with $kind', ({ kind, start }) => {
       .replaceAll('http://127.0.0.1:8080', site.gateway.url)
       .replaceAll('alerts:PASSWORD', `${apiAccount.username}:${apiAccount.password}`)
       .replaceAll('bot:PASSWORD', 'bot:bot-secret');
+  };
+  /** The file with the settings of `send`, with the password that the recipe leaves out. */
+  const writeSettings = (file: string, page: string): void => {
+    const settings = block(page, 'yaml');
+    const password = settings.includes('user: bot') ? 'bot-secret' : apiAccount.password;
+    writeFileSync(file, settings.replace('…', password), { mode: 0o600 });
   };
   const asBot = (): NodeJS.ProcessEnv => ({ ...env, XMPP_GATEWAY_PASSWORD: 'bot-secret' });
   const bodyOf = ({ root }: Stanza): string => {
@@ -133,12 +139,14 @@ describe.each(servers)('recipes with $kind', ({ kind, start }) => {
     const script = writeProgram(
       folder,
       'tell-failure',
-      block('recipes/systemd-onfailure.md', 'sh'),
+      block('recipes/systemd-onfailure.md', 'sh').replace('/etc/', `${folder}/`),
     );
+    writeSettings(join(folder, 'tell-failure.yaml'), 'recipes/systemd-onfailure.md');
     const unit = join(folder, 'tell-failure@backup.service.service');
     await runToSuccess({ file: 'cp', args: [join(folder, 'tell-failure@.service'), unit] });
     await runToSuccess({ file: 'systemd-analyze', args: ['verify', unit] });
-    await runToSuccess({ file: script, args: ['backup.service'], env });
+    const clean = { ...env, XMPP_GATEWAY_PASSWORD: '' };
+    await runToSuccess({ file: script, args: ['backup.service'], env: clean });
     const arrived = await arrival('backup.service: Failed');
     const subject = find(arrived.root, 'subject');
     expect(subject && text(subject)).toMatch(/^backup\.service failed on /);
@@ -149,6 +157,8 @@ describe.each(servers)('recipes with $kind', ({ kind, start }) => {
     const work = join(folder, 'work');
     const gitEnv = {
       ...env,
+      XMPP_GATEWAY_PASSWORD: '',
+      XDG_CONFIG_HOME: join(folder, '.config'),
       GIT_CONFIG_GLOBAL: '/dev/null',
       GIT_AUTHOR_NAME: 'A',
       GIT_AUTHOR_EMAIL: 'a@example.org',
@@ -159,7 +169,9 @@ describe.each(servers)('recipes with $kind', ({ kind, start }) => {
     await git('init', '--quiet', '--bare', bare);
     await git('init', '--quiet', '--initial-branch=main', work);
     writeProgram(join(bare, 'hooks'), 'post-receive', block('recipes/git-post-receive.md', 'sh'));
-    writeFileSync(join(folder, '.xmpp-gateway-password'), 'bot-secret\n');
+    const home = join(folder, '.config', 'xmpp-message-gateway');
+    mkdirSync(home, { recursive: true });
+    writeSettings(join(home, 'send.yaml'), 'recipes/git-post-receive.md');
     const push = async (message: string): Promise<string> => {
       await git('-C', work, 'commit', '--quiet', '--allow-empty', '-m', message);
       await git('-C', work, 'push', '--quiet', bare, 'main');
