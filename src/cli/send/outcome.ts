@@ -91,9 +91,11 @@ function describeProblem(status: number, fields: Fields): string[] {
   const rest = textsOf([condition, text]).filter((word) => !sentence.includes(word));
   const words = [sentence, ...rest].filter((word) => word !== '').join(' – ');
   const faults: unknown[] = Array.isArray(errors) ? errors : [];
+  // A single fault is the sentence already.
+  const places = faults.map(describeFault).filter((place) => !sentence.includes(place));
   return [
     ...(words === '' ? [head] : [`${head}: ${words}`]),
-    ...faults.map((fault) => `  ${describeFault(fault)}`),
+    ...places.map((place) => `  ${place}`),
     ...(status >= 500 ? textsOf([instance]).map((id) => `  ${id}`) : []),
   ].map((line) => line.replace(/[\p{Cc}\p{Cf}]/gu, '\ufffd'));
 }

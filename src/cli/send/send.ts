@@ -228,7 +228,7 @@ function report(
 ): void {
   const isOne = to.length === 1;
   if (isJson) {
-    if (answer !== undefined) stdout.write(`${answer}\n`);
+    if (answer !== undefined) stdout.write(`${answer.trimEnd()}\n`);
   } else {
     for (const [index, { id }] of fates.entries()) {
       if (id !== undefined) stdout.write(isOne ? `${id}\n` : `${to[index]} ${id}\n`);

@@ -29,7 +29,8 @@ async function startScript(
     }
     if (answer.retryAfter !== undefined) res.setHeader('Retry-After', answer.retryAfter);
     res.statusCode = answer.status;
-    res.end(typeof answer.body === 'string' ? answer.body : JSON.stringify(answer.body ?? {}));
+    const { body = {} } = answer;
+    res.end(typeof body === 'string' ? body : `${JSON.stringify(body)}\n`);
   };
   const server = createServer((req, res) => void answerNext(req, res));
   await new Promise<void>((resolve) => {
@@ -78,6 +79,19 @@ test.each([
   expect(seen).toHaveLength(2);
   expect(new Set(seen.map(({ headers }) => headers['idempotency-key'])).size).toBe(1);
   expect(new Set(seen.map(({ body }) => body)).size).toBe(1);
+});
+
+test('says what is wrong where, once', async () => {
+  const detail = '/to: Expected a JID.';
+  const errors = [
+    { pointer: '/to', detail: 'Expected a JID.' },
+    { pointer: '/type', detail: 'Expected another.' },
+  ];
+  const { url } = await startScript([
+    { status: 422, body: { code: 'invalid-message', detail, errors } },
+  ]);
+  const err = '422 invalid-message: /to: Expected a JID.\n  /type: Expected another.\n';
+  expect(await send(url, 'hi')).toEqual({ code: 1, out: '', err });
 });
 
 test.each([{}, '<html>', '"success"'])(
@@ -240,7 +254,7 @@ Alice@example.org: 404 bounced: No such user.
   test('--json prints the last answer', async () => {
     const { url } = await startScript([answer(bob, gone)]);
     const { code, out } = await sendTwice(url, '--json', 'hi');
-    expect([code, JSON.parse(out)]).toEqual([1, answer(bob, gone).body]);
+    expect([code, out]).toEqual([1, `${JSON.stringify(answer(bob, gone).body)}\n`]);
   });
 
   test.each([
