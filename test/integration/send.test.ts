@@ -1,15 +1,30 @@
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { enterRoom } from '../support/clients/room.ts';
 import { find, type Stanza, text } from '../support/clients/stanza.ts';
 import { apiAccount, runCommand } from '../support/gateway/gateway.ts';
 import { type GatewaySite, startGatewaySite } from '../support/gateway/site.ts';
 import { startProsody } from '../support/servers/prosody.ts';
 import { servers } from '../support/servers/servers.ts';
 import { freePort } from '../support/system/ports.ts';
+import { createDirectory, removeDirectory } from '../support/system/processes.ts';
 import { openTerminal } from '../support/system/terminal.ts';
 import { waitUntil } from '../support/system/wait.ts';
 
 const asApi = { XMPP_GATEWAY_PASSWORD: apiAccount.password };
 const asBot = { XMPP_GATEWAY_PASSWORD: 'bot-secret' };
+
+/** Writes a file with settings where `send` looks for it in this environment. */
+function writeSettings(settings: string, mode = 0o600): { file: string; env: NodeJS.ProcessEnv } {
+  const folder = createDirectory('settings');
+  onTestFinished(() => removeDirectory(folder));
+  mkdirSync(join(folder, 'xmpp-message-gateway'));
+  const file = join(folder, 'xmpp-message-gateway', 'send.yaml');
+  writeFileSync(file, settings);
+  chmodSync(file, mode);
+  return { file, env: { XDG_CONFIG_HOME: folder } };
+}
 
 function childText({ root }: Stanza, name: string): string | undefined {
   const element = find(root, name);
@@ -20,7 +35,7 @@ describe.each(servers)('send on $kind', ({ start }) => {
   let site: GatewaySite;
 
   beforeAll(async () => {
-    site = await startGatewaySite(start);
+    site = await startGatewaySite(start, { muc: 'conference.example.org' });
     await site.server.register('carol', 'carol-secret');
   });
   afterAll(() => site?.stop());
@@ -80,10 +95,36 @@ describe.each(servers)('send on $kind', ({ start }) => {
     expect(childText(await site.bob.waitForMessage(id), 'body')).toBe('typed by hand');
   });
 
+  test('needs only the recipient, if the rest is in the file', async () => {
+    const { env } = writeSettings(
+      `url: ${site.gateway.url}\nuser: bot@example.org\npassword: bot-secret\n`,
+    );
+    const run = await runCommand(['send', '--to', 'bob@example.org'], { input: 'from cron', env });
+    expect([run.code, run.stderr]).toEqual([0, '']);
+    const arrived = await site.bob.waitForMessage(run.stdout.trim());
+    expect(childText(arrived, 'body')).toBe('from cron');
+    expect(arrived.root.attributes['from']).toBe('bot@example.org');
+  });
+
+  test('says it to several, and in a room, where it is groupchat by itself', async () => {
+    const room = await enterRoom(site.bob, 'ops@conference.example.org', 'bob');
+    await room.configure({});
+    const run = await runCommand(api('--to', room.jid, 'to all'), { env: asApi });
+    expect([run.code, run.stderr]).toEqual([0, '']);
+    const lines = /^bob@example\.org (\S+)\nops@conference\.example\.org (\S+)\n$/;
+    const [, ofBob = '', ofRoom = ''] = lines.exec(run.stdout) ?? [];
+    const toBob = await site.bob.waitForMessage(ofBob);
+    expect([childText(toBob, 'body'), toBob.root.attributes['type']]).toEqual(['to all', 'chat']);
+    const inRoom = await room.waitForMessage(ofRoom);
+    expect(childText(inRoom, 'body')).toBe('to all');
+    expect(inRoom.root.attributes['type']).toBe('groupchat');
+    expect(ofRoom).not.toBe(ofBob);
+  });
+
   test('1, refused, with what is wrong where', async () => {
     const { code, stdout, stderr } = await runCommand(api('--type', 'sms', 'hi'), { env: asApi });
     expect([code, stdout]).toEqual([1, '']);
-    expect(stderr).toMatch(/^422 invalid-message: .*\n {2}\/type: .*\n$/);
+    expect(stderr).toMatch(/^422 invalid-message: [^\n]*\/type: .*\n$/);
   });
 
   test.each([
@@ -122,6 +163,20 @@ describe('send, while not all is well', () => {
     expect(code).toBe(1);
     expect(stderr).toMatch(/^404 bounced: [^–]*service-unavailable\.\n$/);
     expect(JSON.parse(stdout)).toMatchObject({ code: 'bounced', status: 404 });
+  });
+
+  test('1, one of several bounced; the same key is the same messages', async () => {
+    const key = 'one-of-two';
+    const twice = ['--to', 'bob@example.org', '--idempotency-key', key, 'to both'];
+    const { code, stdout, stderr } = await sendTo('nobody@example.org', 9, ...twice);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^nobody@example\.org: 404 bounced: .*\n$/);
+    const id = /^bob@example\.org (\S+)\n$/.exec(stdout)?.[1] ?? '';
+    expect(childText(await site.bob.waitForMessage(id), 'body')).toBe('to both');
+    expect((await sendTo('nobody@example.org', 9, ...twice)).stdout).toBe(stdout);
+    await site.bob.settle();
+    const all = site.bob.received.filter((stanza) => childText(stanza, 'body') === 'to both');
+    expect(all).toHaveLength(1);
   });
 
   test('76 and the key, when nobody knows; the same key is the same message', async () => {
@@ -175,5 +230,14 @@ test('75, when nobody listens', async () => {
   expect(code).toBe(75);
   expect(stderr).toBe(
     `no answer from ${url}: connect ECONNREFUSED ${url.slice(7)}\nNothing was sent. Try again later.\n`,
+  );
+});
+
+test('78, when others can read the password', async () => {
+  const { file, env } = writeSettings('user: bot@example.org\npassword: bot-secret\n', 0o644);
+  const { code, stdout, stderr } = await runCommand(['send', '--to', 'bob@example.org'], { env });
+  expect([code, stdout]).toEqual([78, '']);
+  expect(stderr).toBe(
+    `${file}: expected mode 600, because it contains a password, got 644; type: chmod 600 ${file}\n`,
   );
 });
