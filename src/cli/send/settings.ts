@@ -11,6 +11,7 @@ import {
   reasonOf,
 } from '../../config/errors.ts';
 import { isRecord } from '../../core/json.ts';
+import { quote } from '../../core/text.ts';
 import { quoteForShell, type Surroundings, UsageError } from '../command.ts';
 import { gatewayUrl, isGatewayUrl } from './request.ts';
 
@@ -67,13 +68,15 @@ export async function findSettings(
   if (url === undefined || user === undefined || (password === undefined && !canAsk)) {
     const needed: Place = { url, user, ...(canAsk ? {} : { password }) };
     const missing = keys.filter((key) => key in needed && needed[key] === undefined);
-    throw new UsageError(describeMissing(missing, file));
+    const isOwn = own.includes(settings);
+    const place = isOwn ? file : `${file}, which is about the user ${quote(settings.user ?? '')}`;
+    throw new UsageError(describeMissing(missing, place));
   }
   return { url, user, password, from, domain };
 }
 
 /** Says in which ways the missing settings can be given. */
-function describeMissing(missing: readonly Key[], file: string): string {
+function describeMissing(missing: readonly Key[], place: string): string {
   // There is no option for the password, because other users of the machine could read it.
   const options = missing.filter((key) => key !== 'password').map((key) => `--${key}`);
   const names = missing.map((key) => variables[key]).join(', ');
@@ -82,7 +85,7 @@ function describeMissing(missing: readonly Key[], file: string): string {
     `in the environment (${names})`,
   ];
   const [are, them] = missing.length === 1 ? ['is', 'it'] : ['are', 'them'];
-  return `${missing.join(', ')} ${are} missing: give ${them} ${ways.join(', ')} or in ${file}`;
+  return `${missing.join(', ')} ${are} missing: give ${them} ${ways.join(', ')} or in ${place}`;
 }
 
 /** An empty variable counts as one that is not set. */

@@ -91,7 +91,9 @@ describe('what the file says about its user is not used for another', () => {
   test.each(['bot@example.org', 'bot'])('%s', async (user) => {
     const settings = { ...inFile, user, password: 'p' };
     expect(await find({ file, env, given: { user } })).toEqual(settings);
-    await expect(find({ file, given: { user } })).rejects.toThrow(/^password is missing/);
+    await expect(find({ file, given: { user } })).rejects.toThrow(
+      /^password is missing: .* or in FILE, which is about the user "alerts"$/,
+    );
   });
 
   test('but for the same', async () => {
