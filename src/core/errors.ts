@@ -41,7 +41,10 @@ export const problems = {
     title: 'The body is not well-formed.',
     retry: 'No: the same body will be refused again.',
     at: withBody,
-    example: { detail: 'The body is not JSON: it ends too early.' },
+    example: {
+      detail:
+        'The body is not JSON: line 1, column 38: a line break in a string: write \\n, or the " before it is missing.',
+    },
   },
   unauthenticated: {
     status: 401,

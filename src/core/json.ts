@@ -1,5 +1,6 @@
 import { GatewayError } from './errors.ts';
 import { createFaultList, escapePointer } from './fault-list.ts';
+import { describeJsonFault } from './json-fault.ts';
 import { quote } from './text.ts';
 
 /**
@@ -11,25 +12,15 @@ export function parseJson(text: string): unknown {
   let value: unknown;
   try {
     value = JSON.parse(json);
-  } catch (error) {
-    throw new GatewayError('malformed-body', describeSyntaxError(json, error));
+  } catch {
+    // The engine's error is no cause to keep: its message repeats parts of the body.
+    const fault = describeJsonFault(json);
+    const detail =
+      fault === undefined ? 'The body is not JSON.' : `The body is not JSON: ${fault}.`;
+    throw new GatewayError('malformed-body', detail);
   }
   refuseDuplicates(json);
   return value;
-}
-
-/** Takes only the position from the engine's message, which would repeat parts of the body. */
-function describeSyntaxError(json: string, error: unknown): string {
-  const message = error instanceof Error ? error.message : '';
-  if (message === 'Unexpected end of JSON input') return 'The body is not JSON: it ends too early.';
-  const position = / (?:in|after) JSON at position (\d+)(?: \(line \d+ column \d+\))?$/.exec(
-    message,
-  )?.[1];
-  if (position === undefined) return 'The body is not JSON.';
-  const before = json.slice(0, Number(position));
-  const line = before.split('\n').length;
-  const column = before.length - before.lastIndexOf('\n');
-  return `The body is not JSON: the fault is at line ${line}, column ${column}.`;
 }
 
 /** An object or array that is being scanned. */

@@ -10,6 +10,49 @@ export function quote(text: string): string {
   return JSON.stringify(abbreviate(text));
 }
 
+const controlNames =
+  'NUL SOH STX ETX EOT ENQ ACK BEL BS HT LF VT FF CR SO SI DLE DC1 DC2 DC3 DC4 NAK SYN ETB CAN EM SUB ESC FS GS RS US'.split(
+    ' ',
+  );
+
+const invisibleNames: ReadonlyMap<string, string> = new Map([
+  [' ', 'a blank'],
+  ['\t', 'a tab'],
+  ['\n', 'a line break'],
+  ['\r', 'a line break'],
+  ['\u00a0', 'a no-break space'],
+  ['\u00ad', 'a soft hyphen'],
+  ['\u200b', 'a zero-width space'],
+  ['\u200c', 'a zero-width non-joiner'],
+  ['\u200d', 'a zero-width joiner'],
+  ['\u2060', 'a word joiner'],
+  ['\ufeff', 'a byte order mark'],
+]);
+
+/**
+ * Names a character for somebody who typed it, as the object of a sentence: in quotes, or in words if
+ * it cannot be seen.
+ */
+export function nameCharacter(character: string): string {
+  const known = invisibleNames.get(character);
+  if (known !== undefined) return known;
+  const control = controlNames[character.charCodeAt(0)];
+  if (control !== undefined) return `${control} (a control character)`;
+  if (/[\p{Cs}]/u.test(character)) return 'half of a character';
+  if (/[\p{Zs}]/u.test(character)) return 'an unusual blank';
+  // Of the marks, variation selectors are invisible, and the others would sit on the quotation mark.
+  if (/[\p{C}\p{Z}\p{M}]/u.test(character)) return 'an invisible or combining character';
+  return character === '"' ? "'\"'" : `"${character}"`;
+}
+
+/** Says where in a text the character at `index` is, for messages: `line 1, column 39`. */
+export function describePlace(text: string, index: number): string {
+  const lines = text.slice(0, index).split(/\r\n|\r|\n/);
+  // A byte order mark is not on the screen; a pair of surrogates is one character there.
+  const before = (lines.at(-1) ?? '').replace(/^\ufeff/, '');
+  return `line ${lines.length}, column ${Array.from(before).length + 1}`;
+}
+
 /** Describes an error; for an AggregateError without a message (a dual-stack connect), its first error. */
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) {

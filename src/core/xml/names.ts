@@ -1,5 +1,6 @@
 import { COMBINING_CHAR, DIGIT, EXTENDER, LETTER } from 'xmlchars/xml/1.0/ed4.js';
 import { NC_NAME_RE } from 'xmlchars/xmlns/1.0/ed3.js';
+import { nameCharacter } from '../text.ts';
 
 const asciiNcName = /^[A-Za-z_][-.0-9A-Z_a-z]*$/;
 const ncName = new RegExp(`^[${LETTER}_][-${LETTER}${DIGIT}._${COMBINING_CHAR}${EXTENDER}]*$`, 'u');
@@ -19,14 +20,21 @@ export function isFifthEditionNcName(name: string): boolean {
   return NC_NAME_RE.test(name);
 }
 
-/** Finds the first character that XML 1.0 cannot carry (XML §2.2), such as a lone surrogate. */
+/**
+ * Finds the first character that XML 1.0 cannot carry (XML §2.2), such as a lone surrogate; its name
+ * continues a sentence after "the character".
+ */
 export function findIllegalCharacter(
   text: string,
 ): { readonly index: number; readonly name: string } | undefined {
   if (!illegalCharacter.test(text)) return undefined;
   const index = text.search(illegalCharacter);
-  const code = text.charCodeAt(index).toString(16).toUpperCase().padStart(4, '0');
-  return { index, name: `U+${code}` };
+  return { index, name: nameIllegal(text.charAt(index)) };
+}
+
+function nameIllegal(character: string): string {
+  if (character < ' ') return nameCharacter(character);
+  return character < '\ue000' ? 'cut in half (half of an emoji, say)' : 'that is a noncharacter';
 }
 
 /** The namespace bindings at one place of a document; the prefix '' is the default namespace. */

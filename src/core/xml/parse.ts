@@ -1,5 +1,6 @@
 import { type SaxesAttributePlain, SaxesParser, type XMLDecl } from 'saxes';
-import { abbreviate, quote } from '../text.ts';
+import { abbreviate, describePlace, quote } from '../text.ts';
+import { findXmlFault } from './fault.ts';
 import { findIllegalCharacter } from './names.ts';
 import { createXmlTree } from './tree.ts';
 import { type Fail, XmlError, type XmlNode } from './xml.ts';
@@ -40,8 +41,9 @@ const absoluteMaxDepth = 1000;
 export function parseXml(text: string, options: XmlParseOptions): XmlNode[] {
   const illegal = findIllegalCharacter(text);
   if (illegal !== undefined) {
-    const line = text.slice(0, illegal.index).split('\n').length;
-    throw new XmlError('malformed', '', `line ${line}: ${illegal.name} is not an XML character`);
+    const place = describePlace(text, illegal.index);
+    const detail = `${place}: XML cannot carry the character ${illegal.name}`;
+    throw new XmlError('malformed', '', detail);
   }
   // tree.ts resolves namespaces instead of saxes, which trims namespace names, builds a string of
   // namespace and name for every attribute, and walks all open elements for every prefix.
@@ -84,8 +86,19 @@ function followParser(parser: SaxesParser, text: string, options: XmlParseOption
     if (refused.length === 0) refused.push(createError('refused', detail));
   }
 
-  // The parser's message may quote a name, which may be as long as the body.
-  parser.on('error', ({ message }) => fail('malformed', abbreviate(message.replace(/\.$/, ''))));
+  /** The parser may notice a fault long after its place, and names it in the words of the standard. */
+  function failMalformed(message: string): never {
+    const fault = findXmlFault(text, options.fragment);
+    // If the parser has not come as far as this fault, it has refused something else.
+    if (fault === undefined || (fault.index >= parser.position && text !== '')) {
+      // The message may quote a name, which may be as long as the body.
+      return fail('malformed', abbreviate(message.replace(/\.$/, '')));
+    }
+    const detail = `${describePlace(text, fault.index)}: ${fault.detail}`;
+    throw new XmlError('malformed', tree.path() + beingOpened, detail);
+  }
+
+  parser.on('error', ({ message }) => failMalformed(message));
   parser.on('opentagstart', ({ name }) => {
     attributes = [];
     beingOpened = `/${abbreviate(name)}`;

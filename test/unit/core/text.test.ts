@@ -3,7 +3,9 @@ import {
   abbreviate,
   decodeUtf8,
   describeError,
+  describePlace,
   describeWithCause,
+  nameCharacter,
   quote,
 } from '../../../src/core/text.ts';
 import { refusalOf } from './refusal.ts';
@@ -16,6 +18,32 @@ test.each([
   ['x'.repeat(61), `"${'x'.repeat(60)}…"`],
 ])('quote(%j)', (text, expected) => {
   expect(quote(text)).toBe(expected);
+});
+
+test.each([
+  ['@', '"@"'],
+  ['é', '"é"'],
+  ['😀', '"😀"'],
+  ['"', "'\"'"],
+  [' ', 'a blank'],
+  ['\n', 'a line break'],
+  ['\u001b', 'ESC (a control character)'],
+  ['\u200b', 'a zero-width space'],
+  ['\u3000', 'an unusual blank'],
+  ['\u202e', 'an invisible or combining character'],
+  ['\ufe0f', 'an invisible or combining character'],
+  ['\ud800', 'half of a character'],
+])('nameCharacter(%j)', (character, expected) => {
+  expect(nameCharacter(character)).toBe(expected);
+});
+
+test.each([
+  ['', 0, 'line 1, column 1'],
+  ['abc', 2, 'line 1, column 3'],
+  ['a\nb\r\nc\rde', 8, 'line 4, column 2'],
+  ['\ufeff😀x', 3, 'line 1, column 2'],
+])('describePlace(%j, %i)', (text, index, expected) => {
+  expect(describePlace(text, index)).toBe(expected);
 });
 
 test('abbreviate leaves short texts unchanged', () => {

@@ -169,7 +169,7 @@ describe('refuses', () => {
   test('with the reason', () => {
     expect(detail({ to, body: null })).toBe('/body: Expected a string, got null.');
     expect(detail({ to: '' })).toMatch(/^\/to: The recipient is not a valid address: .*[^.]\.$/);
-    expect(detail({ to, body: 'ab\u0007' })).toContain('U+0007 at index 2');
+    expect(detail({ to, body: 'ab\u0007' })).toContain('BEL (a control character) at index 2');
     expect(detail({ to, extra_elements: '<a>\n<b>' })).toMatch(
       /^\/extra_elements: Not well-formed XML.*line 2/,
     );

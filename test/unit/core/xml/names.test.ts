@@ -39,14 +39,14 @@ test.each(['', 'a\t\n\r', '\ud7ff\ue000\ufffd', '\u{10000}\u{10ffff}', '\u0085\u
 );
 
 test.each([
-  ['\u0000', 0, 'U+0000'],
-  ['ab\u001f', 2, 'U+001F'],
-  ['a\u000b', 1, 'U+000B'],
-  ['😀\ufffe', 2, 'U+FFFE'],
-  ['\uffff', 0, 'U+FFFF'],
-  ['\ud800', 0, 'U+D800'],
-  ['a\udc00', 1, 'U+DC00'],
-  ['\ud83d\ud83d\ude00', 0, 'U+D83D'],
+  ['\u0000', 0, 'NUL (a control character)'],
+  ['ab\u001f', 2, 'US (a control character)'],
+  ['a\u000b', 1, 'VT (a control character)'],
+  ['😀\ufffe', 2, 'that is a noncharacter'],
+  ['\uffff', 0, 'that is a noncharacter'],
+  ['\ud800', 0, 'cut in half (half of an emoji, say)'],
+  ['a\udc00', 1, 'cut in half (half of an emoji, say)'],
+  ['\ud83d\ud83d\ude00', 0, 'cut in half (half of an emoji, say)'],
 ])('%j is not', (text, index, name) => {
   expect(findIllegalCharacter(text)).toEqual({ index, name });
 });

@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { findXmlFault } from '../../../../src/core/xml/fault.ts';
 import { parseXml } from '../../../../src/core/xml/parse.ts';
 import {
   clientNamespace,
@@ -241,6 +242,9 @@ describe('limits', () => {
       `<${'a:'.repeat(many)}/>`,
       `<a xmlns:p='${longNamespace}'>${"<b p:x='' p:y=''/>".repeat(many / 30)}`,
       `<!DOCTYPE a [${'<!-- '.repeat(many)}`,
+      `<a>${'&amp;'.repeat(many / 5)}&`,
+      `<a b="${'&amp;'.repeat(many / 5)}<"/>`,
+      `${'<b>'.repeat(30)}${'<b></b>'.repeat(many / 5)}</c>`,
     ];
     for (const text of texts) expect(() => parse(text)).toThrow(XmlError);
   });
@@ -254,8 +258,16 @@ describe('limits', () => {
   });
 
   test('messages name the place', () => {
-    expect(errorOf('<a>\n  <b>&foo;</b></a>').message).toBe('line 2, column 10: undefined entity');
-    expect(errorOf('<a>\n\u0001</a>').message).toBe('line 2: U+0001 is not an XML character');
+    expect(errorOf('<a>\n  <b>&foo;</b></a>').message).toMatch(/^line 2, column 6: XML does not/);
+    expect(errorOf('<a>\n\u001b[1m</a>').message).toBe(
+      'line 2, column 1: XML cannot carry the character ESC (a control character)',
+    );
+  });
+
+  test('the parser has the last word: a mistake after its place is not named', () => {
+    expect(errorOf('<a b="1" b="2">&</a>').message).toBe(
+      'line 1, column 15: duplicate attribute: b',
+    );
   });
 });
 
@@ -274,7 +286,9 @@ test('any text is read or gives an XmlError', () => {
   const part = fc.constantFrom(...characters, ...pieces);
   fc.assert(
     fc.property(fc.array(part), fc.boolean(), (parts, fragment) => {
-      expect(outcomeOf(parts.join(''), fragment)).toBeDefined();
+      const text = parts.join('');
+      const outcome = outcomeOf(text, fragment);
+      if (!(outcome instanceof XmlError)) expect(findXmlFault(text, fragment)).toBeUndefined();
     }),
     { numRuns: 2000 },
   );
