@@ -1,5 +1,6 @@
 import { domainToASCII, domainToUnicode } from 'node:url';
-import { quote } from '../text.ts';
+import { nameCharacter, quote } from '../text.ts';
+import { countAddresses, describeMistake } from './mistake.ts';
 import { normalizeResource, prepareIdentifier, StringprepError } from './stringprep.ts';
 
 /** Lower-case ASCII without the characters that RFC 7622 §3.3.1 excludes needs no preparation. */
@@ -43,7 +44,12 @@ export class Jid {
 /** Parses and prepares an address, bare or full (RFC 7622 §3.1); throws JidError. */
 export function parseJid(text: string): Jid {
   const { local, domain, resource } = splitAddress(text);
-  return new Jid(local, domain, resource);
+  try {
+    return new Jid(local, domain, resource);
+  } catch (error) {
+    if (!(error instanceof JidError)) throw error;
+    throw new JidError(describeMistake(text) ?? error.message, countAddresses(text));
+  }
 }
 
 /** Builds a bare JID from a localpart and a domainpart and prepares both; throws JidError. */
@@ -53,7 +59,7 @@ export function createJid(local: string, domain: string): Jid {
 
 /** Prepares a localpart (RFC 7622 §3.3) with nodeprep, as servers do; throws JidError. */
 export function parseLocalpart(text: string): string {
-  return plainLocalpart.test(text) ? text : preparePart('localpart', text);
+  return plainLocalpart.test(text) ? text : preparePart(localpart, text);
 }
 
 /**
@@ -101,15 +107,10 @@ export function resourceOf(address: string): string | undefined {
 }
 
 function parseResource(text: string): string {
-  checkLength('resourcepart', text);
-  if (refusedInResource.test(text)) {
-    throw createPartError(
-      'resourcepart',
-      'without control characters and characters that XML cannot carry',
-      text,
-    );
-  }
-  return text;
+  checkLength(resourcepart, text);
+  const refused = refusedInResource.exec(text)?.[0];
+  if (refused === undefined) return text;
+  throw createPartError(resourcepart, `must not contain ${nameCharacter(refused)}`, text);
 }
 
 function isPreparedAs(
@@ -131,7 +132,10 @@ function isSameResource(a: string | undefined, b: string | undefined): boolean {
   return normalizeResource(a) === normalizeResource(b);
 }
 
-const domainpart = 'domainpart';
+// The parts of an address in messages, for people who have not read RFC 7622.
+const localpart = 'name before the @';
+const domainpart = 'domain';
+const resourcepart = 'resource after the slash';
 
 /** Such a domain needs no preparation unless one of its labels is an A-label. */
 const plainDomain =
@@ -160,10 +164,14 @@ function parseDomainName(text: string): string {
   // A decoded A-label may not be in prepared form, or may violate RFC 3454 §6 together with its
   // neighbours.
   if (preparePart(domainpart, domain) !== domain) {
-    throw createPartError(domainpart, 'whose A-labels decode to their prepared form', text);
+    throw createPartError(
+      domainpart,
+      'must not have a part with xn-- that servers would write differently',
+      text,
+    );
   }
   if (numericEnd.test(domain) && !ipv4Address.test(domain)) {
-    throw createPartError(domainpart, 'that is a host name or an address such as 192.0.2.1', text);
+    throw createPartError(domainpart, 'must be a host name or an address such as 192.0.2.1', text);
   }
   return domain;
 }
@@ -175,7 +183,7 @@ function parseLabel(label: string, domain: string): string {
   const ascii = isHostLabel(unicode) ? unicode : encodeLabel(unicode);
   // For an invalid A-label, domainToUnicode returns '' in Node.js 20 and the label itself since 24.
   if (ascii === undefined || (isALabel && (ascii !== label || unicode === label))) {
-    const rule = 'with labels of letters, digits and inner hyphens, of 1 to 63 bytes in IDNA form';
+    const rule = 'must have letters, digits and inner hyphens between its dots, at most 63 of them';
     throw createPartError(domainpart, rule, domain);
   }
   return unicode;
@@ -199,7 +207,7 @@ function parseIpv6Literal(text: string): string {
   const literal = text.toLowerCase();
   const url = `http://${literal}`;
   if (!URL.canParse(url) || new URL(url).hostname !== literal) {
-    throw createPartError(domainpart, 'with an IPv6 address in the form [2001:db8::1]', text);
+    throw createPartError(domainpart, 'must have an IPv6 address in the form [2001:db8::1]', text);
   }
   return literal;
 }
@@ -207,14 +215,21 @@ function parseIpv6Literal(text: string): string {
 /** RFC 7622 §3.1: the maximum length of one part of an address, in bytes of UTF-8. */
 const maxPartBytes = 1023;
 
-/** The text is not a valid address, or part of one; the message is for the caller. */
+/** The text is not a valid address, or part of one; the message is a sentence for the caller. */
 export class JidError extends Error {
   override readonly name = 'JidError';
+  /** How many addresses the text seems to hold. */
+  readonly addresses: number;
+
+  constructor(message: string, addresses = 1) {
+    super(message);
+    this.addresses = addresses;
+  }
 }
 
-/** `expected` continues the sentence after the name of the part. */
-function createPartError(part: string, expected: string, got: string): JidError {
-  return new JidError(`Expected a ${part} ${expected}, got ${quote(got)}.`);
+/** `rule` continues the sentence after the name of the part. */
+function createPartError(part: string, rule: string, got: string): JidError {
+  return new JidError(`The ${part} ${rule}, got ${quote(got)}.`);
 }
 
 /** Prepares a localpart or domainpart as servers do; throws JidError. */
@@ -232,8 +247,8 @@ function preparePart(part: string, text: string): string {
 
 /** Throws JidError for a part that is empty or too long (RFC 7622 §3.1). */
 function checkLength(part: string, text: string): void {
+  if (text === '') throw new JidError(`The ${part} is empty.`);
   const bytes = Buffer.byteLength(text);
-  if (bytes < 1 || bytes > maxPartBytes) {
-    throw new JidError(`Expected a ${part} of 1 to ${maxPartBytes} bytes, got ${bytes}.`);
-  }
+  if (bytes <= maxPartBytes) return;
+  throw new JidError(`The ${part} is too long: at most ${maxPartBytes} bytes, got ${bytes}.`);
 }

@@ -1,6 +1,7 @@
+import { nameCharacter } from '../text.ts';
 import { leftToRight, rightToLeft, unassigned } from './unicode-3-2.ts';
 
-/** XMPP servers would refuse or silently change the text; the message says what was expected. */
+/** XMPP servers would refuse or silently change the text; the message continues "the text". */
 export class StringprepError extends Error {
   override readonly name = 'StringprepError';
 }
@@ -26,12 +27,12 @@ const endsRightToLeft = new RegExp(`${rightToLeft.source}$`, 'u');
  * differs only in ASCII characters that no domain name may contain.
  */
 export function prepareIdentifier(text: string): string {
-  refuse(text, dropped, 'which servers drop');
-  refuse(text, unassigned, 'which is not a character of Unicode 3.2');
-  refuse(text, prohibited, 'which is prohibited');
-  refuse(text, disputed, 'which servers normalise differently');
+  refuse(text, dropped, ', which servers drop');
+  refuse(text, unassigned, ', which is too new for XMPP addresses');
+  refuse(text, prohibited);
+  refuse(text, disputed, ', which servers read differently');
   const prepared = foldCase(text).normalize('NFKC');
-  refuse(prepared, prohibited, 'which is prohibited');
+  if (prohibited.test(prepared)) refuseAsTyped(text, prepared);
   refuseMixedDirections(prepared);
   return prepared;
 }
@@ -41,12 +42,22 @@ export function normalizeResource(text: string): string {
   return text.replace(everyDropped, '').normalize('NFKC');
 }
 
-function refuse(text: string, characters: RegExp, reason: string): void {
-  const found = characters.exec(text)?.[0].codePointAt(0);
+/** `reason` is a relative clause. */
+function refuse(text: string, characters: RegExp, reason = ''): void {
+  const found = characters.exec(text)?.[0];
   if (found !== undefined) {
-    const hex = found.toString(16).toUpperCase().padStart(4, '0');
-    throw new StringprepError(`without U+${hex}, ${reason}`);
+    throw new StringprepError(`must not contain ${nameCharacter(found)}${reason}`);
   }
+}
+
+/** Names the character that was typed, such as a full-width at-sign, not the one that it stands for. */
+function refuseAsTyped(text: string, prepared: string): void {
+  for (const character of text) {
+    if (prohibited.test(character.normalize('NFKC'))) {
+      throw new StringprepError(`must not contain ${nameCharacter(character)}`);
+    }
+  }
+  refuse(prepared, prohibited);
 }
 
 /** RFC 3454 §6. */
@@ -55,10 +66,12 @@ function refuseMixedDirections(text: string): void {
     return;
   }
   for (const characters of [leftToRight, laterLeftToRight]) {
-    refuse(text, characters, 'which runs left to right beside right-to-left letters');
+    refuse(text, characters, ', which runs left to right, beside letters that run right to left');
   }
   if (!startsRightToLeft.test(text) || !endsRightToLeft.test(text)) {
-    throw new StringprepError('that begins and ends with right-to-left letters if it has any');
+    throw new StringprepError(
+      'must begin and end with letters that run right to left if it has any',
+    );
   }
 }
 

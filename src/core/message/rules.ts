@@ -56,10 +56,13 @@ export function readRecipient(
     faults.add(pointer, reason);
   } catch (error) {
     if (!(error instanceof JidError)) throw error;
-    faults.add(pointer, `The recipient is not a valid address: ${error.message}`);
+    const wayOut = error.addresses > 1 ? ` ${severalRecipients}` : '';
+    faults.add(pointer, `The recipient is not a valid address. ${error.message}${wayOut}`);
   }
   return undefined;
 }
+
+const severalRecipients = 'Write them as a list in JSON, or send a message to each.';
 
 function findReasonAgainst(
   { local, domain }: Jid,

@@ -54,10 +54,11 @@ describe('parseLocalpart', () => {
 
   test('says what was expected and what it got', () => {
     expect(() => parseLocalpart('a@b')).toThrow(
-      new JidError('Expected a localpart without U+0040, which is prohibited, got "a@b".'),
+      new JidError('The name before the @ must not contain "@", got "a@b".'),
     );
-    expect(() => parseLocalpart('')).toThrow(
-      new JidError('Expected a localpart of 1 to 1023 bytes, got 0.'),
+    expect(() => parseLocalpart('')).toThrow(new JidError('The name before the @ is empty.'));
+    expect(() => parseLocalpart('a'.repeat(1024))).toThrow(
+      new JidError('The name before the @ is too long: at most 1023 bytes, got 1024.'),
     );
   });
 });
@@ -101,6 +102,65 @@ describe('parseJid', () => {
     expect(() => parseJid(text)).toThrow(JidError);
   });
 
+  test.each([
+    ['bob@example.org,alice@example.org', 'Expected one address, got two.'],
+    ['bob@example.org; alice@example.org', 'Expected one address, got two.'],
+    ['bob@example.org alice@example.org', 'Expected one address, got two.'],
+    ['bob@example.org\nalice@example.org\n', 'Expected one address, got two.'],
+    ['["a@example.org", "b@example.org"]', 'Expected one address, got two.'],
+    ['Bob <bob@example.org>, Al <al@example.org>, c@example.org', 'Expected one address, got 3.'],
+    [' bob@example.org', 'There is a blank at the start: leave it out.'],
+    ['bob@example.org ', 'There is a blank at the end: leave it out.'],
+    ['bob@example.org\n', 'There is a line break at the end: leave it out.'],
+    ['bob@example.org\u00a0', 'There is a no-break space at the end: leave it out.'],
+    ['bob@example.org,', 'There is "," at the end: leave it out.'],
+    ['"bob@example.org"', `There is '"' at the end: leave it out.`],
+    ['xmpp:bob@example.org', 'Write the address without "xmpp:": bob@example.org.'],
+    ['XMPP:bob@example.org?message;body=x', 'Write the address without "XMPP:": bob@example.org.'],
+    ['xmpp://bob@example.org', 'Write the address without "xmpp:": bob@example.org.'],
+    ['mailto:bob@example.org', 'Write the address without "mailto:": bob@example.org.'],
+    ['https://example.org/bob', 'Expected an address such as bob@example.org, got a web address.'],
+    [
+      'Bob <bob@example.org>',
+      'Write only the address, without name and brackets: bob@example.org.',
+    ],
+    ['<bob@example.org>', 'Write only the address, without name and brackets: bob@example.org.'],
+    ['bob@@example.org', 'Expected one @, got more: "bob@@example.org".'],
+    ['bob@work@example.org', 'Expected one @, got more: "bob@work@example.org".'],
+    ['@bob@example.org', 'There is "@" at the start: leave it out.'],
+    ['@example.org', 'There is no name before the @: expected an address such as bob@example.org.'],
+    ['bob@', 'There is no domain after the @: expected an address such as bob@example.org.'],
+    ['bob@/x', 'There is no domain after the @: expected an address such as bob@example.org.'],
+    ['bob@example.org/', 'There is nothing after the slash: leave the slash out.'],
+    ['', 'The address is empty.'],
+    [' ', 'The address is empty.'],
+    ['bob smith@example.org', 'The name before the @ must not contain a blank, got "bob smith".'],
+    ["o'hara@example.org", `The name before the @ must not contain "'", got "o'hara".`],
+    [
+      'bob😀@example.org',
+      'The name before the @ must not contain "😀", which is too new for XMPP addresses, got "bob😀".',
+    ],
+    [
+      'bob@exam_ple.org',
+      'The domain must have letters, digits and inner hyphens between its dots, at most 63 of them, got "exam_ple.org".',
+    ],
+    [
+      'bob@example.org/\u0007',
+      'The resource after the slash must not contain BEL (a control character), got "\\u0007".',
+    ],
+  ])('says what is wrong with %j', (text, message) => {
+    expect(messageOf(() => parseJid(text))).toBe(message);
+  });
+
+  // In quadratic time, these would exceed the test's deadline.
+  test('long addresses are refused at once, in a short message', () => {
+    for (const part of ['a@', '@', ' ', ',', '<', '<a@b', 'a@b,', '/', '"', 'xmpp:', '\u200b']) {
+      const text = part.repeat(200_000);
+      expect(() => parseJid(`${text}\0`)).toThrow(JidError);
+      expect(messageOf(() => parseJid(`${text}\0`)).length).toBeLessThan(250);
+    }
+  });
+
   test('throws only JidError, and parses its own output', () => {
     const part = oneof(
       string({ unit: 'binary' }),
@@ -120,6 +180,16 @@ describe('parseJid', () => {
     assert(parts, { numRuns: 5000 });
   });
 });
+
+function messageOf(run: () => unknown): string {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof JidError) return error.message;
+    throw error;
+  }
+  throw new Error('expected a JidError');
+}
 
 function parseOrUndefined(text: string): Jid | undefined {
   try {
@@ -285,9 +355,7 @@ describe('parseDomain', () => {
 
   test('says what was expected and what it got', () => {
     expect(() => parseDomain('127.1')).toThrow(
-      new JidError(
-        'Expected a domainpart that is a host name or an address such as 192.0.2.1, got "127.1".',
-      ),
+      new JidError('The domain must be a host name or an address such as 192.0.2.1, got "127.1".'),
     );
   });
 });

@@ -168,7 +168,12 @@ describe('refuses', () => {
 
   test('with the reason', () => {
     expect(detail({ to, body: null })).toBe('/body: Expected a string, got null.');
-    expect(detail({ to: '' })).toMatch(/^\/to: The recipient is not a valid address: .*[^.]\.$/);
+    expect(detail({ to: '' })).toBe(
+      '/to: The recipient is not a valid address. The address is empty.',
+    );
+    expect(detail({ to: 'a@b.example,c@d.example' })).toBe(
+      '/to: The recipient is not a valid address. Expected one address, got two. Write them as a list in JSON, or send a message to each.',
+    );
     expect(detail({ to, body: 'ab\u0007' })).toContain('BEL (a control character) at index 2');
     expect(detail({ to, extra_elements: '<a>\n<b>' })).toMatch(
       /^\/extra_elements: Not well-formed XML.*line 2/,
