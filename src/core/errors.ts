@@ -4,6 +4,8 @@ export interface Problem {
   readonly title: string;
   /** Whether the caller may send the same request again. */
   readonly retry: string;
+  /** The usual causes and their cure, in sentences; docs/troubleshooting.md has more. */
+  readonly causes: string;
   /** The operations that can answer with it. */
   readonly at: readonly ProblemPlace[];
   /** For the OpenAPI document, in the words of the message URLs if they can answer with it. */
@@ -40,6 +42,8 @@ export const problems = {
     status: 400,
     title: 'The body is not well-formed.',
     retry: 'No: the same body will be refused again.',
+    causes:
+      'detail has the place where the body breaks, and what to write there. In JSON a line break in a string is \\n; in XML & is &amp; and < is &lt;.',
     at: withBody,
     example: {
       detail:
@@ -50,6 +54,8 @@ export const problems = {
     status: 401,
     title: 'Valid credentials are required.',
     retry: 'No: only with other credentials.',
+    causes:
+      'User name or password are wrong, or belong to another kind of account: API accounts work only at the URL with a user name after /messages/, XMPP users only at the one without. Credentials have to be sent in UTF-8. After a change in api_accounts the gateway needs a SIGHUP.',
     at: withLogin,
     example: {
       detail:
@@ -60,15 +66,19 @@ export const problems = {
     status: 403,
     title: 'The user lacks the xmppgateway permission.',
     retry: 'No: an operator has to grant the permission first.',
+    causes:
+      'The password is right, but the user may not send. An operator grants the permission with the command `xmpp-message-gateway grant JID`, or adds the user to permissions.xmppgateway in the configuration.',
     at: ['user'],
     example: {
-      detail: 'carol@example.org needs the xmppgateway permission: an operator can grant it.',
+      detail:
+        'carol@example.org needs the xmppgateway permission: an operator can grant it, with the command grant carol@example.org or in permissions.xmppgateway.',
     },
   },
   'domain-not-allowed': {
     status: 403,
     title: 'The API account may not send for this domain.',
     retry: 'No: an operator has to extend the account first.',
+    causes: 'The domain in the URL is not in the domains of this API account in the configuration.',
     at: ['api', ...acl],
     example: { detail: 'The API account "alerts" may not send for example.net.' },
   },
@@ -76,6 +86,8 @@ export const problems = {
     status: 403,
     title: 'The API account may not send as this user.',
     retry: 'No: an operator has to extend the account first.',
+    causes:
+      'The user in the URL matches none of the senders of this API account in the configuration.',
     at: ['api', ...acl],
     example: { detail: 'The API account "alerts" may not send as "mallory".' },
   },
@@ -83,6 +95,8 @@ export const problems = {
     status: 403,
     title: 'A page of another site may not send forms or plain text.',
     retry: 'No: send application/json, or send from a program.',
+    causes:
+      'The browser says that the request was made by a page of another site, which could make every visitor of that page send messages.',
     at: messages,
     example: {
       detail:
@@ -93,6 +107,8 @@ export const problems = {
     status: 403,
     title: 'The XMPP server does not let the gateway send as this user.',
     retry: 'No: an operator of the XMPP server has to allow it first.',
+    causes:
+      'In mode client the sender must exist on the XMPP server, and the module there must not be configured to refuse it.',
     at: messages,
     example: {
       detail:
@@ -103,6 +119,7 @@ export const problems = {
     status: 403,
     title: 'Permissions may not be changed this way.',
     retry: 'No: an operator has to allow it first.',
+    causes: 'The API account needs manage: true, and the gateway a permissions.state_file.',
     at: acl,
     example: { detail: 'The API account "reports" lacks manage: true.' },
   },
@@ -110,6 +127,7 @@ export const problems = {
     status: 404,
     title: 'This gateway does not serve the domain.',
     retry: 'No: use a domain that the gateway is configured for.',
+    causes: 'The domain in the URL is misspelled, or missing in domains of the configuration.',
     at: withLogin,
     example: {
       detail: 'Expected one of the domains that the gateway is configured for as <fqdn>.',
@@ -119,6 +137,8 @@ export const problems = {
     status: 404,
     title: 'There is nothing at this URL.',
     retry: 'No: correct the URL.',
+    causes:
+      'The path has to be exact: no slash at the end, no other case, /gateway/ in it. A proxy may have changed it, or the user name in it cannot be one.',
     at: [...withLogin, 'named-page'],
     example: {
       detail:
@@ -129,6 +149,7 @@ export const problems = {
     status: 405,
     title: 'The URL does not have this method.',
     retry: 'No: use a method that the Allow header names.',
+    causes: 'Messages are sent with POST.',
     at: everywhere,
     example: { detail: 'Expected POST, got GET.' },
   },
@@ -136,6 +157,7 @@ export const problems = {
     status: 409,
     title: 'A request with this Idempotency-Key is being answered.',
     retry: 'Yes, with the same key: it gets the answer of the first one.',
+    causes: 'The first request with this key has no answer yet.',
     at: messages,
     example: {
       detail:
@@ -146,6 +168,8 @@ export const problems = {
     status: 409,
     title: 'The permission was not granted over HTTP, and cannot be revoked there.',
     retry: 'No: an operator has to revoke it where it stands.',
+    causes:
+      'The user is in permissions.xmppgateway of the configuration, or a pattern there or a wider grant covers it.',
     at: ['acl-change'],
     example: {
       detail:
@@ -156,6 +180,8 @@ export const problems = {
     status: 413,
     title: 'The body or the stanza is too large.',
     retry: 'No: send a smaller message.',
+    causes:
+      'The message is larger than a limit of the gateway, or than one that the XMPP server has shown by closing its stream. Many elements, attributes and long namespace names count as well.',
     at: withBody,
     example: { detail: 'Expected a body of at most {{bodyBytes}} bytes, got more.' },
   },
@@ -163,6 +189,8 @@ export const problems = {
     status: 415,
     title: 'The media type, charset or encoding of the body is not supported.',
     retry: 'No: send JSON, a form, plain text or XML in UTF-8, not compressed.',
+    causes:
+      'The Content-Type is missing or names another format: with curl, use --json, or -H to set it.',
     at: withBody,
     example: {
       detail:
@@ -173,6 +201,7 @@ export const problems = {
     status: 422,
     title: 'The body is not a message that the gateway may send.',
     retry: 'No: correct what the errors point at.',
+    causes: 'errors has every fault with its place.',
     at: withLogin,
     example: {
       detail: '/body: Expected a string, got a number.',
@@ -183,6 +212,7 @@ export const problems = {
     status: 422,
     title: 'The Idempotency-Key was used for another payload.',
     retry: 'No: a new message needs a new key.',
+    causes: 'A key belongs to one message: make a new one for each.',
     at: messages,
     example: {
       detail:
@@ -193,6 +223,8 @@ export const problems = {
     status: 429,
     title: 'Too many failed logins.',
     retry: 'Yes, after the seconds that Retry-After names.',
+    causes:
+      'The password was wrong too often, for this user or from this address. Behind a proxy that is not in http.trusted_proxies, all clients share its address.',
     at: withLogin,
     example: { detail: 'Too many failed logins of this user: try again in 60 s.' },
   },
@@ -201,9 +233,12 @@ export const problems = {
     title: 'The XMPP server returned the message with an error.',
     retry:
       'It depends on error_type: wait means later, modify and auth mean with changes, cancel means no.',
+    causes:
+      'The recipient, its server or the room has refused the message. detail says why, and condition has the name of the reason. The reasons are:',
     at: messages,
     example: {
-      detail: 'The XMPP server returned the message with service-unavailable.',
+      detail:
+        'bob@example.org cannot be reached: it does not exist, is offline and keeps no messages, or does not accept messages from alice@example.org. If it is a room, send with the type groupchat.',
       condition: 'service-unavailable',
       error_type: 'cancel',
     },
@@ -213,6 +248,7 @@ export const problems = {
     title: 'The gateway failed.',
     retry:
       'The message may or may not have been sent; tell the operator the instance of this problem.',
+    causes: 'This is a fault of the gateway.',
     at: everywhere,
     example: { detail: 'A fault of the gateway; its log knows more under this instance.' },
   },
@@ -220,6 +256,8 @@ export const problems = {
     status: 503,
     title: 'The XMPP server is not reachable.',
     retry: 'Yes, safely: nothing was sent.',
+    causes:
+      'The connection to the XMPP server is down or being opened. /readyz and the log say why.',
     at: messages,
     example: {
       detail: 'Nothing was sent: the component stream is down. Send the message again later.',
@@ -229,6 +267,8 @@ export const problems = {
     status: 503,
     title: 'The XMPP server could not check the password.',
     retry: 'Yes, safely: nothing was sent.',
+    causes:
+      'The XMPP server could not say whether the password is right: it cannot be reached, its certificate does not fit, or it offers no way to log in that the gateway knows. The log has the reason, and the command check the cure.',
     at: messages,
     example: {
       detail: 'The XMPP server cannot be reached.',
@@ -238,6 +278,8 @@ export const problems = {
     status: 503,
     title: 'Too many messages are in flight.',
     retry: 'Yes, safely: nothing was sent.',
+    causes:
+      'More is under way than the gateway takes on: send fewer messages at a time. The XMPP server may be slow.',
     at: withLogin,
     example: {
       detail: 'Nothing was sent: too many messages are in flight. Send the message again later.',
@@ -247,6 +289,8 @@ export const problems = {
     status: 503,
     title: 'The gateway cannot read or write what it keeps.',
     retry: 'Yes, safely, with the same key: nothing was sent or changed.',
+    causes:
+      'The Redis with the Idempotency-Keys cannot be reached, or the file of the permissions cannot be written.',
     at: [...messages, 'acl-change'],
     example: {
       detail:
@@ -257,6 +301,8 @@ export const problems = {
     status: 504,
     title: 'The message was sent, but the XMPP server did not confirm it.',
     retry: 'It may duplicate: the message may have arrived.',
+    causes:
+      'The connection broke, or the XMPP server was silent for too long, after the message was sent. With an Idempotency-Key, clients can drop the duplicate.',
     at: messages,
     example: {
       detail:

@@ -6,8 +6,8 @@ export function abbreviate(text: string, longest = 60): string {
 }
 
 /** Quotes a text for an error message: abbreviated, escaped, in double quotes. */
-export function quote(text: string): string {
-  return JSON.stringify(abbreviate(text));
+export function quote(text: string, longest?: number): string {
+  return JSON.stringify(abbreviate(text, longest));
 }
 
 const controlNames =

@@ -145,6 +145,7 @@ describe.each(servers)('messages on $kind', ({ kind, start }) => {
       status: 404,
       condition: 'service-unavailable',
       error_type: 'cancel',
+      detail: expect.stringMatching(/^nobody@example\.org cannot be reached: it does not exist, /),
     });
   });
 

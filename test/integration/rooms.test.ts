@@ -163,6 +163,13 @@ describe.each(servers)('rooms on $kind', ({ kind, start }) => {
   describe('a refusal is told, and nobody sees anything:', () => {
     const occupant = 'alice%example.org@gateway.example.org';
     const full = { 'muc#roomconfig_maxusers': '5' };
+    const sentences: Readonly<Record<string, string>> = {
+      'registration-required': `for members only: ${occupant} must become a member.`,
+      forbidden: `${occupant} is banned from the room`,
+      'not-authorized': 'wants a password: set the right one in rooms.passwords',
+      conflict: `The nick of ${occupant} is taken in the room`,
+      'resource-constraint': 'is full',
+    };
     test.each<[string, number, string, (room: Room) => Promise<unknown>]>([
       [
         'members-only',
@@ -218,7 +225,12 @@ describe.each(servers)('rooms on $kind', ({ kind, start }) => {
       await settle();
       const before = room.asCarol.comings();
       const answer = await site.postAs('alice', speech(room.jid, 'refused'));
-      expect(answer.json()).toMatchObject({ code: 'bounced', status, condition });
+      expect(answer.json()).toMatchObject({
+        code: 'bounced',
+        status,
+        condition,
+        detail: expect.stringContaining(sentences[condition] ?? ''),
+      });
       await settle();
       expect(said(room)).toEqual([]);
       expect(room.asCarol.comings()).toEqual(before);
@@ -239,7 +251,11 @@ describe.each(servers)('rooms on $kind', ({ kind, start }) => {
     test('no such room, and none is created', async () => {
       const jid = `nowhere@${service}`;
       const answer = await site.postAs('alice', speech(jid, 'refused'));
-      expect(answer.json()).toMatchObject({ status: 404, condition: 'item-not-found' });
+      expect(answer.json()).toMatchObject({
+        status: 404,
+        condition: 'item-not-found',
+        detail: expect.stringContaining(`There is no room ${jid}`),
+      });
       expect(await roomExists(bob, jid)).toBe(false);
     });
 

@@ -161,7 +161,9 @@ describe('send, while not all is well', () => {
   test('1, bounced', async () => {
     const { code, stdout, stderr } = await sendTo('nobody@example.org', 9, '--json', 'hi');
     expect(code).toBe(1);
-    expect(stderr).toMatch(/^404 bounced: [^–]*service-unavailable\.\n$/);
+    expect(stderr).toMatch(
+      /^404 bounced: nobody@example\.org cannot be reached: [^–]*\. – service-unavailable\n$/,
+    );
     expect(JSON.parse(stdout)).toMatchObject({ code: 'bounced', status: 404 });
   });
 

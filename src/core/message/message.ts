@@ -52,6 +52,8 @@ export interface Stanza {
   readonly bytes: number;
   /** Whether the component's own message to the sender's domain wraps it (XEP-0356 §5.1); errors refer to that. */
   readonly isWrapped: boolean;
+  /** Whether it is to be said in a room. */
+  readonly isGroupchat: boolean;
 }
 
 /** What happened to an accepted message. */
@@ -104,7 +106,8 @@ export function serializeMessage(
   }
   const isWrapped = form.mode === 'privileged';
   const xml = isWrapped ? wrap(inner, id, form) : inner;
-  return { id, caller, from, to, xml, bytes: Buffer.byteLength(xml), isWrapped };
+  const isGroupchat = type === 'groupchat';
+  return { id, caller, from, to, xml, bytes: Buffer.byteLength(xml), isWrapped, isGroupchat };
 }
 
 /** XEP-0356 §5.1: the inner message must be in jabber:client. */

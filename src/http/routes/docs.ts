@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Context } from 'koa';
 import { type ProblemCode, problems } from '../../core/errors.ts';
+import { explainConditions } from '../../core/message/stanza-error.ts';
 import { notFound, requireMethod } from '../request/url.ts';
 import type { HttpAnswer } from '../response/answer.ts';
 
@@ -132,6 +133,8 @@ function buildPage(code: string, problem: (typeof problems)[ProblemCode]): strin
   return `${code} (${status})
 
 ${problem.title}
+
+${problem.causes}${code === 'bounced' ? `\n\n${explainConditions()}` : ''}
 
 May the same request be sent again? ${problem.retry}
 `;

@@ -141,7 +141,7 @@ export class Delivery {
       const message = lane.findBounced(id, from, to);
       if (message === undefined) continue;
       message.isBounced = true;
-      settle(message, readBounce(stanza));
+      settle(message, readBounce(stanza, message.stanza));
       return true;
     }
     return false;

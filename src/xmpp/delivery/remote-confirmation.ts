@@ -31,7 +31,7 @@ export interface Watch {
 }
 
 /** Without the text of the stanza, because many are watched, and for long. */
-interface Watched extends Pick<Stanza, 'from' | 'to'> {
+interface Watched extends Pick<Stanza, 'from' | 'to' | 'isGroupchat'> {
   settle: ((outcome: Receipt['confirmed'] | Error) => void) | undefined;
   bounce: Error | undefined;
   /** `in flight` until our own server has processed it, `answered` once its caller has an answer. */
@@ -98,10 +98,11 @@ export class RemoteConfirmation {
   }
 
   /** Begins to look for a bounce of the stanza. Call it before the stanza is written. */
-  watch({ id, from, to }: Pick<Stanza, 'id' | 'from' | 'to'>): Watch {
+  watch({ id, from, to, isGroupchat }: Pick<Stanza, 'id' | 'from' | 'to' | 'isGroupchat'>): Watch {
     const message: Watched = {
       from,
       to,
+      isGroupchat,
       settle: undefined,
       bounce: undefined,
       state: 'in flight',
@@ -138,7 +139,7 @@ export class RemoteConfirmation {
     this.#forget(key, message);
     this.#onLateBounce?.();
     const { id, to: sender } = stanza.attrs;
-    const { condition, type } = readBounce(stanza).options.stanzaError ?? {};
+    const { condition, type } = readBounce(stanza, message).options.stanzaError ?? {};
     const recipientDomain = message.to.domain;
     this.#log.warn({ id, sender, recipientDomain, condition, type }, 'bounced after the answer');
     return true;
@@ -203,7 +204,7 @@ export class RemoteConfirmation {
     if (found === undefined) return false;
     const [key, message] = found;
     this.#forget(key, message);
-    message.bounce = readBounce(stanza);
+    message.bounce = readBounce(stanza, message);
     message.settle?.(message.bounce);
     return true;
   }

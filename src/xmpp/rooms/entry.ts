@@ -106,7 +106,7 @@ export class RoomEntry {
     this.#stopAsking();
     const isError = stanza.attrs['type'] === 'error';
     if (id === this.#queryId ? isRoom(stanza) : isRoomWithout(stanza)) this.#join();
-    else this.#refuse(isError ? readBounce(stanza) : notARoom());
+    else this.#refuse(isError ? this.#readRefusal(stanza) : notARoom(this.#options.seat.room));
   }
 
   #join(): void {
@@ -117,10 +117,15 @@ export class RoomEntry {
   }
 
   #handleRefusal(stanza: Element): void {
-    const error = readBounce(stanza);
+    const error = this.#readRefusal(stanza);
     const isConflict = error.options.stanzaError?.condition === 'conflict';
     if (isConflict && this.#tries < maxNicks) this.#join();
     else this.#refuse(error);
+  }
+
+  #readRefusal(stanza: Element): GatewayError {
+    const { jid, room } = this.#options.seat;
+    return readBounce(stanza, { from: jid, to: room, isGroupchat: true });
   }
 
   #handleOwnPresence(stanza: Element): void {
@@ -155,9 +160,9 @@ export class RoomEntry {
 }
 
 /** RFC 6121 §8.5.2.2: a server answers so to a groupchat message for an account. */
-function notARoom(): GatewayError {
+function notARoom(address: string): GatewayError {
   const stanzaError = { condition: 'service-unavailable', type: 'cancel', text: undefined };
-  return new GatewayError('bounced', 'The recipient is not a room.', { stanzaError });
+  return new GatewayError('bounced', `${address} is not a room.`, { stanzaError });
 }
 
 /** The room was destroyed between the question and the join, so the join created a new one. */

@@ -196,7 +196,7 @@ export class RoomOccupant {
     const message = this.#written.find((it) => it.stanza.id === id);
     if (message === undefined) return;
     if (isOwn) message.settle();
-    else this.#refuse(message, readBounce(stanza));
+    else this.#refuse(message, readBounce(stanza, message.stanza));
   }
 
   #handlePresence(stanza: Element): void {

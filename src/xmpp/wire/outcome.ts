@@ -1,6 +1,11 @@
 import type { Element } from 'ltx';
 import { GatewayError } from '../../core/errors.ts';
-import { isSenderRefusal, readStanzaError } from '../../core/message/stanza-error.ts';
+import { bareOf, type Jid } from '../../core/jid/jid.ts';
+import {
+  describeBounce,
+  isSenderRefusal,
+  readStanzaError,
+} from '../../core/message/stanza-error.ts';
 
 /** Nothing was written, so the caller may safely send the message again. */
 export function unavailable(reason: string): GatewayError {
@@ -28,15 +33,22 @@ export function unknown(reason: string): GatewayError {
   );
 }
 
+/** What a refusal says about its message. */
+interface SentMessage {
+  readonly from: Jid | string;
+  readonly to: Jid | string;
+  readonly isGroupchat: boolean;
+}
+
 /** Reads a bounce as the refusal of its message. */
-export function readBounce(stanza: Element): GatewayError {
+export function readBounce(stanza: Element, { from, to, isGroupchat }: SentMessage): GatewayError {
   const stanzaError = readStanzaError(stanza);
   if (isSenderRefusal(stanza)) {
     const reason = stanzaError.text ?? stanzaError.condition;
     return new GatewayError('sender-refused', `The XMPP server refused the sender: ${reason}`);
   }
-  const detail = `The XMPP server returned the message with ${stanzaError.condition}.`;
-  return new GatewayError('bounced', detail, { stanzaError });
+  const message = { from: bareOf(from.toString()), to: to.toString(), isForRoom: isGroupchat };
+  return new GatewayError('bounced', describeBounce(stanzaError, message), { stanzaError });
 }
 
 /**

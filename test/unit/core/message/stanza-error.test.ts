@@ -2,6 +2,8 @@ import { parse } from 'ltx';
 import { describe, expect, test } from 'vitest';
 import {
   bounceStatus,
+  describeBounce,
+  explainConditions,
   isSenderRefusal,
   readStanzaError,
 } from '../../../../src/core/message/stanza-error.ts';
@@ -46,4 +48,78 @@ test.each([
   ['undefined-condition', undefined, 502],
 ])('%s of type %s is %i', (condition, type, status) => {
   expect(bounceStatus({ condition, type, text: undefined })).toBe(status);
+});
+
+describe('describeBounce', () => {
+  const user = { from: 'alice@example.org', to: 'bob@example.org', isForRoom: false };
+  const room = {
+    from: 'alice%example.org@gw.example.org',
+    to: 'ops@rooms.example.org',
+    isForRoom: true,
+  };
+
+  test.each([
+    [
+      'service-unavailable',
+      user,
+      /^bob@example\.org cannot be reached: it does not exist, .*from alice@example\.org\. If it is a room, send with the type groupchat\.$/,
+    ],
+    ['item-not-found', user, /^There is no bob@example\.org: no such user/],
+    ['forbidden', user, /^alice@example\.org may not send this to bob@example\.org: it is blocked/],
+    [
+      'remote-server-not-found',
+      { ...user, to: 'bob@remote.example/x@y' },
+      /^No XMPP server was found for remote\.example: /,
+    ],
+    [
+      'remote-server-timeout',
+      { ...user, to: 'remote.example' },
+      /^The XMPP server of remote\.example could not/,
+    ],
+    ['resource-constraint', user, /send it again later\.$/],
+    ['item-not-found', room, /^There is no room ops@rooms\.example\.org,/],
+    ['service-unavailable', room, /^There is no room ops@rooms\.example\.org, or it is full/],
+    [
+      'not-authorized',
+      room,
+      /^The room ops@rooms\.example\.org wants a password: .*rooms\.passwords/,
+    ],
+    [
+      'registration-required',
+      room,
+      /: alice%example\.org@gw\.example\.org must become a member\.$/,
+    ],
+    ['forbidden', room, /^alice%example\.org@gw\.example\.org is banned from the room/],
+    ['conflict', room, /^The nick of alice%example\.org@gw\.example\.org is taken in the room/],
+    ['gone', room, /^ops@rooms\.example\.org has moved/],
+    [
+      'no-such-condition',
+      user,
+      /^The XMPP server returned the message to bob@example\.org with no-such-condition\.$/,
+    ],
+    ['constructor', user, /with constructor\.$/],
+  ])('%s', (condition, message, expected) => {
+    expect(describeBounce({ condition, type: 'cancel', text: undefined }, message)).toMatch(
+      expected,
+    );
+  });
+
+  test('quotes what the server says, shortened', () => {
+    const error = { condition: 'gone', type: 'cancel', text: `"Moved"\n${'x'.repeat(10_000)}` };
+    const sentence = describeBounce(error, user);
+    expect(sentence).toMatch(
+      /^bob@example\.org has moved or was deleted\. The server says: "\\"Moved\\"\\nxxx.*…"$/,
+    );
+    expect(sentence.length).toBeLessThan(300);
+  });
+});
+
+test('explains each condition in one line', () => {
+  const lines = explainConditions().split('\n');
+  for (const condition of ['item-not-found (404)', 'conflict (status by error_type)']) {
+    expect(lines.filter((line) => line.startsWith(`${condition}: `))).toHaveLength(1);
+  }
+  expect(explainConditions()).toContain(
+    'In a room: The room ROOM is for members only: SENDER must',
+  );
 });

@@ -105,6 +105,15 @@ it.each(Object.entries(problems))('explains %s', async (code, { title, retry }) 
   expect(other).toMatchObject({ status: 405, headers: { allow: 'GET, HEAD' } });
 });
 
+it('explains the causes, and every condition of a bounce', async () => {
+  const { port } = await startTestGateway();
+  const bounced = (await send(port, { path: '/problems/bounced' })).body;
+  expect(bounced).toContain('\nregistration-required (403): RECIPIENT is for members only: ');
+  for (const [code, { causes }] of Object.entries(problems)) {
+    expect((await send(port, { path: `/problems/${code}` })).body).toContain(causes);
+  }
+});
+
 it.each(['', 'no-such-code', 'bounced/', 'Bounced', 'constructor', '__proto__', '%62ounced'])(
   'knows no %j, with any method',
   async (code) => {

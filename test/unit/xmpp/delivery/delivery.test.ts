@@ -82,6 +82,7 @@ function stanza(id: string, to = 'bob@example.org', caller = 'user alice'): Outg
     xml,
     bytes: Buffer.byteLength(xml),
     isWrapped: false,
+    isGroupchat: false,
   };
 }
 

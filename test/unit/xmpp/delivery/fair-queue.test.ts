@@ -6,7 +6,16 @@ import type { PendingMessage } from '../../../../src/xmpp/delivery/lane.ts';
 function entry(id: string, caller: string, deadline = 1, bytes = 10): PendingMessage {
   const address = parseJid('alice@example.org');
   return {
-    stanza: { id, caller, from: address, to: address, xml: '', bytes, isWrapped: false },
+    stanza: {
+      id,
+      caller,
+      from: address,
+      to: address,
+      xml: '',
+      bytes,
+      isWrapped: false,
+      isGroupchat: false,
+    },
     deadline,
     settle: () => {},
     isSettled: false,

@@ -9,7 +9,16 @@ const component = 'gateway.example.org';
 function createMessage(id: string) {
   const [from, to] = ['alice@example.org/http-1', 'bob@example.org'].map(parseJid);
   if (from === undefined || to === undefined) throw new Error('expected two addresses');
-  const stanza = { id, caller: 'a', from, to, xml: '<message/>', bytes: 10, isWrapped: false };
+  const stanza = {
+    id,
+    caller: 'a',
+    from,
+    to,
+    xml: '<message/>',
+    bytes: 10,
+    isWrapped: false,
+    isGroupchat: false,
+  };
   return { stanza, deadline: 0, settle: () => {}, isSettled: false, isBounced: false };
 }
 

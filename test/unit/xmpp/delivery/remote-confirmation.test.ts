@@ -88,7 +88,12 @@ function attach(timeoutMs: number) {
     destroy: () => {},
   });
   const watch = (id: string) =>
-    remote.watch({ id, from: parseJid(sender), to: parseJid('bob@remote.example') });
+    remote.watch({
+      id,
+      from: parseJid(sender),
+      to: parseJid('bob@remote.example'),
+      isGroupchat: false,
+    });
   const answer = (xml: string): void =>
     stream.receive(
       parse(`<iq id='${pings.shift()}' from='remote.example/gateway' to='${sender}' ${xml}</iq>`),

@@ -13,6 +13,7 @@ function stanza(room: string, bytes = 1, caller = room): Stanza {
     xml: '',
     bytes,
     isWrapped: false,
+    isGroupchat: false,
   };
 }
 
