@@ -70,7 +70,9 @@ export function describeKind(value: unknown): string {
   if (value === undefined || value === null) return 'nothing';
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
   if (typeof value === 'object') return 'a mapping';
-  return typeof value === 'string' ? 'text' : `a ${typeof value}`;
+  if (typeof value !== 'string') return `a ${typeof value}`;
+  // YAML reads `port:8080` as one text.
+  return /^\w+:\S/.test(value) ? 'text: a blank is missing after its colon' : 'text';
 }
 
 function readable(key: string): string {

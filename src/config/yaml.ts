@@ -7,6 +7,7 @@ import {
   isSeq,
   LineCounter,
   parseDocument,
+  visit,
   type YAMLError,
 } from 'yaml';
 import { type ConfigFault, type ConfigPath, formatPath } from './errors.ts';
@@ -38,11 +39,15 @@ export function parseConfigSource(text: string): ConfigSource {
   };
   if (errors.some(({ code }) => code !== 'DUPLICATE_KEY'))
     return { value: undefined, faults, lineOf };
+  const unquoted = findUnquoted(document).map(([offset, mark, got]) =>
+    missingQuotes(lines.linePos(offset).line, mark, got),
+  );
+  if (unquoted.length > 0) return { value: undefined, faults: [...faults, ...unquoted], lineOf };
   try {
     return { value: document.toJS({ maxAliasCount: 100 }), faults, lineOf };
   } catch (error) {
     if (!(error instanceof ReferenceError)) throw error;
-    const got = 'an alias without its anchor, or too many aliases';
+    const got = 'too many aliases, or aliases of themselves';
     return { value: undefined, faults: [...faults, notYaml(undefined, got)], lineOf };
   }
 }
@@ -54,8 +59,58 @@ function describeError(error: YAMLError, text: string, lines: LineCounter): Conf
     const key = /^[\w-]+/.exec(text.slice(offset, offset + 64))?.[0] ?? '';
     return { path: formatPath([key]), line, expected: 'each key only once', got: 'it twice' };
   }
+  if (needsQuotes.has(error.code)) return missingQuotes(line, text.charAt(offset));
+  const expected = expectedBy(error);
+  if (expected !== undefined) return { path: '', line, expected, got: 'something else' };
   // The parser quotes the file after the colon, and that may be a secret.
   return notYaml(line, error.message.replace(/(?<=\S): .*/s, ''));
+}
+
+/** The errors of a text whose first character has a meaning in YAML. */
+const needsQuotes: ReadonlySet<string> = new Set([
+  'BAD_ALIAS',
+  'BAD_DIRECTIVE',
+  'BAD_SCALAR_START',
+  'TAG_RESOLVE_FAILED',
+]);
+
+/** What the usual mistakes lack, in the words of somebody who does not know the grammar. */
+function expectedBy({ code, message }: YAMLError): string | undefined {
+  switch (code) {
+    case 'TAB_AS_INDENT':
+      return 'blanks at the start of the line, not a tab';
+    case 'BLOCK_AS_IMPLICIT_KEY':
+      return 'quotes around a text with a colon and a blank in it, and keys of one level indented alike';
+    case 'MULTILINE_IMPLICIT_KEY':
+      return aKey;
+    case 'MISSING_CHAR':
+      return message.startsWith('Implicit map keys') ? aKey : undefined;
+    default:
+      return undefined;
+  }
+}
+
+const aKey = 'a key, a colon, a blank and a value, such as "port: 8080"';
+
+/** Texts that were read as aliases or anchors, with their offset, first character and what it became. */
+function findUnquoted(document: Document): (readonly [number, string, string])[] {
+  const found: (readonly [number, string, string])[] = [];
+  visit(document, {
+    Alias: (_, node) => {
+      if (node.resolve(document) !== undefined) return;
+      found.push([node.range?.[0] ?? 0, '*', 'an alias without its anchor']);
+    },
+    Scalar: (_, { anchor, source, value, range }) => {
+      if (anchor === undefined || value !== null || source !== '') return;
+      found.push([range?.[0] ?? 0, '&', 'an anchor without a value']);
+    },
+  });
+  return found;
+}
+
+function missingQuotes(line: number, mark: string, got = 'none'): ConfigFault {
+  const expected = `quotes around a text that begins with ${mark}, such as "${mark}example"`;
+  return { path: '', line, expected, got };
 }
 
 function notYaml(line: number | undefined, got: string): ConfigFault {

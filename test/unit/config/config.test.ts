@@ -387,11 +387,43 @@ describe('the file', () => {
     [Buffer.from('a: \xff', 'latin1'), 'got not UTF-8'],
     [`${minimal}${minimal}`, 'expected each key only once'],
     [`${minimal}---${minimal}`, 'multiple documents'],
-    [`${minimal}log: !custom {level: info}`, 'Unresolved tag'],
-    [`${minimal}log: *nowhere`, 'an alias without its anchor'],
-    [`${minimal}\tlog: x`, 'gateway.yaml:4: expected YAML'],
+    [
+      `${minimal}log: !custom {level: info}`,
+      ':4: expected quotes around a text that begins with !',
+    ],
+    [
+      `${minimal}permissions:\n  xmppgateway: [bot@example.org, *@bots.example.org]`,
+      ':5: expected quotes around a text that begins with *, such as "*example", got an alias',
+    ],
+    [`${minimal}log: *`, ':4: expected quotes around a text that begins with *'],
+    [`${minimal}store: &x`, ':4: expected quotes around a text that begins with &'],
+    [`${minimal}store: &`, ':4: expected quotes around a text that begins with &'],
+    [`${minimal}store: @x`, ':4: expected quotes around a text that begins with @'],
+    [`${minimal}store: \`x\``, ':4: expected quotes around a text that begins with `'],
+    [`${minimal}store: %x`, ':4: expected quotes around a text that begins with %'],
+    [`${minimal}store: a: b`, ':4: expected quotes around a text with a colon and a blank in it'],
+    [`${minimal}http:\n\tport: 1`, ':5: expected blanks at the start of the line, not a tab'],
+    [`${minimal}\tlog: x`, ':4: expected blanks at the start of the line, not a tab'],
+    [`${minimal}http:8080\nlog: {}`, ':4: expected a key, a colon, a blank and a value'],
+    [`${minimal}http:8080`, ':4: expected a key, a colon, a blank and a value'],
+    [`${minimal}http:\n  port:8080`, 'got text: a blank is missing after its colon'],
   ])('%j', async (text, expected) => {
     expect((await faultsOf(text)).join('\n')).toContain(expected);
+  });
+
+  test('says nothing of what may be a secret', async () => {
+    for (const value of [
+      '*hunter2',
+      '&hunter2',
+      '@hunter2',
+      'a: hunter2',
+      '!hunter2',
+      '"\\d hunter2',
+    ]) {
+      const faults = await faultsOf(`${minimal}store: ${value}`);
+      expect(faults.join('\n')).toContain('expected');
+      expect(faults.join('\n')).not.toContain('hunter2');
+    }
   });
 
   test('that is missing is a fault', async () => {
