@@ -95,7 +95,7 @@ export function createLogin(options: LoginOptions): Login {
     async authenticate({ presented, realm, address }, subject) {
       if (presented === 'missing') throw unauthenticated(realm);
       const { username, password }: Partial<Credentials> =
-        presented === 'malformed' ? {} : presented;
+        typeof presented === 'string' ? {} : presented;
       if (subject === undefined || password === undefined) {
         throttle.fail(address);
         onResult?.('refused');
@@ -105,7 +105,7 @@ export function createLogin(options: LoginOptions): Login {
         await delay(refusalStepMs - ((performance.now() - startedMs) % refusalStepMs));
       }
       onFailure({ address, user: username?.slice(0, maxLoggedLength) });
-      throw unauthenticated(realm);
+      throw unauthenticated(realm, presented === 'not-utf8' ? notUtf8 : '');
     },
   };
 }
@@ -114,11 +114,17 @@ function isThrottled(error: unknown): boolean {
   return error instanceof GatewayError && error.code === 'too-many-requests';
 }
 
-/** Missing, malformed, unknown and wrong credentials all get this one answer. */
-function unauthenticated(realm: string): GatewayError {
+const notUtf8 =
+  'User name and password are not in UTF-8, but perhaps in Latin-1: send them in UTF-8. ';
+
+/**
+ * Missing, malformed, unknown and wrong credentials all get this one answer. A `hint` may only come from
+ * the credentials themselves, not from what is known about the user.
+ */
+function unauthenticated(realm: string, hint = ''): GatewayError {
   return new GatewayError(
     'unauthenticated',
-    'Log in with HTTP Basic authentication and credentials that are right for this domain: those of an API account at …/messages/<username>, those of an XMPP user at …/messages.',
+    `${hint}Log in with HTTP Basic authentication and credentials that are right for this domain: those of an API account at …/messages/<username>, those of an XMPP user at …/messages.`,
     { realm },
   );
 }

@@ -60,7 +60,9 @@ function describeError(error: YAMLError, text: string, lines: LineCounter): Conf
     return { path: formatPath([key]), line, expected: 'each key only once', got: 'it twice' };
   }
   if (needsQuotes.has(error.code)) return missingQuotes(line, text.charAt(offset));
-  const expected = expectedBy(error);
+  // What is missing may also be a quotation mark.
+  const isOther = error.code === 'MISSING_CHAR' && !error.message.startsWith('Implicit map keys');
+  const expected = isOther ? undefined : expectedBy.get(error.code);
   if (expected !== undefined) return { path: '', line, expected, got: 'something else' };
   // The parser quotes the file after the colon, and that may be a secret.
   return notYaml(line, error.message.replace(/(?<=\S): .*/s, ''));
@@ -74,23 +76,18 @@ const needsQuotes: ReadonlySet<string> = new Set([
   'TAG_RESOLVE_FAILED',
 ]);
 
-/** What the usual mistakes lack, in the words of somebody who does not know the grammar. */
-function expectedBy({ code, message }: YAMLError): string | undefined {
-  switch (code) {
-    case 'TAB_AS_INDENT':
-      return 'blanks at the start of the line, not a tab';
-    case 'BLOCK_AS_IMPLICIT_KEY':
-      return 'quotes around a text with a colon and a blank in it, and keys of one level indented alike';
-    case 'MULTILINE_IMPLICIT_KEY':
-      return aKey;
-    case 'MISSING_CHAR':
-      return message.startsWith('Implicit map keys') ? aKey : undefined;
-    default:
-      return undefined;
-  }
-}
-
 const aKey = 'a key, a colon, a blank and a value, such as "port: 8080"';
+
+/** What the usual mistakes lack, by the parser's code, for people who do not know the grammar. */
+const expectedBy: ReadonlyMap<string, string> = new Map([
+  ['TAB_AS_INDENT', 'blanks at the start of the line, not a tab'],
+  [
+    'BLOCK_AS_IMPLICIT_KEY',
+    'quotes around a text with a colon and a blank in it, and keys of one level indented alike',
+  ],
+  ['MULTILINE_IMPLICIT_KEY', aKey],
+  ['MISSING_CHAR', aKey],
+]);
 
 /** Texts that were read as aliases or anchors, with their offset, first character and what it became. */
 function findUnquoted(document: Document): (readonly [number, string, string])[] {

@@ -71,7 +71,7 @@ export const problems = {
     at: ['user'],
     example: {
       detail:
-        'carol@example.org needs the xmppgateway permission: an operator can grant it, with the command grant carol@example.org or in permissions.xmppgateway.',
+        'carol@example.org needs the xmppgateway permission: an operator can grant it, with xmpp-message-gateway grant carol@example.org or in permissions.xmppgateway.',
     },
   },
   'domain-not-allowed': {
@@ -142,7 +142,7 @@ export const problems = {
     at: [...withLogin, 'named-page'],
     example: {
       detail:
-        'Expected /api/1.0/xmppdomains/<fqdn>/gateway/messages or the same with /<username>: exactly so, percent-encoded UTF-8, and <username> a localpart (RFC 7622 §3.3).',
+        'Expected /api/1.0/xmppdomains/<fqdn>/gateway/messages or the same with /<username>: exactly so, percent-encoded UTF-8.',
     },
   },
   'method-not-allowed': {

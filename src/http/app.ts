@@ -12,7 +12,7 @@ import {
   type RequestOutcome,
   type RequestRecord,
 } from './request/log.ts';
-import { notFound, parseOriginForm } from './request/url.ts';
+import { nothingAt, parseOriginForm } from './request/url.ts';
 import { type HttpAnswer, sendAnswer } from './response/answer.ts';
 import { buildProblem } from './response/problem.ts';
 import { type AclPorts, createAnswerAcl } from './routes/acl.ts';
@@ -61,8 +61,8 @@ export function createApp(ports: AppPorts): Koa<State> {
   const app = new Koa<State>();
   app.use(createAnswerErrors(ports));
   app.use(createRouter(ports).routes());
-  app.use(() => {
-    throw notFound();
+  app.use(({ path }) => {
+    throw nothingAt(path, ports.docs !== undefined);
   });
   app.on('error', (error: Error & { headerSent?: boolean }) => {
     // The client disconnected while its answer was being written, or the answering has a bug.

@@ -60,6 +60,10 @@ class FaultFinder {
     if (this.#text.startsWith('{', index)) {
       return { index, detail: 'this looks like JSON: send it as Content-Type: application/json' };
     }
+    if (this.#take(/[\w.%+-]{1,100}=/y) !== undefined) {
+      const type = 'application/x-www-form-urlencoded';
+      return { index, detail: `this looks like a form: send it as Content-Type: ${type}` };
+    }
     this.#index = 0;
     return undefined;
   }

@@ -96,7 +96,11 @@ export function createXmlTree(
 
   function resolve(prefix: string): string {
     return (
-      scope.resolve(prefix) ?? fail('malformed', `the prefix ${quote(prefix)} is not declared`)
+      scope.resolve(prefix) ??
+      fail(
+        'malformed',
+        `the prefix ${quote(prefix)} is not declared: no xmlns:${abbreviate(prefix)}="…"`,
+      )
     );
   }
 
@@ -130,7 +134,10 @@ function splitName(text: string, fail: Fail): QName {
 function checkNcName(name: string, fail: Fail): void {
   if (isNcName(name)) return;
   if (isFifthEditionNcName(name)) {
-    fail('refused', `the name ${quote(name)} is not valid in XML 1.0 4th edition`);
+    fail(
+      'refused',
+      `XMPP servers do not accept the name ${quote(name)} (not in XML 1.0 4th edition)`,
+    );
   }
   fail('malformed', `the name ${quote(name)} is not valid`);
 }

@@ -1,5 +1,6 @@
 import { GatewayError } from '../../core/errors.ts';
 import { JidError, parseDomain, parseLocalpart } from '../../core/jid/jid.ts';
+import { abbreviate } from '../../core/text.ts';
 
 /**
  * Parses the target of a request into its path and query: an origin-form of printable ASCII, or an
@@ -22,14 +23,43 @@ export function decodeSegment(segment: string): string {
   }
 }
 
+const messageUrls = '/api/1.0/xmppdomains/<fqdn>/gateway/messages or the same with /<username>';
+
 /** The refusal of a URL that does not exist. */
 export function notFound(cause?: unknown): GatewayError {
-  return new GatewayError(
-    'not-found',
-    'Expected /api/1.0/xmppdomains/<fqdn>/gateway/messages or the same with /<username>: exactly so, ' +
-      'percent-encoded UTF-8, and <username> a localpart (RFC 7622 §3.3).',
-    { cause },
-  );
+  const detail =
+    cause instanceof JidError
+      ? `The user name in the URL cannot be one. ${cause.message}`
+      : `Expected ${messageUrls}: exactly so, percent-encoded UTF-8.`;
+  return new GatewayError('not-found', detail, { cause });
+}
+
+/** The refusal of a path that no URL of the gateway has, with the one that may be meant. */
+export function nothingAt(path: string, hasDocs: boolean): GatewayError {
+  const meant = findMeantPath(path);
+  if (meant !== undefined) {
+    const rule = 'Paths are exact: every part, slash and capital letter counts.';
+    return new GatewayError('not-found', `Did you mean ${abbreviate(meant, 200)}? ${rule}`);
+  }
+  const docs = `${hasDocs ? '/docs explains the API, ' : ''}/openapi.json describes it for programs`;
+  return new GatewayError('not-found', `Expected ${messageUrls}. ${docs}.`);
+}
+
+/** The two parts of a message URL that are not fixed, in a path that has most of the others. */
+const nearMessagePath =
+  /\/(?:api|1\.0|xmppdomains?)\/+(?!(?:1\.0|xmppdomains?|gateway)\/)([^/]+)\/+(?:gateway\/+)?messages?(?:\/+([^/]+))?\/*$/i;
+
+const pages: readonly string[] = ['/docs', '/openapi.json', '/livez', '/readyz'];
+
+function findMeantPath(path: string): string | undefined {
+  const near = nearMessagePath.exec(path);
+  if (near === null) {
+    const page = pages.find((known) => path.toLowerCase().replace(/\/+$/, '') === known);
+    return page === path ? undefined : page;
+  }
+  const [, fqdn = '', username] = near;
+  const messages = `/api/1.0/xmppdomains/${fqdn}/gateway/messages`;
+  return username === undefined ? messages : `${messages}/${username}`;
 }
 
 /** Refuses a method that the URL does not support; `allow` lists those it does (RFC 9110 §15.5.6). */

@@ -51,11 +51,17 @@ describe('parseBasicCredentials', () => {
       'user:a\u0085b',
       'us\u009fer:b',
     ].map((text) => `Basic ${encode(text)}`),
+  ])('refuses %j', (header) => {
+    expect(parseBasicCredentials(header)).toBe('malformed');
+  });
+
+  test.each([
     // Latin-1, over-long and surrogate sequences are not UTF-8.
     `Basic ${encode(Buffer.from('user:caf\u00e9', 'latin1'))}`,
     `Basic ${encode(Buffer.from([0x61, 0x3a, 0xc0, 0x80]))}`,
     `Basic ${encode(Buffer.from([0x61, 0x3a, 0xed, 0xa0, 0x80]))}`,
-  ])('refuses %j', (header) => {
-    expect(parseBasicCredentials(header)).toBe('malformed');
+    `Basic ${encode(Buffer.from('m\u00fcller:\u0000', 'latin1'))}`,
+  ])('finds that %j is not UTF-8', (header) => {
+    expect(parseBasicCredentials(header)).toBe('not-utf8');
   });
 });

@@ -104,6 +104,23 @@ describe('refusals', () => {
     }
   });
 
+  test('say that credentials are not UTF-8, and nothing else differs', async () => {
+    const { users, onFailure, passwordCheck } = setUp();
+    const wrong = await refusal(login(users, 'nobody', 'secret'));
+    passwordCheck.mockClear();
+    const {
+      message,
+      options,
+      code: problem,
+    } = await refusal(users.authenticate('not-utf8', domain, here));
+    expect({ problem, options }).toEqual({ problem: wrong.code, options: wrong.options });
+    expect(message).toBe(
+      `User name and password are not in UTF-8, but perhaps in Latin-1: send them in UTF-8. ${wrong.message}`,
+    );
+    expect(onFailure).toHaveBeenLastCalledWith({ address: here, user: undefined });
+    expect(passwordCheck).not.toHaveBeenCalled();
+  });
+
   test('ask the server for unknown users as well as for wrong passwords', async () => {
     const { users, passwordCheck } = setUp();
     await code(login(users, 'nobody', 'wrong'));

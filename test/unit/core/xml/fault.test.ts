@@ -72,6 +72,10 @@ test.each<[text: string, expected: string]>([
     '{"to": "bob@example.org"}',
     'column 1: this looks like JSON: send it as Content-Type: application/json',
   ],
+  [
+    'to=bob%40example.org&body=x',
+    'column 1: this looks like a form: send it as Content-Type: application/x-www-form-urlencoded',
+  ],
   ['Hello', 'column 1: text before the <message/>: leave it out'],
   ['<message/>!', 'column 11: text after the end of the <message/>: leave it out'],
   ['<message/><message/>', 'column 11: a second element: one <message/> in a body'],

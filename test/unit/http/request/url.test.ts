@@ -1,6 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { GatewayError } from '../../../../src/core/errors.ts';
-import { decodeSegment, parseOriginForm, requireMethod } from '../../../../src/http/request/url.ts';
+import {
+  decodeSegment,
+  nothingAt,
+  parseOriginForm,
+  parseUsername,
+  requireMethod,
+} from '../../../../src/http/request/url.ts';
 
 describe('parseOriginForm', () => {
   it.each([
@@ -36,6 +42,54 @@ describe('parseOriginForm', () => {
 
   it('refuses an absolute-form without a Host header', () => {
     expect(codeOf(() => parseOriginForm('http://gw.example/a', undefined))).toBe('not-found');
+  });
+});
+
+describe('nothingAt', () => {
+  const user = '/api/1.0/xmppdomains/example.org/gateway/messages';
+
+  it.each([
+    [`${user}/`, user],
+    [`${user}/alice/`, `${user}/alice`],
+    ['/api/1.0/xmppdomains/example.org/messages/alice', `${user}/alice`],
+    ['/API/1.0/XmppDomains/example.org/Gateway/Messages', user],
+    ['/api/1.0/xmppdomains/example.org/gateway/message', user],
+    ['/xmppdomains/example.org/gateway/messages', user],
+    ['/api/1.0/example.org/gateway/messages', user],
+    ['//api/1.0//xmppdomains/example.org/gateway//messages/a%40b', `${user}/a%40b`],
+    ['/xmpp/api/1.0/xmppdomains/example.org/gateway/messages', user],
+    ['/Docs/', '/docs'],
+    ['/readyz/', '/readyz'],
+  ])('%s → %s', (path, meant) => {
+    const { code, message } = nothingAt(path, true);
+    expect(code).toBe('not-found');
+    expect(message).toMatch(`Did you mean ${meant}? Paths are exact`);
+  });
+
+  it.each(['/', '/api', `${user}/alice/x`, '/api/1.0/messages', '/docs', '/v2/messages/x'])(
+    'has no other path for %s, but says where the documentation is',
+    (path) => {
+      expect(nothingAt(path, true).message).toBe(
+        `Expected ${user.replace('example.org', '<fqdn>')} or the same with /<username>. /docs explains the API, /openapi.json describes it for programs.`,
+      );
+      expect(nothingAt(path, false).message).not.toContain('/docs');
+    },
+  );
+
+  it('is short for a long path', () => {
+    expect(nothingAt(`${user}/${'a/'.repeat(50_000)}`, true).message.length).toBeLessThan(300);
+    expect(nothingAt(`${user}/${'a'.repeat(50_000)}/`, true).message.length).toBeLessThan(300);
+  });
+});
+
+describe('parseUsername', () => {
+  it.each([
+    ['a%40b', 'must not contain "@", got "a@b"'],
+    ['a%20b', 'must not contain a blank, got "a b"'],
+  ])('says what is wrong with %s', (segment, expected) => {
+    expect(() => parseUsername(segment)).toThrow(
+      `The user name in the URL cannot be one. The name before the @ ${expected}.`,
+    );
   });
 });
 

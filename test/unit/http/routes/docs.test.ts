@@ -76,6 +76,19 @@ it('is missing if it is switched off, but openapi.json is not', async () => {
   expect((await send(port, { path: '/openapi.json' })).status).toBe(200);
 });
 
+it.each([
+  [docs, '/docs explains the API, /openapi.json describes it'],
+  [undefined, '/openapi.json describes it'],
+])('is what the answer to / points to, if it is there', async (files, expected) => {
+  const { port } = await startTestGateway({ docs: files });
+  const { status, body } = await send(port, { path: '/' });
+  expect(status).toBe(404);
+  expect(JSON.parse(body)).toMatchObject({
+    code: 'not-found',
+    detail: expect.stringContaining(`/<username>. ${expected}`),
+  });
+});
+
 it('reads every file and tags it by its content', () => {
   const directory = createDirectory('docs');
   for (const name of Object.keys(docsFiles)) writeFileSync(join(directory, name), `${name} ü`);
