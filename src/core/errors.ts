@@ -238,7 +238,7 @@ export const problems = {
     at: messages,
     example: {
       detail:
-        'bob@example.org cannot be reached: it does not exist, is offline and keeps no messages, or does not accept messages from alice@example.org. If it is a room, send with the type groupchat.',
+        'nobody@example.org cannot be reached: it does not exist, is offline and keeps no messages, or does not accept messages from this sender. If it is a room, send with the type groupchat.',
       condition: 'service-unavailable',
       error_type: 'cancel',
     },

@@ -89,7 +89,7 @@ function createAsk({ id }: DescribedOperation): Ask {
 
 /** What brings each problem about; the second argument tells one operation's keys from another's. */
 const provocations: Readonly<Record<string, (ask: Ask, id: string) => Promise<HttpAnswer>>> = {
-  'malformed-body': (ask) => ask({ body: '{"to":' }),
+  'malformed-body': (ask) => ask({ body: '{"to": "bob@example.org", "body": "Hi\n"}' }),
   unauthenticated: (ask) => ask({ auth: '' }),
   'permission-missing': (ask) => ask({ auth: ['carol', 'carol-secret'] }),
   'domain-not-allowed': (ask) => ask({ domain: 'example.net' }),

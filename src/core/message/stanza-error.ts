@@ -29,8 +29,8 @@ const conditions: ReadonlyMap<string, Condition> = new Map(
   Object.entries<Condition>({
     'service-unavailable': {
       status: 404,
-      describe: (to, from) =>
-        `${to} cannot be reached: it does not exist, is offline and keeps no messages, or does not accept messages from ${from}. If it is a room, send with the type groupchat.`,
+      describe: (to) =>
+        `${to} cannot be reached: it does not exist, is offline and keeps no messages, or does not accept messages from this sender. If it is a room, send with the type groupchat.`,
       describeForRoom: (room, from) =>
         `There is no room ${room}, or it is full, or does not let ${from} in.`,
     },

@@ -62,7 +62,7 @@ describe('describeBounce', () => {
     [
       'service-unavailable',
       user,
-      /^bob@example\.org cannot be reached: it does not exist, .*from alice@example\.org\. If it is a room, send with the type groupchat\.$/,
+      /^bob@example\.org cannot be reached: it does not exist, .*from this sender\. If it is a room, send with the type groupchat\.$/,
     ],
     ['item-not-found', user, /^There is no bob@example\.org: no such user/],
     ['forbidden', user, /^alice@example\.org may not send this to bob@example\.org: it is blocked/],
