@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { Secret } from '../core/secret.ts';
 import { describeError, quote } from '../core/text.ts';
+import { parseTemplate, TemplateError, type TemplateSources } from '../templates/templates.ts';
 import type { UsableParts } from './cross-checks.ts';
 import { type ConfigPath, type FoundFault, reasonOf } from './errors.ts';
 import { secret } from './schema.ts';
@@ -14,12 +15,14 @@ export interface ConfigFiles {
   readonly ca: string | undefined;
   /** Certificate chain and private key in PEM. */
   readonly tls: { readonly cert: string; readonly key: Secret } | undefined;
+  /** The sources of the operator's own templates, by name. */
+  readonly templates: TemplateSources;
   readonly faults: readonly FoundFault[];
 }
 
 /** Reads the files; relative names are relative to `folder`. */
 export async function readConfigFiles(
-  { component, c2s, http }: UsableParts,
+  { component, c2s, http, templates: names = {} }: UsableParts,
   folder: string,
 ): Promise<ConfigFiles> {
   const faults: FoundFault[] = [];
@@ -38,6 +41,13 @@ export async function readConfigFiles(
   const ca = await read(['c2s', 'ca_file'], c2s?.ca_file);
   const cert = await read(['http', 'tls', 'cert_file'], http?.tls?.cert_file);
   const key = await read(['http', 'tls', 'key_file'], http?.tls?.key_file);
+  const templates: Record<string, string> = {};
+  for (const [name, path] of Object.entries(names)) {
+    const source = await read(['templates', name], path);
+    if (source === undefined) continue;
+    templates[name] = source;
+    faults.push(...checkTemplate(name, source, path));
+  }
 
   const parsedSecret = secret.optional().safeParse(line);
   if (!parsedSecret.success) {
@@ -47,7 +57,7 @@ export async function readConfigFiles(
   faults.push(...checkCa(ca, c2s?.ca_file));
   const tls = cert === undefined || key === undefined ? undefined : { cert, key: new Secret(key) };
   if (tls !== undefined) faults.push(...(await checkTls(tls, http?.tls)));
-  return { secret: parsedSecret.data, ca, tls, faults };
+  return { secret: parsedSecret.data, ca, tls, templates, faults };
 }
 
 /** Reads a file in UTF-8; rejects with an Error whose message says why it cannot be read. */
@@ -65,6 +75,16 @@ function* checkCa(ca: string | undefined, name = ''): Generator<FoundFault> {
     const got = `${quote(name)} (${describeError(error)})`;
     const expected = 'a file of CA certificates in PEM';
     yield { path: ['c2s', 'ca_file'], expected, got: () => got };
+  }
+}
+
+function* checkTemplate(name: string, source: string, file = ''): Generator<FoundFault> {
+  try {
+    parseTemplate(source);
+  } catch (error) {
+    if (!(error instanceof TemplateError)) throw error;
+    const got = `${quote(file)} (line ${error.line}: ${error.message})`;
+    yield { path: ['templates', name], expected: 'a Liquid template', got: () => got };
   }
 }
 

@@ -10,8 +10,8 @@ const fileKeys = new Map([
 
 /**
  * The keys (such as `http.port`) that differ between two configurations and need a restart. That is
- * every key except the accounts, the permissions, and the contents of the certificate and key files
- * if TLS was and stays on.
+ * every key except the accounts, the permissions, the templates, and the contents of the certificate
+ * and key files if TLS was and stays on.
  */
 export function changesThatNeedRestart(before: Config, after: Config): string[] {
   const hasTls = before.http.tls !== undefined && after.http.tls !== undefined;
@@ -22,7 +22,7 @@ export function changesThatNeedRestart(before: Config, after: Config): string[] 
 }
 
 function withoutReloadable(config: Config, hasTls: boolean): object {
-  const { apiAccounts: _accounts, permissions, http, ...others } = config;
+  const { apiAccounts: _accounts, templates: _templates, permissions, http, ...others } = config;
   return {
     ...others,
     permissions: { stateFile: permissions.stateFile },

@@ -88,6 +88,11 @@ const room = parsed('the bare JID of a room such as lobby@conference.example.org
   return jid.toString();
 });
 
+/** The name of a template, as in a URL. */
+const templateName = text('a name of at most 64 small letters, digits and hyphens', (name) =>
+  /^[a-z0-9-]{1,64}$/.test(name),
+);
+
 /** The name of an API account. */
 const username = text(
   'a name without colons and control characters, not empty',
@@ -187,6 +192,9 @@ export const configSchema = mapping({
     namespace_bytes: bytes(32, 67_108_864).default(512),
     expanded_bytes: bytes(1024, 1_099_511_627_776).default(524_288),
   }).prefault({}),
+  templates: z
+    .record(templateName, file, { error: 'a mapping from the names of templates to their files' })
+    .default({}),
   /** The URL of the Redis that several processes share; undefined for the memory of this one. */
   store: text(
     'memory, or redis://[user:password@]host:port[/database], user and password percent-encoded',

@@ -16,6 +16,7 @@ import { createOpenApi, readDocs } from '../http/routes/docs.ts';
 import { createDropLog } from '../http/server/connections.ts';
 import { createListener, type Listener, type ListenerEvents } from '../http/server/listener.ts';
 import { createStore, type Store } from '../store/store.ts';
+import { createTemplates, readBuiltInTemplates, type Templates } from '../templates/templates.ts';
 import { createPasswordCheck } from '../xmpp/sasl/password-check.ts';
 import { createTransport, type Transport } from '../xmpp/transport.ts';
 import { createMetricsListener, type MetricsListener } from './metrics-listener.ts';
@@ -41,13 +42,14 @@ export interface Gateway {
   start(): Promise<number>;
   /** Stops accepting requests, finishes what is in flight, closes the stream. */
   stop(): Promise<void>;
-  /** Applies the API accounts, the permissions and the certificate of another configuration. */
-  reload(config: Pick<Config, 'apiAccounts' | 'permissions' | 'http'>): void;
+  /** Applies the API accounts, permissions, templates and certificate of another configuration. */
+  reload(config: Pick<Config, 'apiAccounts' | 'permissions' | 'templates' | 'http'>): void;
   readonly readiness: () => Readiness;
 }
 
-/** Where the build puts the page at /docs and the description of the API. */
+/** Where the build puts the page at /docs, the built-in templates and the description of the API. */
 const docsDirectory = new URL('docs', import.meta.url);
+const templatesDirectory = new URL('templates', import.meta.url);
 const openApiFile = new URL('openapi.json', import.meta.url);
 
 /** Each password check opens a connection to the XMPP server. */
@@ -84,8 +86,10 @@ export async function createGateway(
   const permissions = createPermissions(config.permissions.xmppgateway, grants);
   const callers = createCallers(config, { log, observer, permissions, store });
   const readiness = createReadiness(transport, store);
+  const templates = loadTemplates(config);
   const app = createApp({
     ...callers,
+    templates,
     domains,
     limits,
     bodyBudget: createBodyBudget(),
@@ -95,7 +99,6 @@ export async function createGateway(
     permissions,
     isRoom: transport.isRoom,
     buildStanza: transport.buildStanza,
-    templates: { render: () => '' },
     deliver: observer.measureDelivery(transport.deliver),
     answers: store
       ? createSharedAnswerStore(store.claims, longestSendingMs(delivery))
@@ -130,12 +133,18 @@ export async function createGateway(
         listener.renewCertificate(tls);
         log.info({ validTo: new X509Certificate(tls.cert).validTo }, 'certificate reloaded');
       }
+      templates.update(next.templates);
       callers.apiAccounts.update(next.apiAccounts);
       permissions.update(next.permissions.xmppgateway);
       transport.forgetSizes();
     },
     readiness,
   };
+}
+
+function loadTemplates({ templates, limits }: Config): Templates {
+  const builtIn = readBuiltInTemplates(fileURLToPath(templatesDirectory));
+  return createTemplates(builtIn, templates, limits.stanzaBytes);
 }
 
 /** What a login depends on, besides the configuration. */

@@ -6,15 +6,15 @@ import { expect, test } from 'vitest';
 
 /**
  * The folders of src, and the folders that each may import; `core/*` is core with the folders in it.
- * main → cli → gateway → xmpp, http, config → auth → store → core
+ * main → cli → gateway → xmpp, http, config → auth, templates → store → core
  */
 const layers: Readonly<Record<string, readonly string[]>> = {
   '.': ['cli/*', 'config'],
   cli: ['auth', 'config', 'core/*', 'gateway', 'xmpp/probes', 'xmpp/server'],
   'cli/check': ['cli', 'config', 'core/*', 'store', 'xmpp/*'],
   'cli/send': ['cli', 'config', 'core/*'],
-  gateway: ['auth/*', 'config', 'core/*', 'http/*', 'store', 'xmpp/*'],
-  config: ['auth', 'core/*'],
+  gateway: ['auth/*', 'config', 'core/*', 'http/*', 'store', 'templates', 'xmpp/*'],
+  config: ['auth', 'core/*', 'templates'],
 
   http: ['core/*', 'http/request', 'http/response', 'http/routes'],
   'http/routes': ['auth', 'core/*', 'http/idempotency', 'http/request', 'http/response'],
@@ -26,6 +26,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   auth: ['auth/throttle', 'core/*'],
   'auth/throttle': ['core/*', 'store'],
   store: ['core/*'],
+  templates: ['core/*'],
 
   xmpp: ['core/*', 'xmpp/delivery', 'xmpp/rooms', 'xmpp/stream', 'xmpp/server', 'xmpp/wire'],
   'xmpp/delivery': ['core/*', 'xmpp/stream', 'xmpp/server', 'xmpp/wire'],
@@ -49,6 +50,7 @@ const keepers: Readonly<Record<string, string>> = {
   'koa-bodyparser': 'http',
   '@redis/client': 'store',
   '@xmpp/component': 'xmpp/stream',
+  liquidjs: 'templates',
   'prom-client': 'gateway',
 };
 

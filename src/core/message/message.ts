@@ -1,6 +1,6 @@
 import type { Jid } from '../jid/jid.ts';
 import type { XmlLimits } from '../xml/parse.ts';
-import { escapeAttribute, findExcess, serializeElement, tooLarge } from '../xml/serialize.ts';
+import { escapeAttribute, measureExpanded, serializeElement, tooLarge } from '../xml/serialize.ts';
 import { clientNamespace, type XmlAttribute, type XmlNode } from '../xml/xml.ts';
 import type { Mode, WireForm } from './mode.ts';
 
@@ -98,10 +98,10 @@ export function serializeMessage(
     children,
   };
   const inner = serializeElement(root, limits.stanzaBytes);
-  const excess = findExcess(root, limits.expandedBytes);
-  if (excess !== undefined) {
+  const expanded = measureExpanded(root);
+  if (expanded > limits.expandedBytes) {
     throw tooLarge(
-      `An XMPP server needs ${excess} bytes for the message, its elements and namespaces written out in full; the limit of this gateway is ${limits.expandedBytes}.`,
+      `An XMPP server needs ${expanded} bytes for the message, its elements and namespaces written out in full; the limit of this gateway is ${limits.expandedBytes}.`,
     );
   }
   const isWrapped = form.mode === 'privileged';

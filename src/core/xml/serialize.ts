@@ -145,37 +145,19 @@ function measureText(text: string): number {
 }
 
 /**
- * Returns what an element costs a server, as measureExpanded counts, if that is more than `limitBytes`.
- * Few messages come near the limit, so a coarse measure that is never too low comes first.
- */
-export function findExcess(element: XmlElement, limitBytes: number): number | undefined {
-  if (measureExpanded(element, boundText) <= limitBytes) return undefined;
-  const bytes = measureExpanded(element);
-  return bytes > limitBytes ? bytes : undefined;
-}
-
-/** At least what measureText returns, without looking at the text. */
-function boundText({ length }: string): number {
-  return 9 * length;
-}
-
-/**
  * Estimates what an element costs a server, in bytes: each element with its namespace name, each
  * attribute and each text, plus a fixed part for the object that it becomes there.
  */
-export function measureExpanded(
-  element: XmlElement,
-  measure: (text: string) => number = measureText,
-): number {
+export function measureExpanded(element: XmlElement): number {
   let bytes = perElement + 2 * Buffer.byteLength(element.name);
   bytes += Buffer.byteLength(element.namespace);
   for (const { name, namespace, value } of element.attributes) {
     // Prosody writes both a declaration and a name that includes the namespace.
     const nameBytes = Buffer.byteLength(name) + Buffer.byteLength(namespace);
-    bytes += perAttribute + 2 * nameBytes + measure(value);
+    bytes += perAttribute + 2 * nameBytes + measureText(value);
   }
   for (const child of element.children) {
-    bytes += typeof child === 'string' ? perText + measure(child) : measureExpanded(child, measure);
+    bytes += typeof child === 'string' ? perText + measureText(child) : measureExpanded(child);
   }
   return bytes;
 }

@@ -20,6 +20,10 @@ beforeAll(async () => {
   await writeFile(join(folder, 'half.crt'), ca + ca.slice(0, ca.length / 2));
   await writeFile(join(folder, 'secret.txt'), 's3cret\n');
   await writeFile(join(folder, 'empty.txt'), '\n');
+  await writeFile(join(folder, 'good.liquid'), 'Hello {{ name }}\n');
+  await writeFile(join(folder, 'tag.liquid'), 'Hello\n{% foo %}');
+  await writeFile(join(folder, 'filter.liquid'), '{{ name | upcased }}');
+  await writeFile(join(folder, 'long.liquid'), 'x'.repeat(65_537));
   await writeFile(join(folder, 'latin1.txt'), Buffer.from([0xe4]));
 });
 afterAll(async () => {
@@ -85,6 +89,7 @@ describe('a minimal configuration', () => {
         namespaceBytes: 512,
         expandedBytes: 524_288,
       },
+      templates: {},
       log: { level: 'info' },
     });
   });
@@ -108,7 +113,12 @@ api_accounts:
   - {username: "cafe\\u0301", password_hash: "${hash}", domains: [EXAMPLE.org], senders: [Alerts, "Bot-*"]}
 permissions: {xmppgateway: [Bot@Example.org, "*@XN--BCHER-KVA.example"]}
 rooms: {passwords: {Lobby_One@Rooms.example.org: open sesame}}
+templates: {my-tool: good.liquid, constructor: good.liquid}
 `);
+    expect(Object.entries(config.templates)).toEqual([
+      ['my-tool', 'Hello {{ name }}\n'],
+      ['constructor', 'Hello {{ name }}\n'],
+    ]);
     expect(config.component.domain).toBe('gateway.example.org');
     expect(config.domains).toEqual(['example.org', 'bücher.example']);
     expect(config.c2s.host).toBe('xmpp.internal');
@@ -340,6 +350,25 @@ c2s:
       'limits: {stanza_bytes: 99999999}',
       'limits.stanza_bytes: expected an integer from 1 to 67108864 (bytes)',
     ],
+    ['templates: [a.liquid]', 'a mapping from the names of templates to their files, got a list'],
+    [
+      'templates: {My_Tool: good.liquid}',
+      'expected as key a name of at most 64 small letters, digits and hyphens, got another one',
+    ],
+    [`templates: {${'a'.repeat(65)}: good.liquid}`, 'expected as key a name of at most 64'],
+    ['templates: {"": good.liquid}', 'expected as key a name of at most 64'],
+    ['templates: {a: ""}', 'templates.a: expected the path of a file, got ""'],
+    [
+      'templates: {a: none.liquid}',
+      'templates.a: expected a file that can be read, got "none.liquid" (ENOENT: no such file or directory)',
+    ],
+    [
+      'templates: {a: tag.liquid}',
+      'templates.a: expected a Liquid template, got "tag.liquid" (line 2: tag "foo" not found)',
+    ],
+    ['templates: {a: filter.liquid}', 'got "filter.liquid" (line 1: undefined filter: upcased)'],
+    ['templates: {a: long.liquid}', 'got "long.liquid" (line 1: more than 65536 characters)'],
+    ['templates: {a: latin1.txt}', 'got "latin1.txt" (not UTF-8)'],
     ['log: {level: loud}', 'got "loud"'],
     ['store: disk', 'store: expected memory, or redis://[user:password@]host:port[/database]'],
     ['store: "redis://:hunter2@host:x"', 'got <secret>'],
@@ -376,6 +405,15 @@ c2s:
     expect(faults).toHaveLength(1);
     expect(faults[0]).toContain(expected);
   });
+});
+
+test('the faults of all templates are reported, each at its line', async () => {
+  const templates = ['templates:', '  a: tag.liquid', '  B: good.liquid', '  c: none.liquid'];
+  expect(await faultsOf(`${minimal}${templates.join('\n')}`)).toEqual([
+    expect.stringContaining('gateway.yaml:5: templates.a: '),
+    expect.stringContaining('gateway.yaml:6: templates.B: '),
+    expect.stringContaining('gateway.yaml:7: templates.c: '),
+  ]);
 });
 
 describe('the file', () => {

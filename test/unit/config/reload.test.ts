@@ -33,6 +33,7 @@ test.each<[string, Partial<Config>, string[]]>([
   ['nothing', {}, []],
   ['accounts', { apiAccounts: [account] }, []],
   ['permissions', { permissions: { xmppgateway: ['*@example.org'], stateFile: undefined } }, []],
+  ['templates', { templates: { mine: 'text' } }, []],
   ['a secret', { component: { ...component, secret: new Secret('n') } }, ['component.secret']],
   ['a list', { domains: ['example.org', 'example.net'] }, ['domains']],
   ['the text of a file that was not named before', { c2s: { ...c2s, ca: 'PEM' } }, ['c2s.ca_file']],

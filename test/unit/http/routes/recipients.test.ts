@@ -53,9 +53,7 @@ const text = 'text/plain';
 function summary(): string[] {
   return sent.map(({ to, type, children }) => {
     const texts = children.map((child) =>
-      typeof child === 'string'
-        ? ''
-        : `${child.name}=${child.children.filter((each) => typeof each === 'string').join('')}`,
+      typeof child === 'string' ? '' : `${child.name}=${String(child.children[0])}`,
     );
     return [type, to.toString(), ...texts].join(' ');
   });
