@@ -109,6 +109,7 @@ export const testPackages = [
   'fail2ban',
   'prometheus',
   // For the recipes.
+  'apprise',
   'git',
   'jq',
   'prometheus-alertmanager',

@@ -1,6 +1,8 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { parse } from 'yaml';
 import { post, request } from '../support/clients/http.ts';
 import { find, type Stanza, text } from '../support/clients/stanza.ts';
 import { apiAccount } from '../support/gateway/gateway.ts';
@@ -17,6 +19,8 @@ import {
   startChild,
 } from '../support/system/processes.ts';
 import { waitUntil } from '../support/system/wait.ts';
+
+const project = fileURLToPath(new URL('../..', import.meta.url));
 
 describe.each(servers)('recipes with $kind', ({ kind, start }) => {
   let site: GatewaySite;
@@ -42,7 +46,7 @@ describe.each(servers)('recipes with $kind', ({ kind, start }) => {
   const block = (page: string, language: string, index = 0): string => {
     const found = readBlocks(page, language)[index] ?? '';
     return found
-      .replaceAll('http://127.0.0.1:8080', site.gateway.url)
+      .replaceAll('127.0.0.1:8080', `127.0.0.1:${site.gateway.port}`)
       .replaceAll('alerts:PASSWORD', `${apiAccount.username}:${apiAccount.password}`)
       .replaceAll('bot:PASSWORD', 'bot:bot-secret');
   };
@@ -64,26 +68,16 @@ describe.each(servers)('recipes with $kind', ({ kind, start }) => {
       `a message with ${part}`,
     );
 
-  /** What systemd does for a socket unit with `Accept=yes`. */
-  const startRelay = async (): Promise<string> => {
-    const port = await freePort();
-    const script = writeProgram(folder, 'alert-relay', block('recipes/alertmanager.md', 'sh'));
-    const keep = ['PATH', 'XMPP_GATEWAY_PASSWORD'].map((name) => `--setenv=${name}`);
-    const relay = await startChild({
-      file: 'systemd-socket-activate',
-      args: ['--accept', '--inetd', '--listen', `127.0.0.1:${port}`, ...keep, script],
-      env,
-    });
-    onTestFinished(async () => void (await relay.end()));
-    await waitUntil(() => relay.output().includes('Listening on'), { label: 'the relay' });
-    return `http://127.0.0.1:${port}/`;
-  };
+  /** The last block of a page in which no language is named: the text that arrives. */
+  const shownText = (page: string): string => readBlocks(page, '').at(-1)?.trimEnd() ?? '';
+  /** A payload as the tool posts it. */
+  const payloadOf = (name: string): string =>
+    readFileSync(join(project, 'test/corpus/webhooks', `${name}.json`), 'utf8');
 
   test('Alertmanager', async () => {
-    const url = await startRelay();
     const port = await freePort();
     const config = block('recipes/alertmanager.md', 'yaml')
-      .replace('http://127.0.0.1:9099/', url)
+      .replace('password: PASSWORD', `password: ${apiAccount.password}`)
       .replace('receiver: xmpp', 'receiver: xmpp\n  group_wait: 0s');
     writeFileSync(join(folder, 'alertmanager.yml'), config);
     const alertmanager = await startChild({
@@ -104,29 +98,71 @@ describe.each(servers)('recipes with $kind', ({ kind, start }) => {
       );
     await waitUntil(isReady, { label: 'Alertmanager' });
     const alert = {
-      labels: { alertname: 'DiskFull', instance: 'db1:9100' },
+      labels: { alertname: 'DiskFull', instance: 'db1:9100', severity: 'critical' },
       annotations: { summary: 'Disk "sda" <93 %> full' },
     };
-    expect((await post(`${api}/api/v2/alerts`, { body: JSON.stringify([alert]) })).status).toBe(
-      200,
-    );
+    const answer = await post(`${api}/api/v2/alerts`, { body: JSON.stringify([alert]) });
+    expect(answer.status).toBe(200);
     const arrived = await arrival('DiskFull');
-    expect(bodyOf(arrived)).toBe('FIRING DiskFull db1:9100: Disk "sda" <93 %> full');
+    expect(bodyOf(arrived)).toBe(shownText('recipes/alertmanager.md'));
     expect(arrived.root.attributes['from']).toBe('alice@example.org');
     expect(alertmanager.output()).not.toContain('level=error');
   });
 
-  test('Grafana, and what the relay answers', async () => {
-    const url = await startRelay();
-    const labels = { alertname: 'High memory usage', team: 'blue', zone: 'us-1' };
-    const summary = 'This alert was triggered for zone us-1';
-    const alerts = [{ status: 'firing', labels, annotations: { summary }, values: { B: 44.2 } }];
-    const webhook = { receiver: 'xmpp', status: 'firing', orgId: 1, alerts, title: '[FIRING:1]' };
-    expect((await post(url, { body: JSON.stringify(webhook) })).status).toBe(200);
-    const shown = readBlocks('recipes/grafana.md', '')[0];
-    expect(`${bodyOf(await arrival('High memory'))}\n`).toBe(shown);
-    expect((await post(url, { body: 'no JSON' })).status).toBe(400);
-    expect((await post(url, { body: '{}' })).status).toBe(400);
+  test('Apprise', async () => {
+    const script = writeProgram(
+      folder,
+      'notify',
+      `#!/bin/sh\n${block('recipes/apprise.md', 'sh')}`,
+    );
+    await runToSuccess({ file: script, args: [], env });
+    expect(bodyOf(await arrival('812 s'))).toBe(shownText('recipes/apprise.md'));
+    const wrong = `#!/bin/sh\n${block('recipes/apprise.md', 'sh').replace('alerts-', 'wrong-')}`;
+    const refused = { file: writeProgram(folder, 'notify', wrong), args: [], env };
+    expect((await runChild(refused)).code).toBe(1);
+  });
+
+  test('Grafana', async () => {
+    const { contactPoints } = parse(block('recipes/grafana.md', 'yaml'));
+    const { url, httpMethod, username } = contactPoints[0].receivers[0].settings;
+    const answer = await request(url, {
+      method: httpMethod,
+      auth: [username, apiAccount.password],
+      type: 'application/json',
+      body: payloadOf('grafana/unified-11-firing'),
+    });
+    expect(answer.status).toBe(200);
+    expect(bodyOf(await arrival('High memory'))).toBe(shownText('recipes/grafana.md'));
+  });
+
+  test('Home Assistant', async () => {
+    const config = block('recipes/home-assistant.md', 'yaml').replace('!secret', '');
+    const { resource, method, username } = parse(config).notify[0];
+    expect(method).toBe('POST_JSON');
+    const { data } = parse(block('recipes/home-assistant.md', 'yaml', 1));
+    // As its platform `rest` does.
+    const answer = await post(resource, {
+      auth: [username, apiAccount.password],
+      type: 'application/json',
+      body: JSON.stringify({ message: data.message, title: data.title }),
+    });
+    expect(answer.status).toBe(200);
+    expect(bodyOf(await arrival('front door'))).toBe(shownText('recipes/home-assistant.md'));
+  });
+
+  test.each([
+    ['recipes/gitea.md', 'gitea/push', 'Updated readme', { 'x-gitea-event': 'push' }],
+    ['recipes/uptime-kuma.md', 'uptime-kuma/1-down', 'ENOTFOUND', {}],
+  ])('%s', async (page, payload, part, headers) => {
+    const { origin, pathname, search, username, password } = new URL(block(page, '').trim());
+    const answer = await post(origin + pathname + search, {
+      auth: [username, password],
+      type: 'application/json',
+      headers,
+      body: payloadOf(payload),
+    });
+    expect(answer.status).toBe(200);
+    expect(bodyOf(await arrival(part))).toBe(shownText(page));
   });
 
   test('systemd OnFailure', async () => {
@@ -194,9 +230,9 @@ describe.each(servers)('recipes with $kind', ({ kind, start }) => {
     const first: { id: string } = JSON.parse(await runToSuccess(command));
     const second: { id: string } = JSON.parse(await runToSuccess(command));
     expect(second.id).toBe(first.id);
-    expect(bodyOf(await arrival('shop'))).toBe('shop "x": failed https://ci.example.org/7');
+    expect(bodyOf(await arrival('shop "x"'))).toBe('shop "x": failed https://ci.example.org/7');
     await site.bob.settle();
-    const all = site.bob.received.filter((stanza) => bodyOf(stanza).includes('shop'));
+    const all = site.bob.received.filter((stanza) => bodyOf(stanza).includes('shop "x"'));
     expect(all).toHaveLength(1);
     const wrong = { ...command, env: { ...command.env, XMPP_GATEWAY_PASSWORD: 'wrong' } };
     expect((await runChild(wrong)).code).toBe(22);
@@ -238,7 +274,7 @@ function findSendingCommands(page: string): [page: string, index: number][] {
   });
 }
 
-test('bots wait for a server that is away; the relay tells Alertmanager to come again', async () => {
+test('bots wait for a server that is away; webhooks are told to come again', async () => {
   const site = await startGatewaySite(startProsody);
   onTestFinished(site.stop);
   const folder = createDirectory('recipes');
@@ -257,10 +293,11 @@ test('bots wait for a server that is away; the relay tells Alertmanager to come 
     PATH: `${folder}${delimiter}${process.env['PATH']}`,
     XMPP_GATEWAY_PASSWORD: apiAccount.password,
   };
-  const alerts = '{"alerts": [{"status": "firing", "labels": {"alertname": "a"}}]}';
-  const relay = { file: write('relay', 'recipes/alertmanager.md', 'sh'), args: [], env };
-  const head = `POST / HTTP/1.1\r\nContent-Length: ${alerts.length}\r\n\r\n`;
-  expect((await runChild(relay, head + alerts)).stdout).toContain('HTTP/1.1 503 ');
+  const away = await site.postAs(
+    'alice?template=uptime-kuma&to=bob@example.org',
+    '{"msg": "Down"}',
+  );
+  expect([away.status, away.headers['retry-after']]).toEqual([503, expect.any(String)]);
 
   const refusals = (): number =>
     site.gateway.logLines().filter(({ route, status }) => route === 'user' && status === 503)
