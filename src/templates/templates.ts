@@ -96,6 +96,9 @@ function describePayload(data: unknown): string {
   if (typeof data !== 'object' || data === null) return data === null ? 'null' : `a ${typeof data}`;
   const names = Object.keys(data);
   if (names.length === 0) return 'an empty object';
-  const shown = names.slice(0, mostNames).map(quote).join(', ');
+  const shown = names
+    .slice(0, mostNames)
+    .map((name) => quote(name))
+    .join(', ');
   return `an object with ${shown}${names.length > mostNames ? ' and more' : ''}`;
 }

@@ -106,5 +106,8 @@ function readMember(value: unknown, pointer: string, name: string): unknown {
     throw invalidMessage(pointer, `${expected}, got ${describeJsonValue(value)}.`);
   const names = Object.keys(value);
   if (names.length === 1 && names[0] === name) return value[name];
-  throw invalidMessage(pointer, `${expected}, got the fields ${names.map(quote).join(', ')}.`);
+  throw invalidMessage(
+    pointer,
+    `${expected}, got the fields ${names.map((name) => quote(name)).join(', ')}.`,
+  );
 }

@@ -53,7 +53,9 @@ const text = 'text/plain';
 function summary(): string[] {
   return sent.map(({ to, type, children }) => {
     const texts = children.map((child) =>
-      typeof child === 'string' ? '' : `${child.name}=${String(child.children[0])}`,
+      typeof child === 'string'
+        ? ''
+        : `${child.name}=${child.children.filter((each) => typeof each === 'string').join('')}`,
     );
     return [type, to.toString(), ...texts].join(' ');
   });
