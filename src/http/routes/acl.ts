@@ -108,6 +108,6 @@ function readMember(value: unknown, pointer: string, name: string): unknown {
   if (names.length === 1 && names[0] === name) return value[name];
   throw invalidMessage(
     pointer,
-    `${expected}, got the fields ${names.map((name) => quote(name)).join(', ')}.`,
+    `${expected}, got the fields ${names.map((each) => quote(each)).join(', ')}.`,
   );
 }
