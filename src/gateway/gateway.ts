@@ -9,6 +9,7 @@ import { createUsers, type Users } from '../auth/users.ts';
 import type { Config } from '../config/config.ts';
 import type { Readiness } from '../core/message/ports.ts';
 import { createApp } from '../http/app.ts';
+import type { AnswerStore } from '../http/idempotency/answer-once.ts';
 import { createAnswerStore } from '../http/idempotency/memory-store.ts';
 import { createSharedAnswerStore } from '../http/idempotency/shared-store.ts';
 import { createBodyBudget } from '../http/request/body.ts';
@@ -87,6 +88,7 @@ export async function createGateway(
   const callers = createCallers(config, { log, observer, permissions, store });
   const readiness = createReadiness(transport, store);
   const templates = loadTemplates(config);
+  const stopping = new AbortController();
   const app = createApp({
     ...callers,
     templates,
@@ -97,12 +99,11 @@ export async function createGateway(
     trustedProxies: config.http.trustedProxies,
     log,
     permissions,
+    stopping: stopping.signal,
     isRoom: transport.isRoom,
     buildStanza: transport.buildStanza,
     deliver: observer.measureDelivery(transport.deliver),
-    answers: store
-      ? createSharedAnswerStore(store.claims, longestSendingMs(delivery))
-      : createAnswerStore(),
+    answers: createAnswers(store, delivery),
     readiness,
     observeRequest: observer.onRequest,
     docs: config.http.docs ? readDocs(fileURLToPath(docsDirectory)) : undefined,
@@ -121,6 +122,7 @@ export async function createGateway(
     stop: async () => {
       grants?.stop();
       transport.finish();
+      stopping.abort();
       await listener.stop(delivery.confirmTimeoutMs + settleMs);
       await transport.stop();
       store?.stop();
@@ -235,6 +237,12 @@ function createListenerEvents(log: Logger, { onConnectionDropped }: Observer): L
     },
     onRefused: (refused) => log.info(refused, 'request refused'),
   };
+}
+
+function createAnswers(store: Store | undefined, delivery: Config['delivery']): AnswerStore {
+  return store === undefined
+    ? createAnswerStore()
+    : createSharedAnswerStore(store.claims, longestSendingMs(delivery));
 }
 
 /** Longer than the slowest message takes, which is one that has to enter a room first. */

@@ -13,7 +13,12 @@ import {
   type RequestRecord,
 } from './request/log.ts';
 import { nothingAt, parseOriginForm } from './request/url.ts';
-import { type HttpAnswer, sendAnswer } from './response/answer.ts';
+import {
+  type HttpAnswer,
+  type StreamedAnswer,
+  sendAnswer,
+  streamAnswer,
+} from './response/answer.ts';
 import { buildProblem } from './response/problem.ts';
 import { type AclPorts, createAnswerAcl } from './routes/acl.ts';
 import {
@@ -50,7 +55,7 @@ type Handle = (
   ctx: Context,
   record: RequestRecord,
   ...captures: string[]
-) => HttpAnswer | Promise<HttpAnswer>;
+) => HttpAnswer | Promise<HttpAnswer | StreamedAnswer>;
 
 const userPath = /^\/api\/1\.0\/xmppdomains\/([^/]+)\/gateway\/messages$/;
 const apiPath = /^\/api\/1\.0\/xmppdomains\/([^/]+)\/gateway\/messages\/([^/]+)$/;
@@ -109,7 +114,8 @@ function refuse(
   if (code === 'internal') ports.log.error({ err: error, request: record.id }, 'internal error');
   const reason = status >= 500 && error instanceof Error ? describeWithCause(error) : undefined;
   finish(ports, record, { method, status, code, reason });
-  sendAnswer(req, res, problem);
+  if (res.headersSent) res.destroy();
+  else sendAnswer(req, res, problem);
 }
 
 function finish(
@@ -131,7 +137,9 @@ function createRouter(ports: AppPorts): Router<State> {
     router.all(path, async (ctx) => {
       const { record } = ctx.state;
       record.route = route;
-      sendAnswer(ctx.req, ctx.res, await handle(ctx, record, ...(ctx.captures ?? [])));
+      const answer = await handle(ctx, record, ...(ctx.captures ?? []));
+      if ('parts' in answer) await streamAnswer(ctx.req, ctx.res, answer);
+      else sendAnswer(ctx.req, ctx.res, answer);
     });
   };
   const postMessage = createPostMessage(ports);

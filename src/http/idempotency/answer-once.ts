@@ -81,10 +81,15 @@ export function parseIdempotencyKey(header: string | undefined): string | undefi
   if (header === undefined) return undefined;
   const [, quoted] = /^"((?:[^"\\]|\\["\\])*)"$/.exec(header) ?? [];
   const key = quoted === undefined ? header : quoted.replace(/\\(.)/g, '$1');
-  if (/^[!-~]{1,255}$/.test(key)) return key;
+  return parseKey(key, 'Idempotency-Key');
+}
+
+/** Checks a key that is given at `place`; throws GatewayError `invalid-message`. */
+export function parseKey(key: unknown, place: string): string {
+  if (typeof key === 'string' && /^[!-~]{1,255}$/.test(key)) return key;
   throw new GatewayError(
     'invalid-message',
-    'Idempotency-Key: expected 1 to 255 visible ASCII characters, in double quotes or bare.',
+    `${place}: expected 1 to 255 visible ASCII characters, without blanks.`,
   );
 }
 

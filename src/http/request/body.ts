@@ -72,7 +72,7 @@ function overloaded(): GatewayError {
 }
 
 /** A client may hold its body back until it is asked for it (RFC 9110 §10.1.1). */
-function continueExpected({ req, res }: Context): void {
+export function continueExpected({ req, res }: Context): void {
   const expect = req.headers.expect;
   if (expect !== undefined && req.httpVersion === '1.1' && !req.complete) res.writeContinue();
 }

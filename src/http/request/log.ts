@@ -15,6 +15,8 @@ export interface RequestRecord {
   recipientDomain?: string;
   /** How many recipients a list has. */
   recipients?: number;
+  /** What became of the lines of a request with many messages. */
+  bulk?: { readonly lines: number; readonly accepted: number; readonly refused: number };
   /** The code of an answer that may have been given to an earlier request. */
   code?: string;
   /** The stanza was only shown, not sent. */
@@ -50,6 +52,7 @@ export function logRequest(log: Logger, record: RequestRecord, outcome: RequestO
       sender: record.sender,
       recipientDomain: record.recipientDomain,
       recipients: record.recipients,
+      ...record.bulk,
       dryRun: record.dryRun,
       address: record.address,
       traceId: record.traceId,

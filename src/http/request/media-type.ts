@@ -3,11 +3,13 @@ import { GatewayError } from '../../core/errors.ts';
 import { quote } from '../../core/text.ts';
 
 /** The notations that a body can be in. */
-export type Notation = 'json' | 'xml' | 'form' | 'text';
+export type Notation = 'json' | 'xml' | 'form' | 'text' | 'lines';
 
 const notations = new Map<string, Notation>([
   ['application/json', 'json'],
   ['application/x-www-form-urlencoded', 'form'],
+  ['application/x-ndjson', 'lines'],
+  ['application/jsonl', 'lines'],
   ['text/plain', 'text'],
   ['application/xml', 'xml'],
   ['text/xml', 'xml'],
@@ -71,7 +73,7 @@ function unsupported(detail: string): GatewayError {
  * the credentials that the browser remembers (Fetch Metadata §2.1; RFC 6454 §7). Throws `cross-origin`.
  */
 export function refuseForeignPage(headers: IncomingHttpHeaders, notation: Notation): void {
-  if (notation === 'json' || notation === 'xml') return;
+  if (notation !== 'form' && notation !== 'text') return;
   const site = headers['sec-fetch-site'];
   const isForeign =
     site === 'cross-site' ||

@@ -20,7 +20,7 @@ export interface ParsedRequest extends Submission, Pick<MessageQuery, 'isDryRun'
  * `invalid-message`.
  */
 export function parseRequest(
-  notation: Notation,
+  notation: Exclude<Notation, 'lines'>,
   text: string,
   queryText: string,
   context: MessageContext,
@@ -38,7 +38,7 @@ export function parseRequest(
 }
 
 function readFields(
-  notation: Exclude<Notation, 'xml'>,
+  notation: Exclude<Notation, 'xml' | 'lines'>,
   body: unknown,
   { template, fields }: MessageQuery,
   render: RenderTemplate,

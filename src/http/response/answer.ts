@@ -19,6 +19,11 @@ export interface Answer {
   readonly body: string;
 }
 
+/** An answer whose parts are written as they come, and as the client takes them. */
+export interface StreamedAnswer extends Omit<HttpAnswer, 'body'> {
+  readonly parts: AsyncIterable<string>;
+}
+
 const sliceBytes = 8 * 1024;
 
 /** How much of an unwanted body is read, each piece at its cost, and for how long. */
@@ -43,20 +48,39 @@ export function sendAnswer(
     status,
     body === undefined ? headers : { ...headers, 'Content-Length': Buffer.byteLength(body) },
   );
-  const end = (): void => {
-    if (req.readableEnded || req.destroyed) res.end();
-    else drain(req, () => res.end());
-  };
   if (Buffer.isBuffer(body) && req.method !== 'HEAD') {
     const slices = Readable.from(sliceOf(body), { objectMode: false, highWaterMark: 1 });
-    slices.once('end', end).pipe(res, { end: false });
+    slices.once('end', () => endAfterBody(req, res)).pipe(res, { end: false });
   } else if (req.readableEnded || req.destroyed) {
     res.end(body);
   } else {
     if (body !== undefined) res.write(body);
     res.flushHeaders();
-    end();
+    endAfterBody(req, res);
   }
+}
+
+/** Writes an answer part by part; rejects when a part does. It ends as that of sendAnswer. */
+export async function streamAnswer(
+  req: IncomingMessage,
+  res: ServerResponse,
+  { status, headers, parts }: StreamedAnswer,
+): Promise<void> {
+  res.writeHead(status, headers);
+  res.flushHeaders();
+  for await (const part of parts) {
+    // Nobody takes the answer any more, but what it is about must come to its end.
+    if (res.destroyed || res.write(part)) continue;
+    await new Promise<void>((resolve) => {
+      for (const event of ['drain', 'close']) res.once(event, resolve);
+    });
+  }
+  endAfterBody(req, res);
+}
+
+function endAfterBody(req: IncomingMessage, res: ServerResponse): void {
+  if (req.readableEnded || req.destroyed) res.end();
+  else drain(req, () => res.end());
 }
 
 /** One slice at a time, because TLS copies whatever it is given. */

@@ -5,34 +5,26 @@ import { parseBasicCredentials } from '../../auth/basic-credentials.ts';
 import type { Users } from '../../auth/users.ts';
 import { GatewayError } from '../../core/errors.ts';
 import { createJid, type Jid, parseDomain } from '../../core/jid/jid.ts';
-import {
-  type Deliver,
-  type Message,
-  type MessageLimits,
-  type Stanza,
-  withOriginId,
-} from '../../core/message/message.ts';
+import type { MessageLimits } from '../../core/message/message.ts';
 import { decodeUtf8 } from '../../core/text.ts';
 import {
-  type AnswerStore,
-  answerOnce,
   type CallerKey,
-  claimForList,
   deriveStanzaId,
   type OnceAnswer,
   parseIdempotencyKey,
 } from '../idempotency/answer-once.ts';
-import { type BodyBudget, createReadBody } from '../request/body.ts';
+import { type BodyBudget, continueExpected, createReadBody } from '../request/body.ts';
+import { type MessageQuery, parseQuery } from '../request/fields.ts';
 import type { RequestRecord } from '../request/log.ts';
 import { parseMediaType, refuseForeignPage } from '../request/media-type.ts';
 import { type ParsedRequest, parseRequest, type RenderTemplate } from '../request/submission.ts';
 import { createFindDomain, decodeSegment, parseUsername, requireMethod } from '../request/url.ts';
-import type { Answer, HttpAnswer } from '../response/answer.ts';
-import { buildRefusal } from '../response/problem.ts';
-import { buildAccepted, buildPreview, buildResults, type Result } from '../response/receipts.ts';
+import type { Answer, HttpAnswer, StreamedAnswer } from '../response/answer.ts';
+import { answerBulk, type BulkPorts } from './bulk.ts';
+import { keyFor, preview, send } from './sending.ts';
 
 /** What the two message URLs need from the rest of the gateway. */
-export interface MessagePorts {
+export interface MessagePorts extends BulkPorts {
   readonly users: Users;
   readonly apiAccounts: ApiAccounts;
   /** The domains served. */
@@ -40,13 +32,6 @@ export interface MessagePorts {
   readonly componentDomain: string;
   readonly limits: MessageLimits & { readonly bodyBytes: number };
   readonly bodyBudget: BodyBudget;
-  /** Whether an address is a room; rejects with GatewayError `overloaded`. */
-  readonly isRoom: (address: Jid) => Promise<boolean>;
-  /** Builds the stanza as it would be sent now; throws GatewayError `too-large`. */
-  readonly buildStanza: (message: Message) => Stanza;
-  readonly deliver: Deliver;
-  /** The answers to requests with an Idempotency-Key. */
-  readonly answers: AnswerStore;
   readonly templates: { readonly render: RenderTemplate };
 }
 
@@ -56,7 +41,7 @@ export type PostMessage = (
   record: RequestRecord,
   fqdn: string,
   username?: string,
-) => Promise<HttpAnswer>;
+) => Promise<HttpAnswer | StreamedAnswer>;
 
 /**
  * Creates the handler of both message URLs. A request passes its lines from top to bottom, and so
@@ -76,12 +61,23 @@ export function createPostMessage(ports: MessagePorts): PostMessage {
     record.sender = from.toString();
     const notation = parseMediaType(ctx.req.headers);
     refuseForeignPage(ctx.req.headers, notation);
+    const sender = { from, caller, limits, componentDomain, servedDomains };
+    if (notation === 'lines') {
+      const { isDryRun } = parseBulkParameters(ctx);
+      continueExpected(ctx);
+      return answerBulk(ports, { req: ctx.req, record, context: sender, isDryRun });
+    }
     const bytes = await readBody(ctx, caller);
     const text = decodeUtf8(bytes);
     const readKey = (): CallerKey | undefined => readCallerKey(ctx, caller);
     const createId = (listed?: Jid): string => createStanzaId(readKey(), record, listed);
-    const context = { from, caller, limits, componentDomain, servedDomains, createId };
-    const parsed = parseRequest(notation, text, ctx.querystring, context, templates.render);
+    const parsed = parseRequest(
+      notation,
+      text,
+      ctx.querystring,
+      { ...sender, createId },
+      templates.render,
+    );
     noteRecipients(record, parsed);
     const key = readKey();
     const request = { parsed, key, payload: [record.sender, notation, bytes], id: record.id };
@@ -128,95 +124,25 @@ function readCallerKey(ctx: Context, caller: string): CallerKey | undefined {
   return key === undefined ? undefined : { caller, key };
 }
 
+/** Each line has a key of its own, so there is none for all of them. */
+function parseBulkParameters({ querystring, req }: Context): MessageQuery {
+  if (req.headers['idempotency-key'] === undefined) return parseQuery(querystring, 'lines');
+  throw new GatewayError(
+    'invalid-message',
+    'Idempotency-Key: expected a key in each line, as the field idempotency_key, not one for all.',
+  );
+}
+
 /** Each message of a list has an id of its own. */
 function createStanzaId(key: CallerKey | undefined, record: RequestRecord, listed?: Jid): string {
   if (key !== undefined) return deriveStanzaId(listed === undefined ? key : keyFor(key, listed));
   return listed === undefined ? record.id : randomUUID();
 }
 
-/** The key of one message of a list; no caller can send it, because it has a blank. */
-function keyFor({ caller, key }: CallerKey, recipient: Jid): CallerKey {
-  return { caller, key: `${key} ${recipient.toString()}` };
-}
-
 function noteRecipients(record: RequestRecord, { messages, isList }: ParsedRequest): void {
   const [domain, ...others] = new Set(messages.map(({ to }) => to.domain));
   if (domain !== undefined && others.length === 0) record.recipientDomain = domain;
   if (isList) record.recipients = messages.length;
-}
-
-/** A request whose message is valid, and what its Idempotency-Key, if it has one, stands for. */
-interface ValidRequest {
-  readonly parsed: ParsedRequest;
-  readonly key: CallerKey | undefined;
-  readonly payload: readonly (string | Uint8Array)[];
-  readonly id: string;
-}
-
-async function preview(ports: MessagePorts, { parsed, key }: ValidRequest): Promise<Answer> {
-  const messages = await Promise.all(
-    parsed.messages.map((message) => prepare(ports, parsed, key, message)),
-  );
-  return buildPreview(messages.map(ports.buildStanza), parsed);
-}
-
-/** Adds what the gateway adds to a message: the type if the caller left it open, and an origin-id. */
-async function prepare(
-  { isRoom }: MessagePorts,
-  { isTypeOpen }: ParsedRequest,
-  key: CallerKey | undefined,
-  message: Message,
-): Promise<Message> {
-  const isForRoom = isTypeOpen && (await isRoom(message.to));
-  const typed: Message = isForRoom ? { ...message, type: 'groupchat' } : message;
-  return key === undefined ? typed : withOriginId(typed);
-}
-
-async function send(ports: MessagePorts, request: ValidRequest): Promise<Answer | OnceAnswer> {
-  const { parsed, key, payload, id } = request;
-  const sendOne = async (message: Message, ownKey?: CallerKey): Promise<Answer | OnceAnswer> => {
-    const prepared = await prepare(ports, parsed, key, message);
-    const deliver = async (): Promise<Answer> => buildAccepted(await ports.deliver(prepared));
-    if (ownKey === undefined) return deliver();
-    // A message that is too large now may be sent with the same key later.
-    ports.buildStanza(prepared);
-    return answerOnce(ports.answers, { key: ownKey, payload, id }, deliver);
-  };
-  const [single] = parsed.messages;
-  if (!parsed.isList && single !== undefined) return sendOne(single, key);
-  if (key !== undefined) await claimForList(ports.answers, key, payload);
-  const results = await sendAll(parsed.messages, id, (message) =>
-    sendOne(message, key && keyFor(key, message.to)),
-  );
-  return buildResults(results);
-}
-
-/** How many messages of a list are on their way at the same time. */
-const maxAtOnce = 16;
-
-/** Sends messages in order. Rejects, after all of them, with the first error that is a bug. */
-async function sendAll(
-  messages: readonly Message[],
-  requestId: string,
-  sendOne: (message: Message) => Promise<Answer>,
-): Promise<Result[]> {
-  const results: Result[] = [];
-  const bugs: unknown[] = [];
-  const queue = messages.entries();
-  const work = async (): Promise<void> => {
-    for (const [index, message] of queue) {
-      const to = message.to.toString();
-      try {
-        results[index] = { to, answer: await sendOne(message) };
-      } catch (error) {
-        if (!(error instanceof GatewayError)) bugs.push(error);
-        results[index] = { to, answer: buildRefusal(error, requestId) };
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: maxAtOnce }, work));
-  if (bugs.length > 0) throw bugs[0];
-  return results;
 }
 
 function buildAnswer(record: RequestRecord, answer: Answer | OnceAnswer): HttpAnswer {

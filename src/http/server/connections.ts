@@ -131,8 +131,12 @@ function endpointOf({ remoteAddress, remotePort, localAddress }: Socket): string
   return `${remoteAddress} ${remotePort} ${localAddress}`;
 }
 
-/** Closing it loses no more than an incomplete request or an answer that the client does not read. */
-function isDispensable({ responses }: Connection): boolean {
+/**
+ * Closing it loses no more than an incomplete request or an answer that the client does not read. One
+ * without a deadline for silence has messages on their way, although its request is not complete.
+ */
+function isDispensable({ socket, responses }: Connection): boolean {
+  if (socket.timeout === 0) return false;
   return [...responses].every(({ headersSent, req }) => headersSent || !req.complete);
 }
 

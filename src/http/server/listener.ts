@@ -152,8 +152,11 @@ function answerRequests(
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     const address = socket.remoteAddress;
+    const responses = connections.responsesOn(socket);
+    // An answer that began before the end of its request has deadlines of its own.
+    if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && responses[0]?.headersSent === true) return;
     intake.stopReading(socket);
-    const status = refuseMalformed(error, socket, connections.responsesOn(socket));
+    const status = refuseMalformed(error, socket, responses);
     if (status === undefined) return;
     onRefused({ status, reason: error.code ?? error.message, method: undefined, address });
   });

@@ -18,7 +18,11 @@ import { type AppPorts, createApp } from '../../../src/http/app.ts';
 import { createAnswerStore } from '../../../src/http/idempotency/memory-store.ts';
 import { createBodyBudget } from '../../../src/http/request/body.ts';
 import { createOpenApi } from '../../../src/http/routes/docs.ts';
-import { createListener } from '../../../src/http/server/listener.ts';
+import {
+  type ClientLimits,
+  createListener,
+  defaultClientLimits,
+} from '../../../src/http/server/listener.ts';
 import { noEvents } from './serve.ts';
 
 /** A gateway on loopback whose policies are plain functions; everybody has the password `pw`. */
@@ -57,7 +61,10 @@ export function buildReceipt({ id, from, to }: Message): Receipt {
   return { id, from, to, mode: 'plain', confirmed: 'server' };
 }
 
-export async function startTestGateway(overrides: Partial<AppPorts> = {}): Promise<TestGateway> {
+export async function startTestGateway(
+  overrides: Partial<AppPorts> = {},
+  clientLimits: Partial<ClientLimits> = {},
+): Promise<TestGateway> {
   const delivered: Stanza[] = [];
   const addresses: string[] = [];
   const logLines: Readonly<Record<string, unknown>>[] = [];
@@ -71,6 +78,7 @@ export async function startTestGateway(overrides: Partial<AppPorts> = {}): Promi
     users: createUsers(addresses),
     apiAccounts: createApiAccounts(addresses),
     permissions: createPermissions([], undefined),
+    stopping: new AbortController().signal,
     isRoom: async () => false,
     templates: { render: (name, data) => `${name}: ${JSON.stringify(data)}` },
     buildStanza: (message) => serializeMessage(message, limits),
@@ -89,6 +97,7 @@ export async function startTestGateway(overrides: Partial<AppPorts> = {}): Promi
     app.callback(),
     { host: '127.0.0.1', port: 0, tls: undefined },
     noEvents,
+    { ...defaultClientLimits(), ...clientLimits },
   );
   const port = await listener.start();
   onTestFinished(() => listener.stop(0));

@@ -1,0 +1,192 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import type { Logger } from 'pino';
+import { GatewayError } from '../../core/errors.ts';
+import type { Jid } from '../../core/jid/jid.ts';
+import { isRecord, parseJson } from '../../core/json.ts';
+import { readSubmission } from '../../core/message/from-json.ts';
+import type { MessageContext } from '../../core/message/rules.ts';
+import { decodeUtf8 } from '../../core/text.ts';
+import { type CallerKey, deriveStanzaId, parseKey } from '../idempotency/answer-once.ts';
+import { type Line, readLines, Wakeup } from '../request/lines.ts';
+import type { RequestRecord } from '../request/log.ts';
+import type { Answer, StreamedAnswer } from '../response/answer.ts';
+import { buildRefusal } from '../response/problem.ts';
+import { keyFor, preview, type SendingPorts, send } from './sending.ts';
+
+/** What a request with many messages needs. */
+export interface BulkPorts extends SendingPorts {
+  readonly limits: { readonly bodyBytes: number };
+  /** Aborted when the gateway stops. */
+  readonly stopping: AbortSignal;
+  readonly log: Logger;
+}
+
+/** A request of which each line is a message. */
+export interface BulkRequest {
+  readonly req: IncomingMessage;
+  readonly record: RequestRecord;
+  /** Without the ids, which go by the line. */
+  readonly context: Omit<MessageContext, 'createId'>;
+  readonly isDryRun: boolean;
+}
+
+/** How many lines of a request are on their way at the same time: enough to keep a server busy. */
+const maxAtOnce = 256;
+
+/** How long a connection may be idle while no line is on its way, in milliseconds. */
+const idleMs = 30_000;
+
+/**
+ * Answers a request line by line, in the order in which the fates are known: 207, and a last line with
+ * the counts. Lines are read as fast as they are delivered and as their answers are taken.
+ */
+export function answerBulk(ports: BulkPorts, request: BulkRequest): StreamedAnswer {
+  const headers = { 'Content-Type': 'application/x-ndjson', 'Cache-Control': 'no-store' };
+  return { status: 207, headers, parts: answerLines(ports, request) };
+}
+
+async function* answerLines(ports: BulkPorts, request: BulkRequest): AsyncGenerator<string> {
+  const { req, record } = request;
+  const counts = { lines: 0, accepted: 0, refused: 0 };
+  record.bulk = counts;
+  const bulkCaller = `${request.context.caller} (bulk)`;
+  const answer = async (line: Line): Promise<string> => {
+    counts.lines += 1;
+    const found = await answerLine(ports, request, line, bulkCaller);
+    counts[found.status === 200 ? 'accepted' : 'refused'] += 1;
+    return toLine(line.number, found);
+  };
+  const { socket } = req;
+  const onIdle = (isIdle: boolean): void => void socket.setTimeout(isIdle ? idleMs : 0);
+  const lines = readLines(req, ports.limits.bodyBytes, ports.stopping);
+  try {
+    yield* new LineAnswers(answer, onIdle).to(lines);
+    record.code = counts.refused === 0 ? 'ok' : 'partial';
+    yield `${JSON.stringify(counts)}\n`;
+  } finally {
+    onIdle(true);
+  }
+}
+
+async function answerLine(
+  ports: BulkPorts,
+  { record, context, isDryRun }: BulkRequest,
+  { bytes }: Line,
+  caller: string,
+): Promise<Answer> {
+  try {
+    if (bytes === undefined) throw tooLong(ports.limits.bodyBytes);
+    const { message, key: text } = takeKey(parseJson(decodeUtf8(bytes)));
+    const key = text === undefined ? undefined : { caller: context.caller, key: text };
+    const createId = (listed?: Jid): string => createLineId(key, listed);
+    const parsed = readSubmission(message, { ...context, caller, createId });
+    const payload = [context.from.toString(), 'lines', bytes];
+    const request = { parsed, key, payload, id: record.id };
+    return await (isDryRun ? preview(ports, request) : send(ports, request));
+  } catch (error) {
+    if (!(error instanceof GatewayError)) {
+      ports.log.error({ err: error, request: record.id }, 'internal error');
+    }
+    return buildRefusal(error, record.id);
+  }
+}
+
+function tooLong(maxBytes: number): GatewayError {
+  return new GatewayError('too-large', `Expected a line of at most ${maxBytes} bytes, got more.`);
+}
+
+/** Separates the key of a line from its message; throws GatewayError `invalid-message`. */
+function takeKey(value: unknown): { readonly message: unknown; readonly key: string | undefined } {
+  if (!isRecord(value) || !('idempotency_key' in value)) return { message: value, key: undefined };
+  const { idempotency_key: key, ...message } = value;
+  return { message, key: parseKey(key, '/idempotency_key') };
+}
+
+function createLineId(key: CallerKey | undefined, listed?: Jid): string {
+  if (key === undefined) return randomUUID();
+  return deriveStanzaId(listed === undefined ? key : keyFor(key, listed));
+}
+
+/** Puts the number before the members of an answer, and the numeric status in place of a word. */
+function toLine(number: number, { status, contentType, body }: Answer): string {
+  if (!contentType.endsWith('json')) {
+    return `${JSON.stringify({ line: number, status, stanza: body })}\n`;
+  }
+  const members = body.replace(/^\{(?:"status":"\w+",)?/, '');
+  const own = members.length === body.length - 1 ? '' : `"status":${status},`;
+  return `{"line":${number},${own}${members}`;
+}
+
+/**
+ * Answers lines, up to `maxAtOnce` at the same time, in the order in which the answers come. A line
+ * whose answer was not taken yet counts.
+ */
+class LineAnswers {
+  readonly #answer: (line: Line) => Promise<string>;
+  readonly #onIdle: (isIdle: boolean) => void;
+  readonly #reader = new Wakeup();
+  readonly #writer = new Wakeup();
+  #ready: string[] = [];
+  #underWay = 0;
+  #hasEnded = false;
+  #isOver = false;
+
+  /** `onIdle` hears when no line is on its way, and when there is one again. */
+  constructor(answer: (line: Line) => Promise<string>, onIdle: (isIdle: boolean) => void) {
+    this.#answer = answer;
+    this.#onIdle = onIdle;
+  }
+
+  /** Yields the answers; rejects, after those to what was read, when the reading does. */
+  async *to(batches: AsyncIterable<readonly Line[]>): AsyncGenerator<string> {
+    const reading = this.#read(batches);
+    reading.catch(() => undefined);
+    try {
+      while (!this.#hasEnded || this.#underWay + this.#ready.length > 0) {
+        if (this.#ready.length === 0) {
+          await this.#writer.wait();
+          continue;
+        }
+        const text = this.#ready.join('');
+        this.#ready = [];
+        this.#reader.wake();
+        yield text;
+      }
+      await reading;
+    } finally {
+      this.#isOver = true;
+      this.#reader.wake();
+    }
+  }
+
+  async #read(batches: AsyncIterable<readonly Line[]>): Promise<void> {
+    try {
+      for await (const batch of batches) {
+        for (const line of batch) {
+          while (this.#isFull()) await this.#reader.wait();
+          if (this.#isOver) return;
+          void this.#start(line);
+        }
+      }
+    } finally {
+      this.#hasEnded = true;
+      this.#writer.wake();
+    }
+  }
+
+  #isFull(): boolean {
+    return this.#underWay + this.#ready.length >= maxAtOnce && !this.#isOver;
+  }
+
+  async #start(line: Line): Promise<void> {
+    this.#underWay += 1;
+    if (this.#underWay === 1) this.#onIdle(false);
+    // Not in one line: the list may be another one by then.
+    const text = await this.#answer(line);
+    this.#ready.push(text);
+    this.#underWay -= 1;
+    if (this.#underWay === 0) this.#onIdle(true);
+    this.#writer.wake();
+  }
+}
