@@ -49,6 +49,10 @@ export function buildMessagePaths(pool: ResponsePool): Record<string, object> {
 const stanza = { $ref: '#/components/schemas/Stanza' };
 const xml = { schema: stanza, examples: messageExamples['application/xml'] };
 
+const lines = {
+  schema: { type: 'string', description: 'A message as `application/json` has it on each line.' },
+};
+
 /** The request body of both URLs. */
 export const messageBody = {
   required: true,
@@ -63,6 +67,8 @@ export const messageBody = {
       schema: { $ref: '#/components/schemas/Form' },
       examples: messageExamples['application/x-www-form-urlencoded'],
     },
+    'application/x-ndjson': lines,
+    'application/jsonl': lines,
     'text/plain': { schema: { type: 'string' }, examples: messageExamples['text/plain'] },
     'application/xml': xml,
     'text/xml': xml,
@@ -123,9 +129,10 @@ function buildSuccess(sender: string): object {
 function buildPartial(sender: string): object {
   return {
     description:
-      'Only for a list of recipients: not every message was accepted. `results` has a receipt or a problem for each, in order.',
+      'For a list of recipients: not every message was accepted. `results` has a receipt or a problem for each, in order. For `application/x-ndjson`: an answer for each line, in the order in which their fates are known, with its number in `line`, and a last line `{"lines": N, "accepted": A, "refused": R}`.',
     headers: headersOf(207, false),
     content: {
+      'application/x-ndjson': { schema: { type: 'string' } },
       'application/json': {
         schema: { $ref: '#/components/schemas/Results' },
         examples: {

@@ -194,7 +194,7 @@ export const problems = {
     at: withBody,
     example: {
       detail:
-        'Content-Type "text/html" is not supported. Send application/json, application/x-www-form-urlencoded, text/plain, application/xml, text/xml, application/xmpp+xml, in UTF-8.',
+        'Content-Type "text/html" is not supported. Send application/json, application/x-www-form-urlencoded, application/x-ndjson, application/jsonl, text/plain, application/xml, text/xml, application/xmpp+xml, in UTF-8.',
     },
   },
   'invalid-message': {

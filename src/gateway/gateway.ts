@@ -100,7 +100,8 @@ export async function createGateway(
     log,
     permissions,
     stopping: stopping.signal,
-    isRoom: transport.isRoom,
+    isForRoom: transport.isForRoom,
+    confirmTimeoutMs: delivery.confirmTimeoutMs,
     buildStanza: transport.buildStanza,
     deliver: observer.measureDelivery(transport.deliver),
     answers: createAnswers(store, delivery),
@@ -129,12 +130,8 @@ export async function createGateway(
       await metrics?.listener.stop();
     },
     reload: (next) => {
-      const { tls } = next.http;
-      if (tls !== undefined && config.http.tls !== undefined) {
-        // Only this can fail, so it comes first: if it does, the accounts must not change either.
-        listener.renewCertificate(tls);
-        log.info({ validTo: new X509Certificate(tls.cert).validTo }, 'certificate reloaded');
-      }
+      // Only this can fail, so it comes first: if it does, the accounts must not change either.
+      renewCertificate(listener, config.http, next.http, log);
       templates.update(next.templates);
       callers.apiAccounts.update(next.apiAccounts);
       permissions.update(next.permissions.xmppgateway);
@@ -147,6 +144,17 @@ export async function createGateway(
 function loadTemplates({ templates, limits }: Config): Templates {
   const builtIn = readBuiltInTemplates(fileURLToPath(templatesDirectory));
   return createTemplates(builtIn, templates, limits.stanzaBytes);
+}
+
+function renewCertificate(
+  listener: Listener,
+  before: Config['http'],
+  { tls }: Config['http'],
+  log: Logger,
+): void {
+  if (tls === undefined || before.tls === undefined) return;
+  listener.renewCertificate(tls);
+  log.info({ validTo: new X509Certificate(tls.cert).validTo }, 'certificate reloaded');
 }
 
 /** What a login depends on, besides the configuration. */

@@ -16,7 +16,7 @@ import type { Served } from './stream/trust-proof.ts';
 export interface Transport extends Outbound, Pick<ComponentStream, 'start' | 'readiness'> {
   readonly inFlight: () => ReturnType<Delivery['inFlight']>;
   /** As RoomHosts has it. */
-  readonly isRoom: RoomHosts['isRoom'];
+  readonly isForRoom: RoomHosts['isForRoom'];
   /** Stops waiting for remote servers: callers learn that our own server has processed the message. */
   finish(): void;
   /** Tries stanza sizes again that the server has refused, because its limit may have been raised. */
@@ -104,7 +104,7 @@ export function createTransport(options: TransportOptions): Transport {
     start,
     readiness,
     inFlight: () => delivery.inFlight(),
-    isRoom: (address) => roomHosts.isRoom(address),
+    isForRoom: (message) => roomHosts.isForRoom(message),
     finish: () => remote.finish(),
     forgetSizes: () => sizes.forget(),
     stop: async () => {

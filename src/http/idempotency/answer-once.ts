@@ -34,8 +34,7 @@ export interface OnceAnswer extends Answer {
 
 /**
  * Sends once per key and replays the first answer to all later requests
- * (draft-ietf-httpapi-idempotency-key-header-07 §2.6). A refusal that may be temporary, a 5xx or 429,
- * is not kept.
+ * (draft-ietf-httpapi-idempotency-key-header-07 §2.6). A refusal that may be temporary is not kept.
  */
 export async function answerOnce(
   store: AnswerStore,
@@ -51,11 +50,16 @@ export async function answerOnce(
     return { ...kept, isReplayed: false };
   } catch (error) {
     const refusal = buildRefusal(error, id);
-    if (refusal.status < 500 && refusal.status !== 429) kept = refusal;
+    if (isFinal(refusal)) kept = refusal;
     throw error;
   } finally {
     await store.finish(key, kept);
   }
+}
+
+/** 413 goes by a limit that an operator, or the XMPP server's operator, may raise. */
+function isFinal({ status }: Answer): boolean {
+  return status < 500 && status !== 429 && status !== 413;
 }
 
 const claimed: Answer = { status: 200, code: 'ok', contentType: '', body: '' };

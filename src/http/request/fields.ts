@@ -67,7 +67,7 @@ function unexpectedParameter(name: string, hasFields: boolean): GatewayError {
 
 /** Parses a form (WHATWG URL §5.1); throws GatewayError `invalid-message`. */
 export function parseForm(text: string): Fields {
-  const pairs = split(text.startsWith('\ufeff') ? text.slice(1) : text);
+  const pairs = split(text);
   return readFields(
     pairs.filter(([name, value]) => name + value !== ''),
     fieldNames,

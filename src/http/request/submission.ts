@@ -13,7 +13,10 @@ import type { Notation } from './media-type.ts';
 export type RenderTemplate = (name: string, data: unknown) => string;
 
 /** What a request asks for: what to send, and how. */
-export interface ParsedRequest extends Submission, Pick<MessageQuery, 'isDryRun'> {}
+export interface ParsedRequest extends Submission, Pick<MessageQuery, 'isDryRun'> {
+  /** The part of the message that is not in the body; undefined if all of it is. */
+  readonly rest: string | undefined;
+}
 
 /**
  * Reads the body and the query of a request to a message URL; throws GatewayError: `malformed-body`,
@@ -29,12 +32,18 @@ export function parseRequest(
   if (notation === 'xml') {
     const message = parseMessageFromXml(text, context);
     const { isDryRun } = parseQuery(queryText, notation);
-    return { messages: [message], isList: false, isTypeOpen: false, isDryRun };
+    return { messages: [message], isList: false, isTypeOpen: false, isDryRun, rest: undefined };
   }
-  const body = notation === 'json' ? parseJson(text) : text;
+  const body = notation === 'json' ? parseJson(text) : withoutByteOrderMark(text);
   const query = parseQuery(queryText, notation);
   const fields = readFields(notation, body, query, render);
-  return { ...readSubmission(fields, context), isDryRun: query.isDryRun };
+  const isOutside = notation === 'text' || query.template !== undefined;
+  const rest = isOutside ? JSON.stringify([query.template, query.fields]) : undefined;
+  return { ...readSubmission(fields, context), isDryRun: query.isDryRun, rest };
+}
+
+function withoutByteOrderMark(text: string): string {
+  return text.startsWith('\ufeff') ? text.slice(1) : text;
 }
 
 function readFields(

@@ -17,8 +17,6 @@ import { keyFor, preview, type SendingPorts, send } from './sending.ts';
 /** What a request with many messages needs. */
 export interface BulkPorts extends SendingPorts {
   readonly limits: { readonly bodyBytes: number };
-  /** Aborted when the gateway stops. */
-  readonly stopping: AbortSignal;
   readonly log: Logger;
 }
 

@@ -80,7 +80,10 @@ export function createPostMessage(ports: MessagePorts): PostMessage {
     );
     noteRecipients(record, parsed);
     const key = readKey();
-    const request = { parsed, key, payload: [record.sender, notation, bytes], id: record.id };
+    // Without the rest, as it was before there was any: stores outlive an upgrade.
+    const rest = parsed.rest === undefined ? [] : [parsed.rest];
+    const payload = [record.sender, notation, bytes, ...rest];
+    const request = { parsed, key, payload, id: record.id };
     if (parsed.isDryRun) {
       record.dryRun = true;
       return buildAnswer(record, await preview(ports, request));

@@ -73,6 +73,18 @@ export function readOwnPresence(stanza: Element, nick: string): OwnPresence | un
   };
 }
 
+/**
+ * XEP-0045 §6.1: whether the answer of a domain says that it has rooms. Gateways to other networks, such
+ * as IRC, may say so of a domain that has users, too; they have another identity.
+ */
+export function hasRooms(answer: Element): boolean {
+  const identities = answer.getChild('query', discoInfo)?.getChildren('identity') ?? [];
+  return (
+    isRoom(answer) &&
+    identities.some(({ attrs }) => attrs['category'] === 'conference' && attrs['type'] === 'text')
+  );
+}
+
 function addresses(from: string, to: string): string {
   return `from='${escapeAttribute(from)}' to='${escapeAttribute(to)}'`;
 }

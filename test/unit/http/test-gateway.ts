@@ -79,7 +79,8 @@ export async function startTestGateway(
     apiAccounts: createApiAccounts(addresses),
     permissions: createPermissions([], undefined),
     stopping: new AbortController().signal,
-    isRoom: async () => false,
+    isForRoom: async () => false,
+    confirmTimeoutMs: 30_000,
     templates: { render: (name, data) => `${name}: ${JSON.stringify(data)}` },
     buildStanza: (message) => serializeMessage(message, limits),
     deliver: async (message) => {

@@ -1,11 +1,10 @@
-import { beforeEach, describe, expect, it, test } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { GatewayError } from '../../../../src/core/errors.ts';
 import type { Message } from '../../../../src/core/message/message.ts';
 import { type HttpAnswer, send } from '../../../support/clients/http.ts';
 import {
   basic,
   buildReceipt,
-  goodHeaders,
   startTestGateway,
   type TestGateway,
   userPath,
@@ -22,7 +21,7 @@ beforeEach(async () => {
   refusals.clear();
   sent = [];
   gateway = await startTestGateway({
-    isRoom: async (address) => rooms.has(address.toString()),
+    isForRoom: async ({ to }) => rooms.has(to.toString()),
     deliver: async (message) => {
       const refusal = refusals.get(message.to.toString());
       if (refusal !== undefined) throw refusal;
@@ -285,17 +284,54 @@ describe('a list of recipients', () => {
   });
 });
 
-test('an overloaded question about a room is a refusal', async () => {
-  gateway = await startTestGateway({
-    isRoom: async () => {
-      throw new GatewayError('overloaded', 'Too many.');
-    },
+describe('what one key stands for', () => {
+  const headers = { 'Idempotency-Key': 'k' };
+
+  it.each<[string, PostOptions, PostOptions]>([
+    [
+      'plain text',
+      { type: text, query: '?to=bob@example.org' },
+      { type: text, query: '?to=carol@example.org' },
+    ],
+    [
+      'a template',
+      { query: '?template=grafana&to=bob@example.org' },
+      { query: '?template=grafana&to=bob@example.org&subject=s' },
+    ],
+  ])('includes the query of %s', async (_, first, second) => {
+    expect((await post('"hi"', { ...first, headers })).status).toBe(200);
+    expect((await post('"hi"', { ...first, headers })).headers['idempotency-replayed']).toBe(
+      'true',
+    );
+    const other = await post('"hi"', { ...second, headers });
+    expect(other.json()).toMatchObject({ status: 422, code: 'idempotency-mismatch' });
   });
-  const answer = await send(gateway.port, {
-    method: 'POST',
-    path: userPath,
-    headers: goodHeaders,
-    body: '{"to": "ops@rooms.example.org"}',
+
+  it('is answered from the store before anything is asked or measured again', async () => {
+    const answer = await post('{"to": "ops@rooms.example.org", "body": "x"}', { headers });
+    rooms.clear();
+    const again = await post('{"to": "ops@rooms.example.org", "body": "x"}', { headers });
+    rooms.add('ops@rooms.example.org').add('dev@rooms.example.org');
+    expect(again.body).toBe(answer.body);
   });
-  expect(answer.json()).toMatchObject({ status: 503, code: 'overloaded' });
+});
+
+describe('a list', () => {
+  it('does not show more in a dry run than a few bodies', async () => {
+    const to = Array.from({ length: 100 }, (_, index) => `user-${index}@example.org`);
+    const body = JSON.stringify({ to, body: 'x'.repeat(4000) });
+    const answer = await post(body, { query: '?dry_run=true' });
+    expect(answer.json()).toMatchObject({ status: 413, code: 'too-large' });
+  });
+
+  it('begins no further message when the gateway stops or the time is over', async () => {
+    const stopping = new AbortController();
+    for (const own of [{ stopping: stopping.signal }, { confirmTimeoutMs: -1 }]) {
+      stopping.abort();
+      gateway = await startTestGateway(own);
+      const results = (await post('{"to": ["bob@example.org"], "body": "x"}')).json()['results'];
+      expect(results).toMatchObject([{ status: 503, code: 'xmpp-unavailable' }]);
+      expect(gateway.delivered).toEqual([]);
+    }
+  });
 });

@@ -90,70 +90,92 @@ test('a lost stream ends the question, and its answers are forgotten', async () 
   detach();
 });
 
-describe('whether an address is a room', () => {
+describe('whether a message is for a room', () => {
   const room = parseJid('ops@rooms.example.org');
-  const muc =
-    "<query xmlns='http://jabber.org/protocol/disco#info'><identity category='conference' type='text'/><feature var='http://jabber.org/protocol/muc'/></query>";
-  const users =
-    "<query xmlns='http://jabber.org/protocol/disco#info'><identity category='server' type='im'/></query>";
+  const caller = 'user bot@example.org';
+  const identity = (category: string, type: string): string =>
+    `<query xmlns='http://jabber.org/protocol/disco#info'><identity category='${category}' type='${type}'/><feature var='http://jabber.org/protocol/muc'/></query>`;
+  const muc = identity('conference', 'text');
   const condition = (name: string): string =>
     `<error type='cancel'><${name} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>`;
+  const occupantIn = (written: readonly string[]): string =>
+    /to='(ops@rooms\.example\.org\/[^']+)'/.exec(written[0] ?? '')?.[1] ?? '';
 
   test.each([
-    ['has rooms', 'result', muc, true],
-    ['has users', 'result', users, false],
-    ['cannot be reached', 'error', condition('remote-server-not-found'), false],
-  ])('is asked of its domain once, which %s', async (_, type, payload, expected) => {
+    ['has rooms', muc, true],
+    ['has users', identity('server', 'im').replace(/<feature.*\/>/, ''), false],
+    ['is a gateway to IRC, with users', identity('conference', 'irc'), false],
+  ])('is asked of its domain once, which %s', async (_, payload, expected) => {
     const { hosts, written, answer } = create();
-    const found = [1, 2].map(() => hosts.isRoom(room));
+    const found = [1, 2].map(() => hosts.isForRoom({ to: room, caller }));
     answer('mallory.example', 'result', muc);
     answer('rooms.example.org', 'result', muc, 'guessed');
-    answer('rooms.example.org', type, payload);
+    answer('rooms.example.org', 'result', payload);
+    answer('rooms.example.org', 'result', muc);
     expect(await Promise.all(found)).toEqual([expected, expected]);
-    expect(await hosts.isRoom(parseJid('dev@rooms.example.org'))).toBe(expected);
+    const other = parseJid('dev@rooms.example.org');
+    expect(await hosts.isForRoom({ to: other, caller })).toBe(expected);
     expect(written).toHaveLength(1);
   });
 
-  test('is known from the room where the server drops the question to the domain', async () => {
+  test('is known from the room, for itself, where the server drops the other question', async () => {
     const { hosts, written, answer } = create();
-    const found = hosts.isRoom(room);
-    const occupant = /to='(ops@rooms\.example\.org\/[^']+)'/.exec(written[0] ?? '')?.[1] ?? '';
-    answer(occupant, 'error', condition('item-not-found'));
-    answer(occupant, 'error', condition('not-acceptable'));
+    const found = hosts.isForRoom({ to: room, caller });
+    answer('rooms.example.org', 'error', condition('service-unavailable'));
+    answer(occupantIn(written), 'error', condition('not-acceptable'));
     expect(await found).toBe(true);
+    expect(await hosts.isForRoom({ to: room, caller })).toBe(true);
+    expect(written).toHaveLength(1);
+    void hosts.isForRoom({ to: parseJid('dev@rooms.example.org'), caller });
+    expect(written).toHaveLength(2);
   });
 
-  test('is no when nobody answers within two seconds, and asked again after a minute', async () => {
+  test.each([
+    ['nobody answers within two seconds', () => vi.advanceTimersByTime(2000)],
+    [
+      'both questions are refused',
+      ({ answer, written }: ReturnType<typeof create>) => {
+        answer('rooms.example.org', 'error', condition('remote-server-not-found'));
+        answer(occupantIn(written), 'error', condition('remote-server-not-found'));
+      },
+    ],
+  ])('is no when %s, and asked again after a minute', async (_, refuse) => {
     vi.useFakeTimers();
     onTestFinished(() => void vi.useRealTimers());
-    const { hosts, written, answer } = create();
-    const found = hosts.isRoom(room);
-    vi.advanceTimersByTime(2000);
+    // A cache takes the time 0 for none.
+    vi.advanceTimersByTime(1);
+    const scene = create();
+    const { hosts, written, answer } = scene;
+    const found = hosts.isForRoom({ to: room, caller });
+    refuse(scene);
     expect(await found).toBe(false);
-    expect(await hosts.isRoom(room)).toBe(false);
+    expect(await hosts.isForRoom({ to: room, caller })).toBe(false);
     expect(written).toHaveLength(1);
     vi.advanceTimersByTime(60_001);
-    const again = hosts.isRoom(room);
+    const again = hosts.isForRoom({ to: room, caller });
     expect(written).toHaveLength(2);
     answer('rooms.example.org', 'result', muc);
     expect(await again).toBe(true);
   });
 
   test.each(['bob@example.org', 'rooms.example.org', 'ops@rooms.example.org/nick'])(
-    '%s is not',
+    'is no for %s',
     async (address) => {
       const { hosts, written } = create();
-      expect(await hosts.isRoom(parseJid(address))).toBe(false);
+      expect(await hosts.isForRoom({ to: parseJid(address), caller })).toBe(false);
       expect(written).toEqual([]);
     },
   );
 
-  test('is refused when too many messages wait for an answer', async () => {
-    const { hosts, detach } = create();
-    const waiting = Array.from({ length: 256 }, () => hosts.isRoom(room));
-    await expect(hosts.isRoom(room)).rejects.toMatchObject({ code: 'overloaded' });
+  test('is not asked for more messages of one caller than may wait; others may', async () => {
+    const { hosts, detach, answer } = create();
+    const waiting = Array.from({ length: 256 }, () => hosts.isForRoom({ to: room, caller }));
+    expect(await hosts.isForRoom({ to: room, caller })).toBe(false);
+    const other = hosts.isForRoom({ to: room, caller: 'account alerts' });
+    answer('rooms.example.org', 'result', muc);
+    expect(await other).toBe(true);
+    expect(await Promise.all(waiting)).toEqual(waiting.map(() => true));
     detach();
-    expect(await Promise.all(waiting)).toEqual(waiting.map(() => false));
-    expect(await hosts.isRoom(room)).toBe(false);
+    expect(await hosts.isForRoom({ to: room, caller })).toBe(false);
   });
 });
