@@ -87,10 +87,48 @@ const jsonTokens = [
   '"type":"error"',
 ];
 
-/** Pieces to insert into bodies. */
+const formTokens = [
+  '&',
+  '&&',
+  '=',
+  ';',
+  '+',
+  '%',
+  '%4',
+  '%zz',
+  '%00',
+  '%0A',
+  '%26',
+  '%2B',
+  '%3C',
+  '%FF',
+  '%C3%A9',
+  '%C3%28',
+  '%ED%A0%80',
+  '%EF%BB%BF',
+  '%EF%BF%BE',
+  '%u0041',
+  '&to=bob@example.org',
+  '&to=nobody@example.org',
+  '&to=bob@example.org/r',
+  '&to=ops@conference.example.org',
+  '&to[]=bob@example.org',
+  '&body=x',
+  '&subject',
+  '&id=1',
+  '&type=chat',
+  '&dry_run=true',
+  '&dry_run=false',
+  '&format=json',
+  '&template=slack',
+];
+
+/** Pieces to insert into bodies, and those of forms into queries. */
 export const tokens: Readonly<Record<Notation, readonly string[]>> = {
   json: [...characters, ...jsonTokens, ...xmlTokens],
   xml: [...characters, ...xmlTokens],
+  form: [...characters, ...formTokens],
+  text: [...characters, ...xmlTokens],
 };
 
 /** Replacements for JSON values. */
@@ -121,12 +159,18 @@ export const jsonValues: readonly unknown[] = [
   'chat',
   'error',
   'x'.repeat(1024),
+  ['bob@example.org'],
+  ['bob@example.org', 'nobody@example.org', 'x@other.example'],
+  ['bob@example.org', 'bob@example.org'],
+  Array.from({ length: 101 }, (_, index) => `bob@example.org/${index}`),
+  'ops@conference.example.org',
 ];
 
 /** Names of fields to add to a JSON object. */
 export const jsonNames: readonly string[] = [
   'to',
   'body',
+  'subject',
   'message_attributes',
   'body_attributes',
   'extra_elements',

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-export type Notation = 'json' | 'xml';
+export type Notation = 'json' | 'xml' | 'form' | 'text';
 
 /** The seeds: bodies as bytes. */
 export type Corpus = Readonly<Record<Notation, readonly Buffer[]>>;
@@ -19,5 +19,10 @@ function readAll(notation: Notation): Buffer[] {
 
 /** Reads the seeds, always in the same order. */
 export function readCorpus(): Corpus {
-  return { json: readAll('json'), xml: readAll('xml') };
+  return {
+    json: readAll('json'),
+    xml: readAll('xml'),
+    form: readAll('form'),
+    text: readAll('text'),
+  };
 }

@@ -2,9 +2,10 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createHttpConnection } from '../support/clients/http-connection.ts';
 import type { Stanza } from '../support/clients/stanza.ts';
+import { compareArrivals } from './arrivals.ts';
 import { readCorpus } from './corpus.ts';
 import { createRequests, type FuzzRequest } from './requests.ts';
-import { type Fault, playRound, type Round } from './round.ts';
+import { playRound } from './round.ts';
 import { type FuzzServer, type FuzzSite, startFuzzSite } from './site.ts';
 
 /** What went wrong, and the request that caused it. */
@@ -71,7 +72,7 @@ async function run(site: FuzzSite, kind: string, options: FuzzOptions): Promise<
     delivered += arrived.length;
     const faults =
       trouble === undefined
-        ? [...round.faults, ...findForged(arrived, round)]
+        ? [...round.faults, ...compareArrivals(arrived, round)]
         : // Other requests failed only because of this one.
           [{ reason: trouble, request: await findCulprit(site, build, next, round.next) }];
     for (const { reason, request } of faults) {
@@ -90,21 +91,6 @@ function takeMessages(site: FuzzSite): Stanza[] {
   return received
     .splice(0)
     .filter(({ root }) => root.name === 'message' && root.attributes['type'] !== 'error');
-}
-
-/** Messages that arrived without being accepted from that sender. Skips rounds with faults. */
-function findForged(arrived: readonly Stanza[], { accepted, faults }: Round): Fault[] {
-  if (faults.length > 0) return [];
-  const sent = new Set(accepted.map(({ id, from }) => JSON.stringify([id, from])));
-  return arrived
-    .filter(({ root: { attributes } }) => {
-      const { id, from } = attributes;
-      return !sent.has(JSON.stringify([id, from]));
-    })
-    .map(({ xml, root }) => ({
-      reason: `came to the recipient, but was not sent so: ${xml}`,
-      request: accepted.find(({ id }) => id === root.attributes['id'])?.request,
-    }));
 }
 
 /** Sends the requests of a round one by one until something breaks, and repairs the site. */

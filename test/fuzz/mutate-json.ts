@@ -26,11 +26,38 @@ function changeText(text: string, random: Random): string {
 function changeValue(name: string, value: unknown, corpus: Corpus, random: Random): unknown {
   if (random.oneIn(6)) return random.pick(jsonValues);
   if (isFields(value)) return changeFields(value, corpus, random);
+  if (Array.isArray(value)) return changeList(name, value, corpus, random);
   if (typeof value !== 'string') return random.pick(jsonValues);
   if (name === 'extra_elements' && !random.oneIn(4)) {
     return mutateXml(Buffer.from(value), corpus.xml, random).toString();
   }
   return changeText(value, random);
+}
+
+/** Adds, doubles, removes or changes an item. */
+function changeList(
+  name: string,
+  list: readonly unknown[],
+  corpus: Corpus,
+  random: Random,
+): unknown[] {
+  const index = random.int(list.length);
+  const put = (...items: readonly unknown[]): unknown[] => [
+    ...list.slice(0, index),
+    ...items,
+    ...list.slice(index + 1),
+  ];
+  const item = list[index];
+  switch (random.int(5)) {
+    case 0:
+      return put(item, random.pick(jsonValues));
+    case 1:
+      return put(item, item);
+    case 2:
+      return put();
+    default:
+      return put(changeValue(name, item, corpus, random));
+  }
 }
 
 /** Adds, removes, renames or changes a member. */

@@ -1,5 +1,6 @@
 import { tokens } from './body-dictionary.ts';
 import type { Corpus, Notation } from './corpus.ts';
+import { mutateForm } from './mutate-form.ts';
 import { mutateJson } from './mutate-json.ts';
 import { mutateXml } from './mutate-xml.ts';
 import type { Random } from './random.ts';
@@ -53,6 +54,21 @@ function mutateBytes(
   }
 }
 
+/** One change to what the notation is made of; plain text is only bytes. */
+function mutateParts(body: Buffer, corpus: Corpus, notation: Notation, random: Random): Buffer {
+  switch (notation) {
+    case 'json':
+      return mutateJson(body, corpus, random);
+    case 'xml':
+      return mutateXml(body, corpus.xml, random);
+    case 'form':
+      return Buffer.from(mutateForm(body.toString(), random));
+    case 'text':
+      break;
+  }
+  return mutateBytes(body, corpus.text, notation, random);
+}
+
 /** A seed with up to three changes. */
 export function mutateBody(corpus: Corpus, notation: Notation, random: Random): Buffer {
   const seeds = corpus[notation];
@@ -60,9 +76,7 @@ export function mutateBody(corpus: Corpus, notation: Notation, random: Random): 
   for (let changes = random.int(4); changes > 0; changes -= 1) {
     const next = random.oneIn(5)
       ? mutateBytes(body, seeds, notation, random)
-      : notation === 'json'
-        ? mutateJson(body, corpus, random)
-        : mutateXml(body, seeds, random);
+      : mutateParts(body, corpus, notation, random);
     if (next.length <= longest) body = next;
   }
   return body;

@@ -2,8 +2,16 @@ import { basic } from '../support/clients/http.ts';
 import { apiAccount } from '../support/gateway/gateway.ts';
 import type { Corpus, Notation } from './corpus.ts';
 import { mutateBody } from './mutate.ts';
+import { mutateForm } from './mutate-form.ts';
 import { createRandom, type Random } from './random.ts';
-import { headerFields, methods, pathTokens, usernames } from './request-dictionary.ts';
+import {
+  headerFields,
+  methods,
+  pathTokens,
+  queries,
+  templateNames,
+  usernames,
+} from './request-dictionary.ts';
 
 /** One request of the fuzzer. */
 export interface FuzzRequest {
@@ -22,7 +30,11 @@ const base = `/api/1.0/xmppdomains/${domain}/gateway/messages`;
 const contentTypes: Readonly<Record<Notation, readonly string[]>> = {
   json: ['application/json', 'application/json', 'Application/JSON; charset="utf-8"'],
   xml: ['application/xml', 'text/xml', 'application/xmpp+xml', 'text/xml;charset=UTF-8'],
+  form: ['application/x-www-form-urlencoded', 'application/x-www-form-urlencoded;charset=UTF-8'],
+  text: ['text/plain', 'text/plain; charset=utf-8'],
 };
+/** The two forms with the most ways to go wrong are the most frequent. */
+const notations: readonly Notation[] = ['json', 'json', 'xml', 'xml', 'form', 'text'];
 /** The senders that the API account uses. */
 export const localparts = ['alice', 'carol', 'a+b', 'x_1'];
 
@@ -72,14 +84,28 @@ function chooseUrl(random: Random): Url {
   return { path: url, sender: `${localpart}@${domain}`, authorization };
 }
 
+/** A query for a body in that notation, with its question mark; most need none. */
+function chooseQuery(notation: Notation, random: Random): string {
+  const hasTemplate = notation === 'json' && random.oneIn(8);
+  if (notation !== 'text' && !hasTemplate && !random.oneIn(30)) return '';
+  const fields = random.pick(queries);
+  let query = hasTemplate ? `template=${random.pick(templateNames)}&${fields}` : fields;
+  for (let changes = random.int(3); changes > 0; changes -= 1) query = mutateForm(query, random);
+  // In UTF-8, as the rest of a head goes byte by byte; a line end would begin a header field.
+  return `?${Buffer.from(query)
+    .toString('latin1')
+    .replaceAll(/[\r\n]/g, ' ')}`;
+}
+
 /** Builds the requests of a run; the n-th does not depend on the outcome of others. */
 export function createRequests(corpus: Corpus, seed: number): (index: number) => FuzzRequest {
   return (index) => {
     const random = createRandom(seed, index);
-    const notation = random.oneIn(2) ? 'json' : 'xml';
+    const notation = random.pick(notations);
     const body = mutateBody(corpus, notation, random);
     const { path, sender, authorization } = chooseUrl(random);
-    const announced = random.oneIn(40) ? random.pick(['json', 'xml'] as const) : notation;
+    const query = chooseQuery(notation, random);
+    const announced = random.oneIn(40) ? random.pick(notations) : notation;
     const fields = [
       'Host: 127.0.0.1',
       `Authorization: ${authorization}`,
@@ -87,7 +113,7 @@ export function createRequests(corpus: Corpus, seed: number): (index: number) =>
     ];
     const isTampered = random.oneIn(25);
     const head = [
-      `${random.oneIn(60) ? random.pick(methods) : 'POST'} ${path} HTTP/1.1`,
+      `${random.oneIn(60) ? random.pick(methods) : 'POST'} ${path}${query} HTTP/1.1`,
       ...(isTampered ? changeFields(fields, random) : fields),
       `Content-Length: ${body.length}`,
     ];

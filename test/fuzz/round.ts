@@ -53,9 +53,9 @@ export async function playRound({
         const answer = await connection.exchange(request.bytes);
         slowestMs = Math.max(slowestMs, performance.now() - startedAt);
         statuses.push(answer.status);
-        const { fault, accepted: message } = judge(request, answer);
+        const { fault, accepted: messages } = judge(request, answer);
         if (fault !== undefined) faults.push({ reason: fault, request });
-        if (message !== undefined) accepted.push({ ...message, request });
+        accepted.push(...messages.map((message) => ({ ...message, request })));
       } catch (error) {
         faults.push({ reason: String(error), request });
       }

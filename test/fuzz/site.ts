@@ -36,7 +36,10 @@ const modules = { prosody: withModule.extra, ejabberd: ejabberdWithModule.extra 
 
 function optionsFor(kind: ServerKind, hasModule: boolean): ServerOptions {
   const extra = hasModule ? modules[kind] : {};
-  return { extra: { ...extra, global: `${global[kind]}${extra?.global ?? ''}` } };
+  return {
+    muc: 'conference.example.org',
+    extra: { ...extra, global: `${global[kind]}${extra?.global ?? ''}` },
+  };
 }
 
 /** Passwords are checked once, so that no request is refused because of earlier ones. */

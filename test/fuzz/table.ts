@@ -1,6 +1,6 @@
 import type { FuzzReport } from './fuzz.ts';
 
-const statuses = [200, 400, 401, 403, 404, 405, 413, 415, 422, 500, 502, 503, 504];
+const statuses = [200, 207, 400, 401, 403, 404, 405, 413, 415, 422, 500, 502, 503, 504];
 const titles = [
   'requests',
   'per s',
