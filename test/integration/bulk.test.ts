@@ -58,9 +58,10 @@ describe.each(servers)('many messages in one request on $kind', ({ start }) => {
     });
 
   test('each line gets an answer, and each accepted one arrives once', async () => {
-    const bodies = Array.from({ length: 3000 }, (_, index) => `text ${index}`);
+    // Not thousands: a session of ejabberd takes a second for each thousand that wait for it already.
+    const bodies = Array.from({ length: 600 }, (_, index) => `text ${index}`);
     const lines = bodies.map((body) => line(body));
-    lines.splice(1000, 0, line('to nobody', { to: 'nobody@conference.invalid' }), 'garbage\n');
+    lines.splice(200, 0, line('to nobody', { to: 'nobody@conference.invalid' }), 'garbage\n');
     const answer = await post(`${site.gateway.url}${path}`, {
       auth: [apiAccount.username, apiAccount.password],
       type: 'application/x-ndjson',
@@ -71,11 +72,11 @@ describe.each(servers)('many messages in one request on $kind', ({ start }) => {
       .trimEnd()
       .split('\n')
       .map((it): Answered => JSON.parse(it));
-    expect(answers.at(-1)).toMatchObject({ lines: 3002 });
+    expect(answers.at(-1)).toMatchObject({ lines: 602 });
     const accepted = answers.filter(({ status }) => status === 200);
-    expect(accepted.length).toBeGreaterThanOrEqual(3000);
-    expect(new Set(answers.map((it) => it['line'])).size).toBe(3003);
-    await waitUntil(() => bodiesAtBob().length >= 3000, { label: 'all messages' });
+    expect(accepted.length).toBeGreaterThanOrEqual(600);
+    expect(new Set(answers.map((it) => it['line'])).size).toBe(603);
+    await waitUntil(() => bodiesAtBob().length >= 600, { label: 'all messages' });
     await site.bob.settle();
     expect(bodiesAtBob()).toEqual(bodies);
   });

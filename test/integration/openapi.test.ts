@@ -155,10 +155,11 @@ async function askWhileStalled(ask: Ask, id: string): Promise<Stalled> {
     const headers = { 'idempotency-key': `stalled-${id}` };
     const both = [ask({ headers }), ask({ headers })];
     const inProgress = await Promise.race(both);
-    // One of them is in flight, too.
-    const overloaded = await Promise.race([ask(), ask()]);
+    const more = [ask(), ask(), ask()];
     const answers = await Promise.all(both);
     const unknown = answers.find(({ status }) => status !== inProgress.status) ?? inProgress;
+    // Two messages at most are in flight.
+    const overloaded = (await Promise.all(more)).find(({ status }) => status === 503) ?? inProgress;
     return { inProgress, overloaded, unknown };
   } finally {
     site.server.kill('SIGCONT');

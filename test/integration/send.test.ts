@@ -186,7 +186,8 @@ describe('send, while not all is well', () => {
     onTestFinished(() => site.server.kill('SIGCONT'));
     const { code, stdout, stderr } = await send(2, 'sent perhaps');
     expect([code, stdout]).toEqual([76, '']);
-    expect(stderr).toMatch(/^504 delivery-unknown: /);
+    // On a busy machine the time may be up before the gateway's 504.
+    expect(stderr).toMatch(/^(504 delivery-unknown: |no answer from )/);
     const key = /--idempotency-key (\S+)\n$/.exec(stderr)?.[1] ?? '';
     site.server.kill('SIGCONT');
     await site.gateway.waitUntilReady();

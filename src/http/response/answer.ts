@@ -29,6 +29,7 @@ const sliceBytes = 8 * 1024;
 /** How much of an unwanted body is read, each piece at its cost, and for how long. */
 const maxDrainedBytes = 16 * 1024 * 1024;
 const maxDrainMs = 10_000;
+const lingerMs = 1000;
 
 /** What a piece of a body costs besides its bytes: a body may arrive in pieces of one byte. */
 export const bytesPerPiece = 1024;
@@ -75,12 +76,13 @@ export async function streamAnswer(
       for (const event of ['drain', 'close']) res.once(event, resolve);
     });
   }
-  endAfterBody(req, res);
+  // A body that is still arriving then will not be read: its client has time to take the end.
+  endAfterBody(req, res, lingerMs);
 }
 
-function endAfterBody(req: IncomingMessage, res: ServerResponse): void {
+function endAfterBody(req: IncomingMessage, res: ServerResponse, maxMs = maxDrainMs): void {
   if (req.readableEnded || req.destroyed) res.end();
-  else drain(req, () => res.end());
+  else drain(req, maxMs, () => res.end());
 }
 
 /** One slice at a time, because TLS copies whatever it is given. */
@@ -90,9 +92,9 @@ function* sliceOf(bytes: Buffer): Generator<Buffer> {
   }
 }
 
-function drain(req: IncomingMessage, done: () => void): void {
+function drain(req: IncomingMessage, maxMs: number, done: () => void): void {
   let bytes = 0;
-  const deadline = setTimeout(() => req.destroy(), maxDrainMs);
+  const deadline = setTimeout(() => req.destroy(), maxMs);
   req.on('data', (chunk: Buffer) => {
     bytes += chunk.length + bytesPerPiece;
     if (bytes > maxDrainedBytes) req.destroy();
