@@ -18,7 +18,7 @@ const maxWaitingPerCaller = 256;
 const answerMs = 2000;
 
 /** How long the answer of a domain holds, and how long its silence. */
-const [answeredMs, silentMs] = [60 * 60 * 1000, 60 * 1000];
+const [answeredMs, silentMs] = [60 * 60 * 1000, 5 * 60 * 1000];
 
 type Known = LRUCache<string, Promise<boolean>>;
 
