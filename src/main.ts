@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
-import { type Command, exitConfig, exitUsage, UsageError } from './cli/command.ts';
+import { type Command, exitConfig, exitUsage, firstSentence, UsageError } from './cli/command.ts';
 import { ConfigError } from './config/errors.ts';
 
 /** Each is loaded only when it is needed, so that `send` does not wait for everything that `serve` needs. */
@@ -88,11 +88,6 @@ function explain(error: unknown): number {
   }
   process.stderr.write(`${program}: ${error instanceof Error ? error.message : String(error)}\n`);
   return 1;
-}
-
-/** Cuts Node's hint about arguments that begin with a hyphen: it hardly ever fits the mistake. */
-function firstSentence(message: string): string {
-  return message.replace(/\. .*/s, '');
 }
 
 function isParseArgsError(error: unknown): error is Error {

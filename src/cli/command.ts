@@ -37,12 +37,16 @@ type Parsed<T extends OptionsConfig> = ReturnType<
   typeof parseArgs<{ args: string[]; allowPositionals: true; options: T; tokens: true }>
 >;
 
-/** Parses options and operands; throws UsageError if an option that is not a list is given twice. */
+/**
+ * Parses options and operands; throws UsageError if an option that is not a list is given twice. `hint`
+ * is added where an option is unknown.
+ */
 export function parseOptions<T extends OptionsConfig>(
   args: readonly string[],
   options: T,
+  hint?: string,
 ): Parsed<T> {
-  const parsed = parseArgs({ args: [...args], allowPositionals: true, options, tokens: true });
+  const parsed = parseTokens(args, options, hint);
   const seen = new Set<string>();
   for (const token of parsed.tokens) {
     if (token.kind !== 'option' || options[token.name]?.multiple === true) continue;
@@ -50,6 +54,26 @@ export function parseOptions<T extends OptionsConfig>(
     seen.add(token.name);
   }
   return parsed;
+}
+
+function parseTokens<T extends OptionsConfig>(
+  args: readonly string[],
+  options: T,
+  hint: string | undefined,
+): Parsed<T> {
+  try {
+    return parseArgs({ args: [...args], allowPositionals: true, options, tokens: true });
+  } catch (error) {
+    const isUnknown =
+      error instanceof Error && 'code' in error && error.code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION';
+    if (!isUnknown || hint === undefined) throw error;
+    throw new UsageError(`${firstSentence(error.message)}: ${hint}`);
+  }
+}
+
+/** Cuts Node's hint about arguments that begin with a hyphen: it hardly ever fits the mistake. */
+export function firstSentence(message: string): string {
+  return message.replace(/\. .*/s, '');
 }
 
 /** Returns the value of a required option, such as `--config FILE`; throws UsageError. */

@@ -82,6 +82,9 @@ function describeFate(verdict: Verdict, status: number, fields: Fields): Fate {
   return { ...verdict, isOwn: false, id, reason, details };
 }
 
+const kindsOfUser =
+  'An API account needs --from (or from in the file); an XMPP user must not have it.';
+
 /** Describes a problem (RFC 9457) with the members that the gateway adds. */
 function describeProblem(status: number, fields: Fields): string[] {
   const { code, title, detail, errors, condition, text, instance } = fields;
@@ -96,6 +99,7 @@ function describeProblem(status: number, fields: Fields): string[] {
   return [
     ...(words === '' ? [head] : [`${head}: ${words}`]),
     ...places.map((place) => `  ${place}`),
+    ...(code === 'unauthenticated' ? [`  ${kindsOfUser}`] : []),
     ...(status >= 500 ? textsOf([instance]).map((id) => `  ${id}`) : []),
   ].map((line) => line.replace(/[\p{Cc}\p{Cf}]/gu, '\ufffd'));
 }

@@ -40,13 +40,15 @@ export function buildSendRequest(options: SendOptions): SendRequest {
 }
 
 /** What `url` has to be, for people. */
-export const gatewayUrl = 'a URL such as http://127.0.0.1:8080, without user name and password';
+export const gatewayUrl =
+  'only the URL of the gateway, such as http://127.0.0.1:8080, without user name, password and /api/…';
 
 /** Whether a text can be the `url` of a gateway. */
 export function isGatewayUrl(text: string): boolean {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const isPlain = url !== undefined && url.username + url.password + url.search + url.hash === '';
-  return isPlain && /^https?:$/.test(url.protocol);
+  // `send` adds the path of the messages itself.
+  return isPlain && !url.pathname.includes('/xmppdomains/') && /^https?:$/.test(url.protocol);
 }
 
 function parseBase(text: string): string {
@@ -61,7 +63,9 @@ function senderOf({ from, user, domain }: SendOptions): { local: string; domain:
   const other = from !== undefined && user.includes('@') ? user.replace(/^.*@/s, '') : undefined;
   const found = own?.domain ?? domain ?? other;
   if (found === undefined) {
-    throw new UsageError(`expected a JID as ${key}, or a domain, got neither`);
+    throw new UsageError(
+      from === undefined ? fromMissing : 'expected a JID as from, or a domain, got neither',
+    );
   }
   if (own !== undefined && domain !== undefined && domain.toLowerCase() !== own.domain) {
     throw new UsageError(`expected one domain, got ${own.domain} in ${key}, and another as domain`);
@@ -71,6 +75,9 @@ function senderOf({ from, user, domain }: SendOptions): { local: string; domain:
     domain: found,
   };
 }
+
+const fromMissing =
+  'expected from, the user as whom an API account speaks, such as alice@example.org; or for an XMPP user a JID as user, or a domain';
 
 function readBareJid(text: string, key: string): { local: string; domain: string } {
   const { local, domain, resource }: Jid = parseOption(key, () => parseJid(text), isJidError);

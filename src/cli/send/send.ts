@@ -43,10 +43,14 @@ processed the message. Prints its id, or for several recipients a line for each:
       --json                 print the whole answer instead of the id
 
 What is not given is taken from XMPP_GATEWAY_URL, _USER, _PASSWORD, _FROM and _DOMAIN, or else
-from the file, with the keys url, user, password, from and domain; on a terminal it asks for
-a missing password. It repeats the request, with the same key, while it gets no answer, or
-429, 503, 504, a proxy's 502, or 409 idempotency-in-progress. The key prevents duplicates;
-after a 504, clients can still recognise a duplicate by its origin-id.
+from the file (mode 600); on a terminal it asks for a missing password. A sample file:
+  url: http://127.0.0.1:8080
+  user: alerts               # an API account, or an XMPP user such as bot@example.org
+  from: alice@example.org    # only for an API account: the sender
+  password: "…"
+It repeats the request, with the same key, while it gets no answer, or 429, 503, 504, a
+proxy's 502, or 409 idempotency-in-progress. The key prevents duplicates; after a 504,
+clients can still recognise a duplicate by its origin-id.
 
 Exit codes: 0 the server has processed the message; 1 refused or bounced; 64 wrong usage;
 75 not sent, try again later; 76 it may have been sent; 77 wrong credentials, or not allowed;
@@ -75,20 +79,24 @@ interface Options extends Pick<SendOptions, 'to' | 'type' | 'subject' | 'id'> {
 }
 
 function readOptions(args: readonly string[]): Options {
-  const { values, positionals } = parseOptions(args, {
-    url: { type: 'string' },
-    user: { type: 'string' },
-    from: { type: 'string' },
-    domain: { type: 'string' },
-    config: { type: 'string', short: 'c' },
-    to: { type: 'string', multiple: true },
-    type: { type: 'string' },
-    subject: { type: 'string' },
-    id: { type: 'string' },
-    'idempotency-key': { type: 'string' },
-    timeout: { type: 'string', default: '60' },
-    json: { type: 'boolean', default: false },
-  });
+  const { values, positionals } = parseOptions(
+    args,
+    {
+      url: { type: 'string' },
+      user: { type: 'string' },
+      from: { type: 'string' },
+      domain: { type: 'string' },
+      config: { type: 'string', short: 'c' },
+      to: { type: 'string', multiple: true },
+      type: { type: 'string' },
+      subject: { type: 'string' },
+      id: { type: 'string' },
+      'idempotency-key': { type: 'string' },
+      timeout: { type: 'string', default: '60' },
+      json: { type: 'boolean', default: false },
+    },
+    'put -- before a text that begins with -',
+  );
   const { url, user, from, domain, type, subject, id } = values;
   return {
     given: { url, user, from, domain },

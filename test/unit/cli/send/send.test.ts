@@ -94,6 +94,21 @@ test('says what is wrong where, once', async () => {
   expect(await send(url, 'hi')).toEqual({ code: 1, out: '', err });
 });
 
+test('says which kind of user needs a sender', async () => {
+  const { url } = await startScript([{ status: 401, body: { code: 'unauthenticated' } }]);
+  expect(await send(url, 'hi')).toEqual({
+    code: 77,
+    out: '',
+    err: '401 unauthenticated\n  An API account needs --from (or from in the file); an XMPP user must not have it.\n',
+  });
+});
+
+test('a text that looks like an option needs a --', async () => {
+  await expect(send('http://127.0.0.1:1', '-5 degrees')).rejects.toThrow(
+    "Unknown option '-5': put -- before a text that begins with -",
+  );
+});
+
 test.each([{}, '<html>', '"success"'])(
   'does not count a 200 that is not from a gateway: %j',
   async (body) => {
@@ -235,6 +250,7 @@ Trying again in 1 s.
 Trying again in 1 s.
 Alice@example.org: 404 bounced: No such user.
 401 unauthenticated: Who?
+  An API account needs --from (or from in the file); an XMPP user must not have it.
 `);
   });
 

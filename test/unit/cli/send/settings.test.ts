@@ -157,9 +157,9 @@ describe('faulty files', () => {
     ['user: "a\\tb"\n', 'FILE:1: user: expected text without control .*, got other text'],
     [
       'url: http://bot:secret@127.0.0.1:8080\n',
-      'FILE:1: url: expected a URL such as http://127.0.0.1:8080, without user name and password, got other text',
+      'FILE:1: url: expected only the URL of the gateway, such as http://127.0.0.1:8080, without user name, password and /api/…, got other text',
     ],
-    ['url: [secret]\n', 'FILE:1: url: expected a URL such as .*, got a list'],
+    ['url: [secret]\n', 'FILE:1: url: expected only the URL .*, got a list'],
     ['user: a\nuser: b\n', 'FILE:2: user: expected each key only once, got it twice'],
     ['user: a\nusr: b\nurl: 1\n', 'FILE:2: usr: .*\nFILE:3: url: .*, got a number'],
     ['secret\n', 'FILE: expected a mapping with the keys url, user, .*, got text'],
