@@ -9,6 +9,7 @@ const forEverMs = 2 ** 31 - 1;
 function buildRequests({ gateway, passwords, domain, bob }) {
   const url = `${gateway.url}/api/1.0/xmppdomains/${domain}/gateway/messages`;
   const [recipient] = bob.jid.split('/');
+  const formText = 'Backup of R&D done ✓';
   const json = {
     to: recipient,
     body: 'Disk 93 % full on db1 ⚠',
@@ -16,6 +17,15 @@ function buildRequests({ gateway, passwords, domain, bob }) {
     extra_elements: '<subject>Disk space</subject>',
   };
   return [
+    {
+      title: 'A form: the XMPP user "bot" speaks as itself',
+      url,
+      auth: ['bot', passwords.bot],
+      type: 'application/x-www-form-urlencoded',
+      body: new URLSearchParams({ to: recipient, id: 'form-1', body: formText }).toString(),
+      curlData: `-d to=${recipient} --data-urlencode 'body=${formText}'`,
+      expected: { id: 'form-1', sender: `bot@${domain}`, body: formText },
+    },
     {
       title: 'JSON: the API account "alerts" speaks as alice',
       url: `${url}/alice`,
@@ -35,9 +45,10 @@ function buildRequests({ gateway, passwords, domain, bob }) {
   ];
 }
 
-/** The same request as a command line. None of its parts contains an apostrophe. */
-function curlLine({ url, auth, type, body }) {
-  return `curl -i -u '${auth.join(':')}' -H 'Content-Type: ${type}' \\\n  -d '${body}' \\\n  ${url}`;
+/** The same request as a command line; a form without its id. None of its parts contains an apostrophe. */
+function curlLine({ url, auth, type, body, curlData }) {
+  const data = curlData ?? `-H 'Content-Type: ${type}' \\\n  -d '${body}'`;
+  return `curl -i -u '${auth.join(':')}' ${data} \\\n  ${url}`;
 }
 
 function printAnswer({ status, headers, body }) {
@@ -75,8 +86,8 @@ async function postOne(request, { bob }) {
   checkArrival(stanza, request.expected);
 }
 
-/** Posts to both URLs, and shows each request, its answer and what arrived; throws if one is wrong. */
-export async function postBoth(site, heading) {
+/** Posts in several forms to both URLs, and shows each request, its answer and what arrived; throws if one is wrong. */
+export async function postAll(site, heading) {
   for (const request of buildRequests(site)) {
     heading(request.title);
     await postOne(request, site);

@@ -1,5 +1,5 @@
 // Starts a private Prosody (or, with --server ejabberd, an ejabberd) and the gateway from a fresh clone,
-// and sends a message through each URL. Stays up until Ctrl-C, unless it is called with --once.
+// and sends messages through both URLs. Stays up until Ctrl-C, unless it is called with --once.
 import { parseArgs } from 'node:util';
 import { installDebianPackages, installNpmPackages, run } from './install-missing.mjs';
 
@@ -11,21 +11,23 @@ function heading(text) {
   console.log(`\n== ${text}`);
 }
 
+const usage = 'Usage: npm run quickstart [-- [--once] [--server prosody|ejabberd]]';
+
 function readArguments() {
   try {
-    const { once, server } = parseArgs({
+    const { once, server, help } = parseArgs({
       options: {
         once: { type: 'boolean', default: false },
         server: { type: 'string', default: 'prosody' },
+        help: { type: 'boolean', short: 'h', default: false },
       },
     }).values;
     if (!Object.hasOwn(serverNames, server)) {
       throw new Error(`--server: expected prosody or ejabberd, got ${server}`);
     }
-    return { once, server };
+    return { once, server, help };
   } catch (error) {
-    const usage = 'npm run quickstart [-- --once --server prosody|ejabberd]';
-    throw new Error(`${error.message}. Usage: ${usage}`, { cause: error });
+    throw new Error(`${error.message}. ${usage}`, { cause: error });
   }
 }
 
@@ -78,17 +80,21 @@ async function stayUp(site) {
 }
 
 async function main() {
-  const { once, server } = readArguments();
+  const { once, server, help } = readArguments();
+  if (help) {
+    console.log(usage);
+    return;
+  }
   checkPlatform();
   prepare(server);
   const { startSite } = await import('./quickstart-site.mjs');
-  const { postBoth } = await import('./quickstart-post.mjs');
+  const { postAll } = await import('./quickstart-post.mjs');
   heading(`Starting a private ${serverNames[server]} and the gateway, on 127.0.0.1 only`);
   const site = await startSite(server, serverNames[server]);
   try {
-    await postBoth(site, heading);
+    await postAll(site, heading);
     const seconds = (performance.now() / 1000).toFixed(1);
-    heading(`Both messages arrived. Total time ${seconds} s.`);
+    heading(`All messages arrived. Total time ${seconds} s.`);
     if (!once) await stayUp(site);
   } finally {
     await site.stop();
