@@ -55,13 +55,13 @@ export const parameters = {
     name: 'dry_run',
     in: 'query',
     description:
-      '`true`: check everything and answer with the stanza as it would be sent now, but send nothing; this works also while the XMPP server is down. `false` means nothing.',
+      '`true`: check everything and answer with the stanza as it would be sent now, but send nothing; this works also while the XMPP server is down. `false` has no effect.',
     schema: { type: 'string', enum: ['true', 'false'] },
   },
   format: {
     name: 'format',
     in: 'query',
-    description: 'Accepted, and means nothing.',
+    description: 'Accepted, and has no effect.',
     schema: { type: 'string', const: 'json' },
   },
   idempotencyKey: {

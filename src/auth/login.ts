@@ -124,7 +124,7 @@ const notUtf8 =
 function unauthenticated(realm: string, hint = ''): GatewayError {
   return new GatewayError(
     'unauthenticated',
-    `${hint}Log in with HTTP Basic authentication and credentials that are right for this domain: those of an API account at …/messages/<username>, those of an XMPP user at …/messages.`,
+    `${hint}The user name or the password is missing or wrong, or the URL is that of the other kind of account. Log in with HTTP Basic authentication and credentials that are right for this domain: those of an API account at …/messages/<username>, those of an XMPP user at …/messages.`,
     { realm },
   );
 }

@@ -72,7 +72,7 @@ export function describeKind(value: unknown): string {
   if (typeof value === 'object') return 'a mapping';
   if (typeof value !== 'string') return `a ${typeof value}`;
   // YAML reads `port:8080` as one text.
-  return /^\w+:\S/.test(value) ? 'text: a blank is missing after its colon' : 'text';
+  return /^\w+:\S/.test(value) ? 'text: a space is missing after its colon' : 'text';
 }
 
 function readable(key: string): string {

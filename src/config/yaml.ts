@@ -76,14 +76,14 @@ const needsQuotes: ReadonlySet<string> = new Set([
   'TAG_RESOLVE_FAILED',
 ]);
 
-const aKey = 'a key, a colon, a blank and a value, such as "port: 8080"';
+const aKey = 'a key, a colon, a space and a value, such as "port: 8080"';
 
 /** What the usual mistakes lack, by the parser's code, for people who do not know the grammar. */
 const expectedBy: ReadonlyMap<string, string> = new Map([
-  ['TAB_AS_INDENT', 'blanks at the start of the line, not a tab'],
+  ['TAB_AS_INDENT', 'spaces at the start of the line, not a tab'],
   [
     'BLOCK_AS_IMPLICIT_KEY',
-    'quotes around a text with a colon and a blank in it, and keys of one level indented alike',
+    'quotes around a text with a colon and a space in it, and keys of one level indented alike',
   ],
   ['MULTILINE_IMPLICIT_KEY', aKey],
   ['MISSING_CHAR', aKey],

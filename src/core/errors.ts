@@ -59,7 +59,7 @@ export const problems = {
     at: withLogin,
     example: {
       detail:
-        'Log in with HTTP Basic authentication and credentials that are right for this domain: those of an API account at …/messages/<username>, those of an XMPP user at …/messages.',
+        'The user name or the password is missing or wrong, or the URL is that of the other kind of account. Log in with HTTP Basic authentication and credentials that are right for this domain: those of an API account at …/messages/<username>, those of an XMPP user at …/messages.',
     },
   },
   'permission-missing': {

@@ -1,4 +1,4 @@
-import { describePlace, nameCharacter } from './text.ts';
+import { describePlace, guessNotation, nameCharacter } from './text.ts';
 
 /** An object or array that has not ended yet. */
 interface Open {
@@ -34,12 +34,11 @@ export function describeJsonFault(text: string): string | undefined {
 /** The caller has sent something else altogether. */
 function describeOtherNotation(text: string): string | undefined {
   if (/^\s*$/.test(text)) return 'it is empty: send a JSON object';
-  if (/^\s*</.test(text)) return 'it looks like XML: send it as Content-Type: application/xml';
   if (/^--\S/.test(text)) return 'it looks like multipart/form-data, which is not supported';
-  if (/^\s*[\w.%+-]{1,100}=/.test(text)) {
-    return 'it looks like a form: send it as Content-Type: application/x-www-form-urlencoded';
-  }
-  return undefined;
+  const other = guessNotation(text);
+  return other === undefined || other.name === 'JSON'
+    ? undefined
+    : `it looks like ${other.name}: send it as Content-Type: ${other.mediaType}`;
 }
 
 class FaultFinder {
@@ -226,7 +225,7 @@ class FaultFinder {
   }
 }
 
-const trailingComma = 'a comma before this, after the last one: leave the comma out';
+const trailingComma = 'there is a comma after the last member: remove it';
 
 function describeControl(character: string): string {
   if (/[\r\n]/.test(character)) {

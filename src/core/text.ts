@@ -10,13 +10,34 @@ export function quote(text: string, longest?: number): string {
   return JSON.stringify(abbreviate(text, longest));
 }
 
+/** What a body seems to be written in. */
+interface Notation {
+  readonly name: string;
+  readonly mediaType: string;
+}
+
+const beginnings: readonly (Notation & { readonly pattern: RegExp })[] = [
+  { name: 'JSON', mediaType: 'application/json', pattern: /^\s*(?:\[\s*)?\{/ },
+  { name: 'XML', mediaType: 'application/xml', pattern: /^\s*</ },
+  {
+    name: 'a form',
+    mediaType: 'application/x-www-form-urlencoded',
+    pattern: /^\s*[\w.%+-]{1,100}=/,
+  },
+];
+
+/** Guesses by its beginning what a text is written in, for messages about a body that is not what it should be. */
+export function guessNotation(text: string): Notation | undefined {
+  return beginnings.find(({ pattern }) => pattern.test(text));
+}
+
 const controlNames =
   'NUL SOH STX ETX EOT ENQ ACK BEL BS HT LF VT FF CR SO SI DLE DC1 DC2 DC3 DC4 NAK SYN ETB CAN EM SUB ESC FS GS RS US'.split(
     ' ',
   );
 
 const invisibleNames: ReadonlyMap<string, string> = new Map([
-  [' ', 'a blank'],
+  [' ', 'a space'],
   ['\t', 'a tab'],
   ['\n', 'a line break'],
   ['\r', 'a line break'],
@@ -39,7 +60,7 @@ export function nameCharacter(character: string): string {
   const control = controlNames[character.charCodeAt(0)];
   if (control !== undefined) return `${control} (a control character)`;
   if (/[\p{Cs}]/u.test(character)) return 'half of a character';
-  if (/[\p{Zs}]/u.test(character)) return 'an unusual blank';
+  if (/[\p{Zs}]/u.test(character)) return 'an unusual space';
   // Of the marks, variation selectors are invisible, and the others would sit on the quotation mark.
   if (/[\p{C}\p{Z}\p{M}]/u.test(character)) return 'an invisible or combining character';
   return character === '"' ? "'\"'" : `"${character}"`;
@@ -78,7 +99,7 @@ export function decodeUtf8(bytes: Uint8Array): string {
   try {
     return decoder.decode(bytes);
   } catch (cause) {
-    const detail = `The body is not UTF-8: the fault is at byte ${findIllFormed(bytes) + 1}.`;
+    const detail = `The body is not UTF-8: the fault is at byte ${findIllFormed(bytes) + 1}. If it is Latin-1, convert it: iconv -f latin1 -t utf-8.`;
     throw new GatewayError('malformed-body', detail, { cause });
   }
 }

@@ -1,3 +1,4 @@
+import { invalidMessage } from '../errors.ts';
 import { createFaultList, escapePointer, type FaultList } from '../fault-list.ts';
 import type { Jid } from '../jid/jid.ts';
 import { describeJsonValue, isRecord } from '../json.ts';
@@ -19,12 +20,12 @@ type Fields = Readonly<Record<string, unknown>>;
 /** The fields of a message that has no need of XML. */
 export const plainFields = ['to', 'body', 'subject', 'type', 'id'] as const;
 
-const fields: ReadonlySet<string> = new Set([
+const fields: readonly string[] = [
   ...plainFields,
   'message_attributes',
   'body_attributes',
   'extra_elements',
-]);
+];
 
 /** The most recipients of one request. */
 export const maxRecipients = 100;
@@ -75,19 +76,63 @@ export function readSubmission(value: unknown, context: MessageContext): Submiss
   };
 }
 
-/** Where a field belongs that callers expect at the top. */
-const hints: ReadonlyMap<string, string> = new Map([
-  ['from', 'The sender is the user in the URL, or who logs in, and cannot be given.'],
-  ['message', 'The text belongs in the field body.'],
-  ['text', 'The text belongs in the field body.'],
+/** What other APIs call a field, in lower case. */
+const otherNames: ReadonlyMap<string, string> = new Map([
+  ['content', 'body'],
+  ['jid', 'to'],
+  ['message', 'body'],
+  ['msg', 'body'],
+  ['recipient', 'to'],
+  ['recipients', 'to'],
+  ['text', 'body'],
+  ['title', 'subject'],
+  ['to[]', 'to'],
 ]);
 
+/** What other APIs have a field for, in lower case. */
+const notFields: ReadonlyMap<string, string> = new Map([
+  ['from', 'The sender is the user in the URL, or who logs in, and cannot be given.'],
+  ['nick', 'The nick in a room is that of the sender, and cannot be given.'],
+]);
+
+/** Returns the field of `known` that is probably meant by another name. */
+function findMeantField(name: string, known: readonly string[]): string | undefined {
+  const lowerCase = name.toLowerCase();
+  return known.includes(lowerCase) ? lowerCase : otherNames.get(lowerCase);
+}
+
+/**
+ * Says that a name is not one of the fields `known`, and which of them is probably meant; `otherwise` is
+ * added if none is.
+ */
+export function describeUnknownField(
+  name: string,
+  known: readonly string[],
+  otherwise = '',
+): string {
+  const meant = findMeantField(name, known);
+  const advice = meant === undefined ? notFields.get(name.toLowerCase()) : `Did you mean ${meant}?`;
+  const list = `Expected one of ${known.join(', ')}.${otherwise}`;
+  return `The field ${quote(name)} is unknown. ${advice ?? list}`;
+}
+
 function refuseUnknownFields(value: Fields, faults: FaultList): void {
-  for (const name of Object.keys(value)) {
-    if (fields.has(name)) continue;
-    const advice = hints.get(name) ?? `Expected one of ${[...fields].join(', ')}.`;
-    faults.add(`/${escapePointer(name)}`, `The field ${quote(name)} is unknown. ${advice}`);
+  const unknown = Object.keys(value).filter((name) => !fields.includes(name));
+  if (isWebhook(value, unknown)) {
+    const way = 'add ?template=NAME&to=… to the URL';
+    const detail = `This looks like the payload of a webhook: ${way}. A message of your own has the fields ${fields.join(', ')}.`;
+    throw invalidMessage('', detail);
   }
+  for (const name of unknown) {
+    faults.add(`/${escapePointer(name)}`, describeUnknownField(name, fields));
+  }
+}
+
+/** Whether a value was probably not written for this API: it says neither what to send, nor to whom. */
+function isWebhook(value: Fields, unknown: readonly string[]): boolean {
+  const isOurs = ['to', 'body', 'extra_elements'].some((name) => value[name] !== undefined);
+  const hasRecipient = unknown.some((name) => findMeantField(name, fields) === 'to');
+  return unknown.length > 0 && !isOurs && !hasRecipient;
 }
 
 /** Reads the recipient, or a list of them; `message_attributes` may repeat a single address. */

@@ -86,6 +86,7 @@ export function readString(value: unknown, pointer: string, faults: FaultList): 
   const illegal = findIllegalCharacter(value);
   if (illegal === undefined) return value;
   const { name, index } = illegal;
-  faults.add(pointer, `XML cannot carry the character ${name} at index ${index}.`);
+  const wayOut = value[index] === '\x1b' ? ' Remove the colour codes.' : '';
+  faults.add(pointer, `XML cannot carry the character ${name} at index ${index}.${wayOut}`);
   return undefined;
 }

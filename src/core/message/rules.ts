@@ -36,7 +36,10 @@ export function readType(
 ): MessageType | undefined {
   const type = messageTypes.find((known) => known === text);
   if (type === undefined) {
-    faults.add(pointer, `Expected the type ${messageTypes.join(', ')}, got ${quote(text)}.`);
+    faults.add(
+      pointer,
+      `Expected one of the types ${messageTypes.join(', ')}, got ${quote(text)}.`,
+    );
   }
   return type;
 }
@@ -62,7 +65,8 @@ export function readRecipient(
   return undefined;
 }
 
-const severalRecipients = 'Write them as a list in JSON, or send a message to each.';
+const severalRecipients =
+  'Give each address by itself: as a list in JSON, with to repeated in a form or in the URL, with --to repeated for send; XML takes one.';
 
 function findReasonAgainst(
   { local, domain }: Jid,

@@ -32,7 +32,7 @@ const conditions: ReadonlyMap<string, Condition> = new Map(
       describe: (to) =>
         `${to} cannot be reached: it does not exist, is offline and keeps no messages, or does not accept messages from this sender. If it is a room, send with the type groupchat.`,
       describeForRoom: (room, from) =>
-        `There is no room ${room}, or it is full, or does not let ${from} in.`,
+        `There is no room ${room}, or it is full, or does not let ${from} in. If it is a user, leave the type out.`,
     },
     'item-not-found': {
       status: 404,
@@ -191,7 +191,16 @@ export function explainConditions(): string {
 
 /** Whether the server's module refuses the sender, regardless of the recipient. */
 export function isSenderRefusal(stanza: Element): boolean {
-  return findError(stanza)?.getChild('sender-refused', moduleNamespace) !== undefined;
+  return findSenderRefusal(stanza) !== undefined;
+}
+
+/** Whether the server's module refuses the sender because there is no such account. */
+export function isSenderUnknown(stanza: Element): boolean {
+  return findSenderRefusal(stanza)?.attrs['reason'] === 'no-account';
+}
+
+function findSenderRefusal(stanza: Element): Element | undefined {
+  return findError(stanza)?.getChild('sender-refused', moduleNamespace);
 }
 
 /** Reads the `<error/>` of a stanza of type error (RFC 6120 §8.3.2). */

@@ -1,4 +1,4 @@
-import { abbreviate, describePlace, nameCharacter } from '../text.ts';
+import { abbreviate, describePlace, guessNotation, nameCharacter } from '../text.ts';
 import { findIllegalCharacter, isFifthEditionNcName } from './names.ts';
 
 /** Where a text stops being well-formed, and what to do about it. */
@@ -57,12 +57,10 @@ class FaultFinder {
     this.#take(/\ufeff?[ \t\r\n]*/y);
     const index = this.#index;
     if (index === this.#text.length) return { index, detail: 'the text is empty' };
-    if (this.#text.startsWith('{', index)) {
-      return { index, detail: 'this looks like JSON: send it as Content-Type: application/json' };
-    }
-    if (this.#take(/[\w.%+-]{1,100}=/y) !== undefined) {
-      const type = 'application/x-www-form-urlencoded';
-      return { index, detail: `this looks like a form: send it as Content-Type: ${type}` };
+    const other = guessNotation(this.#text);
+    if (other !== undefined && other.name !== 'XML') {
+      const detail = `this looks like ${other.name}: send it as Content-Type: ${other.mediaType}`;
+      return { index, detail };
     }
     this.#index = 0;
     return undefined;
@@ -157,7 +155,7 @@ class FaultFinder {
 
   #readAttributes(tag: OpenTag): XmlFault | undefined {
     for (;;) {
-      const blanks = this.#take(/[ \t\r\n]*/y);
+      const space = this.#take(/[ \t\r\n]*/y);
       const index = this.#index;
       if (this.#isAt('>') || this.#isAt('/>')) {
         if (this.#isAt('>')) this.#open.push(tag);
@@ -170,7 +168,7 @@ class FaultFinder {
       }
       const name = this.#take(/[^\s<>/="'&]+/uy);
       if (name === undefined) return this.#describeUnexpected(tag);
-      if (blanks === '') return { index, detail: 'a blank is missing before this attribute' };
+      if (space === '') return { index, detail: 'a space is missing before this attribute' };
       const fault = this.#readValue(name, index);
       if (fault !== undefined) return fault;
     }

@@ -93,7 +93,7 @@ export function parseKey(key: unknown, place: string): string {
   if (typeof key === 'string' && /^[!-~]{1,255}$/.test(key)) return key;
   throw new GatewayError(
     'invalid-message',
-    `${place}: expected 1 to 255 visible ASCII characters, without blanks.`,
+    `${place}: expected 1 to 255 visible ASCII characters, without spaces.`,
   );
 }
 

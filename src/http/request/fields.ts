@@ -1,7 +1,7 @@
-import { GatewayError } from '../../core/errors.ts';
+import { GatewayError, invalidMessage } from '../../core/errors.ts';
 import { createFaultList, escapePointer } from '../../core/fault-list.ts';
-import { plainFields } from '../../core/message/from-json.ts';
-import { quote } from '../../core/text.ts';
+import { describeUnknownField, plainFields } from '../../core/message/from-json.ts';
+import { guessNotation } from '../../core/text.ts';
 import type { Notation } from './media-type.ts';
 
 /** The pairs of a query or a form, not decoded. */
@@ -35,12 +35,16 @@ const queryFields = fieldNames.filter((name) => name !== 'body');
  */
 export function parseQuery(query: string, notation: Notation): MessageQuery {
   const pairs = split(query);
-  const hasTemplate = notation === 'json' && pairs.some(([name]) => name === 'template');
+  if (notation !== 'json' && pairs.some(([name]) => name === 'template')) {
+    const detail = 'A template needs Content-Type: application/json.';
+    throw new GatewayError('invalid-message', detail);
+  }
+  const hasTemplate = pairs.some(([name]) => name === 'template');
   const hasFields = hasTemplate || notation === 'text';
   const found = new Map<string, string>();
   for (const [name, value] of pairs) {
     if (hasFields && queryFields.includes(name)) continue;
-    const isRight = name === 'template' ? hasTemplate : switches.get(name)?.has(value) === true;
+    const isRight = name === 'template' || switches.get(name)?.has(value) === true;
     if (!isRight || found.has(name)) throw unexpectedParameter(name, hasFields);
     found.set(name, value);
   }
@@ -56,17 +60,24 @@ export function parseQuery(query: string, notation: Notation): MessageQuery {
 
 function unexpectedParameter(name: string, hasFields: boolean): GatewayError {
   const own = fieldNames.includes(name)
-    ? `The field ${name} belongs in the body; in the query it is for text/plain and templates only. `
+    ? `The field ${name} belongs in the body; in the query it is for text/plain and templates (template=NAME) only. `
     : '';
   const fields = hasFields ? `, the fields ${queryFields.join(', ')}` : '';
   return new GatewayError(
     'invalid-message',
-    `${own}Expected no query parameters but template, dry_run=true or dry_run=false${fields}, and format=json, which means nothing; each at most once.`,
+    `${own}Expected no query parameters but template, dry_run=true or dry_run=false${fields}, and format=json, which has no effect; each at most once.`,
   );
 }
 
 /** Parses a form (WHATWG URL §5.1); throws GatewayError `invalid-message`. */
 export function parseForm(text: string): Fields {
+  // curl -d says that everything is a form.
+  const other = guessNotation(text);
+  if (other !== undefined && other.name !== 'a form') {
+    const orJson = other.name === 'JSON' ? ' (or use curl --json)' : '';
+    const way = `add -H 'Content-Type: ${other.mediaType}'${orJson}`;
+    throw invalidMessage('', `This looks like ${other.name}: ${way}.`);
+  }
   const pairs = split(text);
   return readFields(
     pairs.filter(([name, value]) => name + value !== ''),
@@ -82,6 +93,8 @@ function split(text: string): Pairs {
   });
 }
 
+const textHint = ' If this is part of the text, it has an & or =: use --data-urlencode.';
+
 /** Decodes the fields with these names. All others, and all but `to` given twice, are faults. */
 function readFields(pairs: Pairs, names: readonly string[]): Fields {
   const faults = createFaultList();
@@ -92,10 +105,7 @@ function readFields(pairs: Pairs, names: readonly string[]): Fields {
     const value = decode(rawValue);
     const values = found.get(name);
     if (!names.includes(name)) {
-      faults.add(
-        pointer,
-        `The field ${quote(name)} is unknown. Expected one of ${names.join(', ')}.`,
-      );
+      faults.add(pointer, describeUnknownField(name, names, textHint));
     } else if (value === undefined) {
       faults.add(pointer, 'Expected percent-encoded UTF-8, got other bytes.');
     } else if (values === undefined) {

@@ -34,14 +34,27 @@ export function parseMediaType(headers: IncomingHttpHeaders): Notation {
   return notations.get(contentType) ?? parseContentType(contentType);
 }
 
+/** Says what is probably meant by a type that is not supported. */
+function describeMeantType(type: string): string {
+  if (type === 'multipart/form-data') {
+    return ' With curl use -d or --data-urlencode, not -F.';
+  }
+  const subtype = type.replace(/^.*\//, '');
+  const meant = mediaTypes.find((known) => known.endsWith(`/${subtype}`));
+  return meant === undefined ? '' : ` Did you mean ${meant}?`;
+}
+
 const advice = ` Send ${mediaTypes.join(', ')}, in UTF-8.`;
 
 function parseContentType(contentType: string): Notation {
   const semicolon = contentType.indexOf(';');
   const end = semicolon === -1 ? contentType.length : semicolon;
-  const notation = notations.get(contentType.slice(0, end).trim().toLowerCase());
+  const type = contentType.slice(0, end).trim().toLowerCase();
+  const notation = notations.get(type);
   if (notation === undefined) {
-    throw unsupported(`Content-Type ${quote(contentType)} is not supported.${advice}`);
+    throw unsupported(
+      `Content-Type ${quote(contentType)} is not supported.${describeMeantType(type)}${advice}`,
+    );
   }
   checkParameters(contentType, end);
   return notation;

@@ -1,3 +1,4 @@
+import { invalidMessage } from '../../core/errors.ts';
 import { parseJson } from '../../core/json.ts';
 import { readSubmission } from '../../core/message/from-json.ts';
 import { parseMessageFromXml } from '../../core/message/from-xml.ts';
@@ -52,7 +53,21 @@ function readFields(
   { template, fields }: MessageQuery,
   render: RenderTemplate,
 ): unknown {
-  if (template !== undefined) return { ...fields, body: render(template, body) };
-  if (notation === 'json') return body;
-  return notation === 'form' ? parseForm(String(body)) : { ...fields, body };
+  if (notation === 'json' && template === undefined) return body;
+  if (notation === 'form') return refuseEmptyText(parseForm(String(body)));
+  const text = template === undefined ? body : render(template, body);
+  if (fields['to'] === undefined) throw invalidMessage('/to', recipientExpected);
+  const found = { ...fields, body: text };
+  return fields['subject'] === undefined ? refuseEmptyText(found) : found;
+}
+
+const recipientExpected =
+  'Expected the recipient in the URL: ?to=user@example.org (in a shell, quote the URL).';
+
+/** A program that writes JSON may mean an empty text; in a shell a variable is empty, or a command failed. */
+function refuseEmptyText<T extends { readonly body?: unknown }>(fields: T): T {
+  if (fields.body !== '') return fields;
+  const detail =
+    'Expected a text, got an empty one: is the variable set, and did the command work?';
+  throw invalidMessage('/body', detail);
 }

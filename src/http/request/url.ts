@@ -77,9 +77,15 @@ function withoutOwnHost(target: string, host: string | undefined): string {
   return rest;
 }
 
-/** Parses a path segment as a localpart; throws GatewayError `not-found`. */
-export function parseUsername(segment: string): string {
-  const username = orElse(() => parseLocalpart(decodeSegment(segment)), notFound);
+/** Parses a path segment, after that of the domain, as a localpart; throws GatewayError `not-found`. */
+export function parseUsername(segment: string, fqdn: string): string {
+  const text = decodeSegment(segment);
+  const [name = '', domain] = text.split('@');
+  if (name !== '' && domain?.toLowerCase() === decodeSegment(fqdn).toLowerCase()) {
+    const way = `Write only ${abbreviate(name)}: the domain is in the URL already.`;
+    throw new GatewayError('not-found', `The user name in the URL has a domain. ${way}`);
+  }
+  const username = orElse(() => parseLocalpart(text), notFound);
   // A proxy may treat these as dot segments (RFC 3986 §5.2.4).
   if (username === '.' || username === '..') throw notFound();
   return username;

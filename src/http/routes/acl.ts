@@ -29,7 +29,7 @@ export interface AclPorts {
 
 /** The refusal of any other query. */
 export const parametersExpected =
-  'Expected no query parameters; only format=json is accepted, and means nothing.';
+  'Expected no query parameters; only format=json is accepted, and has no effect.';
 
 const label = 'Send messages using the HTTP API';
 
@@ -50,7 +50,7 @@ export function createAnswerAcl(ports: AclPorts) {
     fqdn: string,
     username: string,
   ): Promise<HttpAnswer> => {
-    const localpart = parseUsername(username);
+    const localpart = parseUsername(username, fqdn);
     // `*@domain` means every user of the domain, not one of that name.
     if (localpart.includes('*')) throw notFound();
     const domainText = decodeSegment(fqdn);

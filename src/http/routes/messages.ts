@@ -53,7 +53,7 @@ export function createPostMessage(ports: MessagePorts): PostMessage {
   const findDomain = createFindDomain(ports.domains);
   const servedDomains = new Set(ports.domains.map(parseDomain));
   return async (ctx, record, fqdn, username) => {
-    const localpart = username === undefined ? undefined : parseUsername(username);
+    const localpart = username === undefined ? undefined : parseUsername(username, fqdn);
     const domainText = decodeSegment(fqdn);
     requireMethod(ctx.method, ['POST']);
     const domain = findDomain(domainText);

@@ -4,6 +4,7 @@ import { bareOf, type Jid } from '../../core/jid/jid.ts';
 import {
   describeBounce,
   isSenderRefusal,
+  isSenderUnknown,
   readStanzaError,
 } from '../../core/message/stanza-error.ts';
 
@@ -40,12 +41,19 @@ interface SentMessage {
   readonly isGroupchat: boolean;
 }
 
+const notAnAccount =
+  '. The name after messages/ in the URL is that of an XMPP user, not of the API account.';
+
 /** Reads a bounce as the refusal of its message. */
 export function readBounce(stanza: Element, { from, to, isGroupchat }: SentMessage): GatewayError {
   const stanzaError = readStanzaError(stanza);
   if (isSenderRefusal(stanza)) {
     const reason = stanzaError.text ?? stanzaError.condition;
-    return new GatewayError('sender-refused', `The XMPP server refused the sender: ${reason}`);
+    const hint = isSenderUnknown(stanza) ? notAnAccount : '';
+    return new GatewayError(
+      'sender-refused',
+      `The XMPP server refused the sender: ${reason}${hint}`,
+    );
   }
   const message = { from: bareOf(from.toString()), to: to.toString(), isForRoom: isGroupchat };
   return new GatewayError('bounced', describeBounce(stanzaError, message), { stanzaError });

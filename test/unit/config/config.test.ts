@@ -439,12 +439,12 @@ describe('the file', () => {
     [`${minimal}store: @x`, ':4: expected quotes around a text that begins with @'],
     [`${minimal}store: \`x\``, ':4: expected quotes around a text that begins with `'],
     [`${minimal}store: %x`, ':4: expected quotes around a text that begins with %'],
-    [`${minimal}store: a: b`, ':4: expected quotes around a text with a colon and a blank in it'],
-    [`${minimal}http:\n\tport: 1`, ':5: expected blanks at the start of the line, not a tab'],
-    [`${minimal}\tlog: x`, ':4: expected blanks at the start of the line, not a tab'],
-    [`${minimal}http:8080\nlog: {}`, ':4: expected a key, a colon, a blank and a value'],
-    [`${minimal}http:8080`, ':4: expected a key, a colon, a blank and a value'],
-    [`${minimal}http:\n  port:8080`, 'got text: a blank is missing after its colon'],
+    [`${minimal}store: a: b`, ':4: expected quotes around a text with a colon and a space in it'],
+    [`${minimal}http:\n\tport: 1`, ':5: expected spaces at the start of the line, not a tab'],
+    [`${minimal}\tlog: x`, ':4: expected spaces at the start of the line, not a tab'],
+    [`${minimal}http:8080\nlog: {}`, ':4: expected a key, a colon, a space and a value'],
+    [`${minimal}http:8080`, ':4: expected a key, a colon, a space and a value'],
+    [`${minimal}http:\n  port:8080`, 'got text: a space is missing after its colon'],
   ])('%j', async (text, expected) => {
     expect((await faultsOf(text)).join('\n')).toContain(expected);
   });

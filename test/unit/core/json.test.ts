@@ -57,8 +57,8 @@ test.each<[text: string, expected: string]>([
   ['{"to": `bob`}', 'line 1, column 8: a string needs straight double quotes: write " for `'],
   ['{“to”: 1}', 'line 1, column 2: a string needs straight double quotes: write " for “'],
   // Commas, colons and brackets.
-  ['{"a": 1,}', 'line 1, column 9: a comma before this, after the last one: leave the comma out'],
-  ['[1,\n]', 'line 2, column 1: a comma before this, after the last one: leave the comma out'],
+  ['{"a": 1,}', 'line 1, column 9: there is a comma after the last member: remove it'],
+  ['[1,\n]', 'line 2, column 1: there is a comma after the last member: remove it'],
   ['[1,,2]', 'line 1, column 4: expected a value, got ","'],
   ['{"a": 1 "b": 2}', `line 1, column 9: expected a comma or }, got '"'`],
   ['{"a": 1; "b": 2}', 'line 1, column 8: expected a comma or }, got ";"'],

@@ -25,11 +25,11 @@ test.each([
   ['é', '"é"'],
   ['😀', '"😀"'],
   ['"', "'\"'"],
-  [' ', 'a blank'],
+  [' ', 'a space'],
   ['\n', 'a line break'],
   ['\u001b', 'ESC (a control character)'],
   ['\u200b', 'a zero-width space'],
-  ['\u3000', 'an unusual blank'],
+  ['\u3000', 'an unusual space'],
   ['\u202e', 'an invisible or combining character'],
   ['\ufe0f', 'an invisible or combining character'],
   ['\ud800', 'half of a character'],
@@ -84,7 +84,7 @@ test.each([
 ])('refuses %s', (_what, bytes, place) => {
   expect(refusalOf(() => decodeUtf8(Uint8Array.from(bytes)))).toEqual({
     code: 'malformed-body',
-    detail: `The body is not UTF-8: the fault is at byte ${place}.`,
+    detail: `The body is not UTF-8: the fault is at byte ${place}. If it is Latin-1, convert it: iconv -f latin1 -t utf-8.`,
     pointers: [],
   });
 });

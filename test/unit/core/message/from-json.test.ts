@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { GatewayError } from '../../../../src/core/errors.ts';
 import { parseJson } from '../../../../src/core/json.ts';
+import { describeUnknownField } from '../../../../src/core/message/from-json.ts';
 import { serializeMessage } from '../../../../src/core/message/message.ts';
 import { readFromStream } from '../infoset.ts';
 import { context, readMessageFromJson } from '../message-context.ts';
@@ -101,7 +102,10 @@ describe('refuses', () => {
     [{ to, 'a/b~c': 'x' }, ['/a~1b~0c']],
     [{ to, constructor: 'x', toString: 'y' }, ['/constructor', '/toString']],
     [JSON.parse(`{"to": "${to}", "__proto__": {}}`), ['/__proto__']],
-    [JSON.parse(`{"__proto__": {"to": "${to}"}}`), ['/__proto__', '/to']],
+    [JSON.parse(`{"__proto__": {"to": "${to}"}}`), ['']],
+    [{ alerts: [], status: 'firing', version: '4' }, ['']],
+    [{ text: 'x', type: 'chat' }, ['']],
+    [{ Recipient: to, alerts: [] }, ['/Recipient', '/alerts', '/to']],
     [attributes(null), ['/message_attributes']],
     [attributes([]), ['/message_attributes']],
     [attributes('x'), ['/message_attributes']],
@@ -172,9 +176,14 @@ describe('refuses', () => {
       '/to: The recipient is not a valid address. The address is empty.',
     );
     expect(detail({ to: 'a@b.example,c@d.example' })).toBe(
-      '/to: The recipient is not a valid address. Expected one address, got two. Write them as a list in JSON, or send a message to each.',
+      '/to: The recipient is not a valid address. Expected one address, got two. Give each address by itself: as a list in JSON, with to repeated in a form or in the URL, with --to repeated for send; XML takes one.',
     );
-    expect(detail({ to, body: 'ab\u0007' })).toContain('BEL (a control character) at index 2');
+    expect(detail({ to, body: 'ab\u0007' })).toMatch(/BEL \(a control character\) at index 2\.$/);
+    expect(detail({ to, body: '\u001b[31m' })).toMatch(/at index 0\. Remove the colour codes\.$/);
+    expect(detail({ to, type: 'x' })).toMatch(/^\/type: Expected one of the types chat, normal, /);
+    expect(detail({ alerts: [] })).toMatch(
+      /^This looks like the payload of a webhook: add \?template=NAME&to=… to the URL\. .* to, body,/,
+    );
     expect(detail({ to, extra_elements: '<a>\n<b>' })).toMatch(
       /^\/extra_elements: Not well-formed XML.*line 2/,
     );
@@ -182,6 +191,26 @@ describe('refuses', () => {
       /^\/extra_elements: Refused: line 1.*comments/,
     );
   });
+});
+
+test.each([
+  ['text', 'Did you mean body?'],
+  ['Message', 'Did you mean body?'],
+  ['BODY', 'Did you mean body?'],
+  ['msg', 'Did you mean body?'],
+  ['content', 'Did you mean body?'],
+  ['jid', 'Did you mean to?'],
+  ['recipient', 'Did you mean to?'],
+  ['to[]', 'Did you mean to?'],
+  ['title', 'Did you mean subject?'],
+  ['From', 'The sender is the user in the URL, or who logs in, and cannot be given.'],
+  ['nick', 'The nick in a room is that of the sender, and cannot be given.'],
+  ['other', 'Expected one of to, body. Or that.'],
+  ['extra_elements', 'Expected one of to, body. Or that.'],
+])('the field %s: %s', (name, advice) => {
+  expect(describeUnknownField(name, ['to', 'body'], ' Or that.')).toBe(
+    `The field "${name}" is unknown. ${advice}`,
+  );
 });
 
 /** Rethrows anything but a GatewayError. */

@@ -78,7 +78,11 @@ describe('describeBounce', () => {
     ],
     ['resource-constraint', user, /send it again later\.$/],
     ['item-not-found', room, /^There is no room ops@rooms\.example\.org,/],
-    ['service-unavailable', room, /^There is no room ops@rooms\.example\.org, or it is full/],
+    [
+      'service-unavailable',
+      room,
+      /^There is no room ops@rooms\.example\.org, or it is full.*If it is a user, leave the type out\.$/,
+    ],
     [
       'not-authorized',
       room,

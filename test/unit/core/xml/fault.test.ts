@@ -63,7 +63,7 @@ test.each<[text: string, expected: string]>([
     'column 13: the value of to is not in quotes: write to="…", with straight',
   ],
   ['<message to/>', 'column 10: the attribute to has no value: write to="…"'],
-  [`<message to='1'id='2'/>`, 'column 16: a blank is missing before this attribute'],
+  [`<message to='1'id='2'/>`, 'column 16: a space is missing before this attribute'],
   ['<message to="bob><body/>', 'column 18: a < in the value of to: write &lt;, or the " that ends'],
   ['<message to="bob/>', 'column 13: the " that ends the value of to is missing'],
   // What is not one message.

@@ -49,7 +49,7 @@ describe('parseQuery', () => {
     (query) => {
       for (const notation of ['json', 'xml', 'form'] as const) {
         expect(refusalOf(() => parseQuery(query, notation)).detail).toMatch(
-          /belongs in the body; in the query it is for text\/plain and templates only/,
+          /belongs in the body; in the query it is for text\/plain and templates \(template=NAME\) only/,
         );
       }
       const [name = '', value] = query.split('=');
@@ -63,7 +63,10 @@ describe('parseQuery', () => {
 
   it.each(['xml', 'form', 'text'] as const)('a template is not for %s', (notation) => {
     const refusal = refusalOf(() => parseQuery('template=slack', notation));
-    expect(refusal.code).toBe('invalid-message');
+    expect(refusal).toMatchObject({
+      code: 'invalid-message',
+      detail: 'A template needs Content-Type: application/json.',
+    });
   });
 });
 
@@ -99,9 +102,35 @@ describe('parseForm', () => {
   });
 });
 
+test.each([
+  [
+    '{"to": "bob@example.org", "body": "a&b=c"}',
+    "This looks like JSON: add -H 'Content-Type: application/json' (or use curl --json).",
+  ],
+  [
+    '\ufeff\n[{"to": "x"}]',
+    "This looks like JSON: add -H 'Content-Type: application/json' (or use curl --json).",
+  ],
+  [
+    '<message to="bob@example.org"/>',
+    "This looks like XML: add -H 'Content-Type: application/xml'.",
+  ],
+])('%j is no form', (text, detail) => {
+  expect(refusalOf(() => parseForm(text))).toMatchObject({ detail, pointers: [''] });
+});
+
+test.each([
+  ['body=R&D', ' If this is part of the text, it has an & or =: use --data-urlencode.'],
+  ['to[]=a', 'The field "to[]" is unknown. Did you mean to?'],
+  ['Text=a', 'The field "Text" is unknown. Did you mean body?'],
+])('%j: %s', (form, sentence) => {
+  expect(refusalOf(() => parseForm(form)).detail).toContain(sentence);
+});
+
 test('a form of 256 KiB takes no longer than its length allows', () => {
   const many = 'to=a&'.repeat(50_000);
   expect(parseForm(many)['to']).toHaveLength(50_000);
   const percent = `body=${'%25'.repeat(80_000)}`;
   expect(parseForm(percent)['body']).toHaveLength(80_000);
+  expect(refusalOf(() => parseForm(' '.repeat(250_000))).code).toBe('invalid-message');
 });

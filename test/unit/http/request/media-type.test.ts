@@ -49,6 +49,18 @@ describe('parseMediaType', () => {
   });
 });
 
+it.each([
+  ['multipart/form-data; boundary=x', 'With curl use -d or --data-urlencode, not -F.'],
+  ['json', 'Did you mean application/json?'],
+  ['text/JSON; charset=utf-8', 'Did you mean application/json?'],
+  ['plain', 'Did you mean text/plain?'],
+  ['text/html', 'Send application/json,'],
+])('%s: %s', (contentType, hint) => {
+  expect(() => parseMediaType({ 'content-type': contentType })).toThrow(
+    ` is not supported. ${hint}`,
+  );
+});
+
 function refusalOf(headers: Parameters<typeof parseMediaType>[0]): string {
   try {
     return parseMediaType(headers);

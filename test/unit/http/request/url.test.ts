@@ -85,12 +85,21 @@ describe('nothingAt', () => {
 describe('parseUsername', () => {
   it.each([
     ['a%40b', 'must not contain "@", got "a@b"'],
-    ['a%20b', 'must not contain a blank, got "a b"'],
+    ['a%20b', 'must not contain a space, got "a b"'],
   ])('says what is wrong with %s', (segment, expected) => {
-    expect(() => parseUsername(segment)).toThrow(
+    expect(() => parseUsername(segment, 'example.org')).toThrow(
       `The user name in the URL cannot be one. The name before the @ ${expected}.`,
     );
   });
+});
+
+it.each([
+  ['alice@example.org', 'example.org'],
+  ['alice%40EXAMPLE.org', 'Example.org'],
+])('the name %s at the domain %s is one with its domain', (segment, fqdn) => {
+  expect(() => parseUsername(segment, fqdn)).toThrow(
+    'The user name in the URL has a domain. Write only alice: the domain is in the URL already.',
+  );
 });
 
 describe('decodeSegment', () => {
