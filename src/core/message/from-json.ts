@@ -1,4 +1,3 @@
-import { invalidMessage } from '../errors.ts';
 import { createFaultList, escapePointer, type FaultList } from '../fault-list.ts';
 import type { Jid } from '../jid/jid.ts';
 import { describeJsonValue, isRecord } from '../json.ts';
@@ -116,15 +115,16 @@ export function describeUnknownField(
   return `The field ${quote(name)} is unknown. ${advice ?? list}`;
 }
 
+const webhookAdvice = ' If this is the payload of a webhook, add ?template=NAME&to=… to the URL.';
+
 function refuseUnknownFields(value: Fields, faults: FaultList): void {
   const unknown = Object.keys(value).filter((name) => !fields.includes(name));
-  if (isWebhook(value, unknown)) {
-    const way = 'add ?template=NAME&to=… to the URL';
-    const detail = `This looks like the payload of a webhook: ${way}. A message of your own has the fields ${fields.join(', ')}.`;
-    throw invalidMessage('', detail);
-  }
-  for (const name of unknown) {
-    faults.add(`/${escapePointer(name)}`, describeUnknownField(name, fields));
+  const isForeign = isWebhook(value, unknown);
+  for (const [index, name] of unknown.entries()) {
+    const detail = describeUnknownField(name, fields);
+    // The first fault is the one that callers see first.
+    const webhook = isForeign && index === 0 ? webhookAdvice : '';
+    faults.add(`/${escapePointer(name)}`, detail + webhook);
   }
 }
 

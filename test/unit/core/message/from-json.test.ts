@@ -102,9 +102,9 @@ describe('refuses', () => {
     [{ to, 'a/b~c': 'x' }, ['/a~1b~0c']],
     [{ to, constructor: 'x', toString: 'y' }, ['/constructor', '/toString']],
     [JSON.parse(`{"to": "${to}", "__proto__": {}}`), ['/__proto__']],
-    [JSON.parse(`{"__proto__": {"to": "${to}"}}`), ['']],
-    [{ alerts: [], status: 'firing', version: '4' }, ['']],
-    [{ text: 'x', type: 'chat' }, ['']],
+    [JSON.parse(`{"__proto__": {"to": "${to}"}}`), ['/__proto__', '/to']],
+    [{ alerts: [], status: 'firing', version: '4' }, ['/alerts', '/status', '/version', '/to']],
+    [{ text: 'x', type: 'chat' }, ['/text', '/to']],
     [{ Recipient: to, alerts: [] }, ['/Recipient', '/alerts', '/to']],
     [attributes(null), ['/message_attributes']],
     [attributes([]), ['/message_attributes']],
@@ -182,7 +182,7 @@ describe('refuses', () => {
     expect(detail({ to, body: '\u001b[31m' })).toMatch(/at index 0\. Remove the colour codes\.$/);
     expect(detail({ to, type: 'x' })).toMatch(/^\/type: Expected one of the types chat, normal, /);
     expect(detail({ alerts: [] })).toMatch(
-      /^This looks like the payload of a webhook: add \?template=NAME&to=… to the URL\. .* to, body,/,
+      /^2 faults; the first: \/alerts: .* If this is the payload of a webhook, add \?template=NAME&to=… /,
     );
     expect(detail({ to, extra_elements: '<a>\n<b>' })).toMatch(
       /^\/extra_elements: Not well-formed XML.*line 2/,
