@@ -24,7 +24,6 @@ export const parameters = {
     description:
       'With `text/plain` or a template: the recipient; repeated for several. In all other requests it stands in the body.',
     schema: { type: 'array', items: { type: 'string' } },
-    example: ['bob@example.org'],
   },
   subject: {
     name: 'subject',
