@@ -51,6 +51,12 @@ export function isGatewayUrl(text: string): boolean {
   return isPlain && !url.pathname.includes('/xmppdomains/') && /^https?:$/.test(url.protocol);
 }
 
+/** Whether two settings are the same `url`, however they spell it; one that cannot be a `url` equals none. */
+export function isSameUrl(text: string, other: string | undefined): boolean {
+  if (other === undefined || !isGatewayUrl(text) || !isGatewayUrl(other)) return false;
+  return parseBase(text) === parseBase(other);
+}
+
 function parseBase(text: string): string {
   if (!isGatewayUrl(text)) throw new UsageError(`url: expected ${gatewayUrl}, got something else`);
   return new URL(text).href.replace(/\/+$/, '');

@@ -13,7 +13,7 @@ import {
 import { isRecord } from '../../core/json.ts';
 import { quote } from '../../core/text.ts';
 import { quoteForShell, type Surroundings, UsageError } from '../command.ts';
-import { gatewayUrl, isGatewayUrl } from './request.ts';
+import { gatewayUrl, isGatewayUrl, isSameUrl } from './request.ts';
 
 /** Where the gateway is, and who sends: what all messages of a machine may have in common. */
 export interface Settings {
@@ -52,40 +52,49 @@ export async function findSettings(
   { env, stdin }: Pick<Surroundings, 'env' | 'stdin'>,
 ): Promise<Settings> {
   const { settings, file } = await readFile(namedFile, env);
-  const places: Place[] = [options, readEnvironment(env), settings];
+  const environment = readEnvironment(env);
+  const places: Place[] = [options, environment, settings];
   const first = (key: Key, among = places): string | undefined =>
     among.map((place) => place[key]).find((value) => value !== undefined);
 
-  const user = first('user');
+  const [url, user] = [first('url'), first('user')];
   // A place that names another user is about that user: its password must not be sent for this one.
   const own = places.filter((place) => place.user === undefined || place.user === user);
   const from = first('from', own);
   // A name that has a domain needs no other one; but an option has to agree with it.
   const domain = (from ?? user)?.includes('@') ? options.domain : first('domain', own);
 
-  const [url, password] = [first('url'), first('password', own)];
+  // Nor may it be sent to another gateway than the one that its place names.
+  const trusted = own.filter((place) => place.url === undefined || isSameUrl(place.url, url));
+  const password = first('password', trusted);
   const canAsk = stdin.isTTY === true;
   if (url === undefined || user === undefined || (password === undefined && !canAsk)) {
     const needed: Place = { url, user, ...(canAsk ? {} : { password }) };
     const missing = keys.filter((key) => key in needed && needed[key] === undefined);
-    const isOwn = own.includes(settings);
-    const place = isOwn ? file : `${file}, which is about the user ${quote(settings.user ?? '')}`;
-    throw new UsageError(describeMissing(missing, place));
+    const about = (place: Place): string | undefined => {
+      if (!own.includes(place)) return `which is about the user ${quote(place.user ?? '')}`;
+      return trusted.includes(place) ? undefined : 'which is about another gateway';
+    };
+    throw new UsageError(describeMissing(missing, about(environment), file, about(settings)));
   }
   return { url, user, password, from, domain };
 }
 
-/** Says in which ways the missing settings can be given. */
-function describeMissing(missing: readonly Key[], place: string): string {
+/** Says in which ways the missing settings can be given, and what else the places are about. */
+function describeMissing(
+  missing: readonly Key[],
+  aboutEnvironment: string | undefined,
+  file: string,
+  aboutFile: string | undefined,
+): string {
   // There is no option for the password, because other users of the machine could read it.
   const options = missing.filter((key) => key !== 'password').map((key) => `--${key}`);
   const names = missing.map((key) => variables[key]).join(', ');
-  const ways = [
-    ...(options.length === 0 ? [] : [`as ${options.join(', ')}`]),
-    `in the environment (${names})`,
-  ];
+  const asOptions = options.length === 0 ? '' : `as ${options.join(', ')}, `;
+  const environment = `in the environment (${names})${aboutEnvironment === undefined ? '' : `, ${aboutEnvironment},`}`;
+  const inFile = `in ${file}${aboutFile === undefined ? '' : `, ${aboutFile}`}`;
   const [are, them] = missing.length === 1 ? ['is', 'it'] : ['are', 'them'];
-  return `${missing.join(', ')} ${are} missing: give ${them} ${ways.join(', ')} or in ${place}`;
+  return `${missing.join(', ')} ${are} missing: give ${them} ${asOptions}${environment} or ${inFile}`;
 }
 
 /** An empty variable counts as one that is not set. */

@@ -102,6 +102,31 @@ describe('what the file says about its user is not used for another', () => {
   });
 });
 
+describe('a password is not sent to another gateway than the one that its place names', () => {
+  const url = 'http://127.0.0.1:1';
+
+  test.each([{ given: { url } }, { env: { XMPP_GATEWAY_URL: url } }])('%j', async (places) => {
+    await expect(find({ file: complete, ...places })).rejects.toThrow(
+      /^password is missing: .* or in FILE, which is about another gateway$/,
+    );
+    const settings = { ...inFile, url, password: undefined };
+    expect(await find({ file: complete, terminal: true, ...places })).toEqual(settings);
+  });
+
+  test('nor that of the environment', async () => {
+    const env = { XMPP_GATEWAY_URL: inFile.url, XMPP_GATEWAY_PASSWORD: 'secret' };
+    await expect(find({ env, given: { url, user: 'alerts' } })).rejects.toThrow(
+      /\(XMPP_GATEWAY_PASSWORD\), which is about another gateway, or in FILE$/,
+    );
+  });
+
+  test('but to the same, however it is spelt', async () => {
+    const same = 'HTTP://127.0.0.1:8080/';
+    const settings = { ...inFile, url: same };
+    expect(await find({ file: complete, given: { url: same } })).toEqual(settings);
+  });
+});
+
 test('the domain of the file is for names without one; that of an option always counts', async () => {
   const file = `${complete}domain: example.org\n`;
   const from = 'alice@example.net';
