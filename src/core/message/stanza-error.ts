@@ -1,7 +1,7 @@
 import type { Element } from 'ltx';
 import type { StanzaError } from '../errors.ts';
 import { bareOf } from '../jid/jid.ts';
-import { quote } from '../text.ts';
+import { abbreviate, quote } from '../text.ts';
 import { moduleNamespace } from './mode.ts';
 
 const stanzasNamespace = 'urn:ietf:params:xml:ns:xmpp-stanzas';
@@ -203,16 +203,21 @@ function findSenderRefusal(stanza: Element): Element | undefined {
   return findError(stanza)?.getChild('sender-refused', moduleNamespace);
 }
 
-/** Reads the `<error/>` of a stanza of type error (RFC 6120 §8.3.2). */
+/** Of what a server says; another server may say as much as fits into a stanza. */
+const longestKeptText = 1000;
+
+/** Reads the `<error/>` of a stanza of type error (RFC 6120 §8.3.2); abbreviates what is too long to keep. */
 export function readStanzaError(stanza: Element): StanzaError {
   const error = findError(stanza);
   const children = error?.getChildElements() ?? [];
   const defined = children.filter((child) => child.getNS() === stanzasNamespace);
+  const condition = defined.find((child) => child.getName() !== 'text')?.getName();
+  const type: string | undefined = error?.attrs['type'];
+  const text = defined.find((child) => child.getName() === 'text')?.getText() ?? '';
   return {
-    condition:
-      defined.find((child) => child.getName() !== 'text')?.getName() ?? 'undefined-condition',
-    type: error?.attrs['type'],
-    text: defined.find((child) => child.getName() === 'text')?.getText() || undefined,
+    condition: abbreviate(condition ?? 'undefined-condition'),
+    type: type === undefined ? undefined : abbreviate(type),
+    text: abbreviate(text, longestKeptText) || undefined,
   };
 }
 

@@ -33,6 +33,15 @@ describe('readStanzaError', () => {
     expect(isSenderRefusal(bounceWith(own + echoed))).toBe(true);
   });
 
+  test('abbreviates what another server made long', () => {
+    const error = `<error type='${'t'.repeat(99)}'><${'c'.repeat(99)} xmlns='${namespace}'/><text xmlns='${namespace}'>${'x'.repeat(60_000)}</text></error>`;
+    expect(readStanzaError(bounceWith(error))).toEqual({
+      condition: `${'c'.repeat(60)}…`,
+      type: `${'t'.repeat(60)}…`,
+      text: `${'x'.repeat(1000)}…`,
+    });
+  });
+
   test('has a condition without an <error/>', () => {
     expect(readStanzaError(bounceWith('')).condition).toBe('undefined-condition');
   });
