@@ -16,6 +16,8 @@ const otherLiterals: ReadonlyMap<string, string> = new Map([
   ['False', 'write false'],
   ['FALSE', 'write false'],
   ['None', 'write null, or leave the field out'],
+  ['none', 'write null, or leave the field out'],
+  ['Null', 'write null, or leave the field out'],
   ['NULL', 'write null, or leave the field out'],
   ['nil', 'write null, or leave the field out'],
   ['undefined', 'JSON has no undefined: leave the field out'],
@@ -34,6 +36,9 @@ export function describeJsonFault(text: string): string | undefined {
 /** The caller has sent something else altogether. */
 function describeOtherNotation(text: string): string | undefined {
   if (/^\s*$/.test(text)) return 'it is empty: send a JSON object';
+  if (/^\s*'\s*[[{]/.test(text)) {
+    return `it begins with ': leave the quotes around the JSON out (in cmd.exe, write " around it and \\" inside)`;
+  }
   if (/^--\S/.test(text)) return 'it looks like multipart/form-data, which is not supported';
   const other = guessNotation(text);
   return other === undefined || other.name === 'JSON'
@@ -86,7 +91,7 @@ class FaultFinder {
 
   /** What is wrong wherever it is found, outside strings. */
   #describeAnywhere(character: string, start: number): string | undefined {
-    if (/^(?:\/[/*]|#)/.test(this.#text.slice(start, start + 2))) {
+    if (/^(?:\/[/*]|#)/.test(this.#text.slice(start, start + 2)) && !this.#isHashText(start)) {
       return 'JSON has no comments: leave this out';
     }
     if (/[“”„‟«»＂‘’‚‛'`´]/u.test(character)) {
@@ -94,6 +99,13 @@ class FaultFinder {
     }
     if (/[\p{C}\p{Z}]/u.test(character)) return `${nameCharacter(character)}: leave it out`;
     return undefined;
+  }
+
+  /** Whether this is a value such as #FF0000 or #ops, and no comment. */
+  #isHashText(start: number): boolean {
+    const pattern = /#[\w-]+\s*[,}\]]/y;
+    pattern.lastIndex = start;
+    return /value$/.test(this.#expected) && pattern.test(this.#text);
   }
 
   #readValue(character: string, start: number): string | undefined {
@@ -109,6 +121,7 @@ class FaultFinder {
         if (this.#expected === 'first-value') return this.#close();
         if (this.#open.at(-1)?.bracket === '[') return this.#at(start, trailingComma);
     }
+    if (character === '#') return this.#at(start, bareString);
     return /[\p{L}\w.+-]/u.test(character)
       ? this.#readWord(start)
       : this.#at(start, `expected a value, got ${nameCharacter(character)}`);
@@ -122,6 +135,9 @@ class FaultFinder {
     }
     if (character === '}') {
       return this.#expected === 'first-name' ? this.#close() : this.#at(start, trailingComma);
+    }
+    if (/^\d,\d/.test(this.#text.slice(start - 2, start + 1))) {
+      return this.#at(start, 'a number has a decimal point, not a comma: write 1.5 for 1,5');
     }
     return this.#at(
       start,
@@ -178,7 +194,7 @@ class FaultFinder {
       start,
       /^[+-]?\.?\d/.test(word)
         ? 'not a number as JSON writes it: 1, -0.5 or 2e3, or a string in double quotes'
-        : 'a string needs double quotes: write "text"',
+        : bareString,
     );
   }
 
@@ -224,6 +240,8 @@ class FaultFinder {
     return taken;
   }
 }
+
+const bareString = 'a string needs double quotes: write "text"';
 
 const trailingComma = 'there is a comma after the last member: remove it';
 

@@ -96,12 +96,20 @@ const decoder = new TextDecoder('utf-8', utf8Options);
 
 /** Decodes a body as UTF-8 and keeps a byte order mark; throws GatewayError `malformed-body`. */
 export function decodeUtf8(bytes: Uint8Array): string {
+  if (isUtf16(bytes)) throw new GatewayError('malformed-body', 'The body is UTF-16: send UTF-8.');
   try {
     return decoder.decode(bytes);
   } catch (cause) {
     const detail = `The body is not UTF-8: the fault is at byte ${findIllFormed(bytes) + 1}. If it is Latin-1, convert it: iconv -f latin1 -t utf-8.`;
     throw new GatewayError('malformed-body', detail, { cause });
   }
+}
+
+/** Tells by the byte order mark, or by the zeros in the first two characters if they are ASCII. */
+function isUtf16([first = 1, second = 1, third = 1, fourth = 1]: Uint8Array): boolean {
+  const mark = first * 256 + second;
+  const zeros = [first, second, third, fourth].map((byte) => (byte === 0 ? '0' : 'x')).join('');
+  return mark === 0xfffe || mark === 0xfeff || zeros === '0x0x' || zeros === 'x0x0';
 }
 
 /** Returns the index of the first ill-formed byte, or the length if the last sequence is cut off. */

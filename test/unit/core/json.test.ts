@@ -78,6 +78,13 @@ test.each<[text: string, expected: string]>([
   ['{"a": été}', 'line 1, column 7: a string needs double quotes'],
   ['{"a": True}', 'line 1, column 7: write true'],
   ['{"a": None}', 'line 1, column 7: write null, or leave the field out'],
+  ['{"a": Null}', 'line 1, column 7: write null, or leave the field out'],
+  ['{"a": none}', 'line 1, column 7: write null, or leave the field out'],
+  ['{"a": #FF0000}', 'line 1, column 7: a string needs double quotes: write "text"'],
+  ['{"a": [#ops , 1]}', 'line 1, column 8: a string needs double quotes: write "text"'],
+  ['{"a": # x\n1}', 'line 1, column 7: JSON has no comments: leave this out'],
+  ['{"a": 1 #x\n}', 'line 1, column 9: JSON has no comments: leave this out'],
+  ['{"a": 1,5}', 'line 1, column 9: a number has a decimal point, not a comma: write 1.5 for 1,5'],
   ['{"a": undefined}', 'line 1, column 7: JSON has no undefined: leave the field out'],
   ['{"a": -Infinity}', 'line 1, column 7: JSON has no Infinity: leave the field out'],
   ['{"a": NaN}', 'line 1, column 7: JSON has no NaN: leave the field out'],
@@ -91,6 +98,9 @@ test.each<[text: string, expected: string]>([
   // Something else.
   ['', 'it is empty: send a JSON object'],
   [' \n', 'it is empty: send a JSON object'],
+  [`'{"to":"x"}'`, `it begins with ': leave the quotes around the JSON out (in cmd.exe, write " `],
+  [`'{to:x}'`, `it begins with ': leave the quotes around the JSON out`],
+  ["'x'", `line 1, column 1: a string needs straight double quotes: write " for '`],
   ['<message/>', 'it looks like XML: send it as Content-Type: application/xml'],
   ['\n<?xml version="1.0"?>', 'it looks like XML: send it as Content-Type: application/xml'],
   [

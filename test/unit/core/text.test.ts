@@ -89,6 +89,19 @@ test.each([
   });
 });
 
+test.each([
+  ['little-endian', [0x7b, 0x00, 0x22, 0x00]],
+  ['big-endian', [0x00, 0x7b, 0x00, 0x22]],
+  ['little-endian with its mark', [0xff, 0xfe, 0x7b, 0x00]],
+  ['big-endian with its mark', [0xfe, 0xff, 0x20, 0xac]],
+])('names UTF-16: %s', (_what, bytes) => {
+  const refusal = refusalOf(() => decodeUtf8(Uint8Array.from(bytes)));
+  expect(refusal).toMatchObject({
+    code: 'malformed-body',
+    detail: 'The body is UTF-16: send UTF-8.',
+  });
+});
+
 test('finds the fault in a long body', () => {
   const bytes = new Uint8Array(300_000).fill(0x41);
   bytes[123_456] = 0xff;
