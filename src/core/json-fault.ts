@@ -105,7 +105,7 @@ class FaultFinder {
   #isHashText(start: number): boolean {
     const pattern = /#[\w-]+\s*[,}\]]/y;
     pattern.lastIndex = start;
-    return /value$/.test(this.#expected) && pattern.test(this.#text);
+    return this.#expected.endsWith('value') && pattern.test(this.#text);
   }
 
   #readValue(character: string, start: number): string | undefined {
