@@ -56,7 +56,7 @@ class FaultFinder {
     if (this.#fragment) return undefined;
     this.#take(/\ufeff?[ \t\r\n]*/y);
     const index = this.#index;
-    if (index === this.#text.length) return { index, detail: 'the text is empty' };
+    if (index === this.#text.length) return { index: 0, detail: 'the text is empty' };
     const other = guessNotation(this.#text);
     if (other !== undefined && other.name !== 'XML') {
       const detail = `this looks like ${other.name}: send it as Content-Type: ${other.mediaType}`;
@@ -110,6 +110,10 @@ class FaultFinder {
       return undefined;
     }
     if (this.#isAt('</')) return this.#readClosingTag();
+    if (this.#isAt('<>')) return { index, detail: `<> is a tag without a name; ${forText}` };
+    if (this.#hasSpaceBeforeName()) {
+      return { index, detail: `a space after the < of a tag: leave it out${this.#hint()}` };
+    }
     const name = this.#take(/<[^\s<>/="'&]*/y)?.slice(1) ?? '';
     if (!isName(/^./u.exec(name)?.[0] ?? '')) return { index, detail: 'a bare <: write &lt;' };
     if (!isName(name)) {
@@ -121,6 +125,15 @@ class FaultFinder {
     }
     this.#hasRoot = true;
     return this.#readAttributes({ name, index });
+  }
+
+  /** Where there may be text, it must look like a whole tag; elsewhere, a < can only begin one. */
+  #hasSpaceBeforeName(): boolean {
+    const mayBeText = this.#open.length > 0 || this.#fragment;
+    const pattern = mayBeText
+      ? /<[ \t\r\n]+\/?[A-Za-z][\w:-]{0,100}[ \t\r\n]*\/?>/y
+      : /<[ \t\r\n]+[A-Za-z]/y;
+    return this.#take(pattern) !== undefined;
   }
 
   /** The delimiters of a comment, CDATA section, processing instruction or document type. */
@@ -137,14 +150,25 @@ class FaultFinder {
   #readClosingTag(): XmlFault | undefined {
     const index = this.#index;
     const name = this.#take(/<\/[^\s<>/="'&]*/y)?.slice(2) ?? '';
-    this.#take(/[ \t\r\n]*/y);
+    const spaces = this.#take(/[ \t\r\n]*/y);
+    if (name === '' && spaces !== '') {
+      return { index, detail: 'a space after the </ of a tag: leave it out' };
+    }
     const shown = `</${abbreviate(name)}>`;
     if (!this.#isAt('>')) return { index, detail: `${shown.slice(0, -1)} without its >` };
     this.#index += 1;
     const open = this.#open.pop();
     if (open?.name === name) return undefined;
     if (open === undefined) return { index, detail: `${shown} closes nothing: leave it out` };
-    if (this.#open.some((outer) => outer.name === name)) return describeUnclosed(open, shown);
+    if (this.#open.some((outer) => outer.name === name)) {
+      const isTwice = this.#open.at(-1)?.name === open.name;
+      return isTwice ? describeTwice(open) : describeUnclosed(open, shown);
+    }
+    const next = this.#take(/[ \t\r\n]*<\/[^\s<>/="'&]*/y)?.trimStart();
+    if (next === `</${open.name}`) {
+      const detail = `${shown} closes nothing: leave it out, or write <${abbreviate(name)}> where it begins`;
+      return { index, detail };
+    }
     const place = describePlace(this.#text, open.index);
     const expected = `</${abbreviate(open.name)}>`;
     return {
@@ -168,10 +192,20 @@ class FaultFinder {
       }
       const name = this.#take(/[^\s<>/="'&]+/uy);
       if (name === undefined) return this.#describeUnexpected(tag);
-      if (space === '') return { index, detail: 'a space is missing before this attribute' };
+      if (space === '') return { index, detail: this.#describeMissingSpace(index) };
       const fault = this.#readValue(name, index);
       if (fault !== undefined) return fault;
     }
+  }
+
+  /** After the mark that ends a value, and before what could be a name. */
+  #describeMissingSpace(index: number): string {
+    if (this.#take(/[ \t\r\n]*=/y) !== undefined) {
+      return 'a space is missing before this attribute';
+    }
+    return this.#text.charAt(index - 1) === "'"
+      ? "the ' before this ends the value: write &apos; for it, or double quotes around the value"
+      : 'the " before this ends the value: write &quot; for it';
   }
 
   #describeUnexpected(tag: OpenTag): XmlFault {
@@ -240,6 +274,12 @@ function isCharacter(number: string): boolean {
 
 function showTag({ name }: OpenTag): string {
   return `<${abbreviate(name)}>`;
+}
+
+/** The slash of a closing tag was forgotten. */
+function describeTwice(tag: OpenTag): XmlFault {
+  const name = abbreviate(tag.name);
+  return { index: tag.index, detail: `<${name}> in <${name}>: to close that, write </${name}>` };
 }
 
 /** `before` is the closing tag that was met instead. */

@@ -45,10 +45,28 @@ test.each<[text: string, expected: string]>([
   [message('<IMG src="x">'), 'column 37: <IMG> is never closed: write <IMG/>'],
   [message('<b>x<i>y</b></i>'), 'column 41: <i> is never closed: write </i> before </b>'],
   [
-    message('x</Body>'),
-    'column 38: </Body> does not fit <body> at line 1, column 31: write </body>',
+    '<message><body>x</Body></message>',
+    'column 17: </Body> does not fit <body> at line 1, column 10: write </body>',
   ],
-  [message('x</>'), 'column 38: </> does not fit <body>'],
+  ['<message><body>x</></message>', 'column 17: </> does not fit <body>'],
+  [
+    '<message>x</body></message>',
+    'column 11: </body> closes nothing: leave it out, or write <body> where it begins',
+  ],
+  ['<message><body>x<body></message>', 'column 17: <body> in <body>: to close that, write </body>'],
+  ['< message><body>x</body></message>', 'column 1: a space after the < of a tag: leave it out'],
+  ['< message to="x"><body/></message>', 'column 1: a space after the < of a tag: leave it out'],
+  [
+    '<message>< body>x</body></message>',
+    `column 10: a space after the < of a tag: leave it out; ${noTag}`,
+  ],
+  [
+    '<message><body>x< /body></message>',
+    `column 17: a space after the < of a tag: leave it out; ${noTag}`,
+  ],
+  ['<message><body>x</ body></message>', 'column 17: a space after the </ of a tag: leave it out'],
+  ['<><body/></>', 'column 1: <> is a tag without a name'],
+  [message('a <> b'), `column 39: <> is a tag without a name; ${noTag}`],
   ['<message><body>x', 'column 10: <body> is never closed: write </body>'],
   ['<message>', 'column 1: <message> is never closed: write </message>'],
   ['<message', 'column 1: <message without its >'],
@@ -64,10 +82,16 @@ test.each<[text: string, expected: string]>([
   ],
   ['<message to/>', 'column 10: the attribute to has no value: write to="…"'],
   [`<message to='1'id='2'/>`, 'column 16: a space is missing before this attribute'],
+  [
+    "<message to='it's'/>",
+    "column 17: the ' before this ends the value: write &apos; for it, or double quotes around the",
+  ],
+  ['<message to="a"b"/>', 'column 16: the " before this ends the value: write &quot; for it'],
   ['<message to="bob><body/>', 'column 18: a < in the value of to: write &lt;, or the " that ends'],
   ['<message to="bob/>', 'column 13: the " that ends the value of to is missing'],
   // What is not one message.
   ['', 'column 1: the text is empty'],
+  [' \r\n\t', 'line 1, column 1: the text is empty'],
   [
     '{"to": "bob@example.org"}',
     'column 1: this looks like JSON: send it as Content-Type: application/json',
