@@ -183,10 +183,21 @@ function parseLabel(label: string, domain: string): string {
   const ascii = isHostLabel(unicode) ? unicode : encodeLabel(unicode);
   // For an invalid A-label, domainToUnicode returns '' in Node.js 20 and the label itself since 24.
   if (ascii === undefined || (isALabel && (ascii !== label || unicode === label))) {
-    const rule = 'must have letters, digits and inner hyphens between its dots, at most 63 of them';
-    throw createPartError(domainpart, rule, domain);
+    throw createPartError(domainpart, describeLabel(label), domain);
   }
   return unicode;
+}
+
+/** What a domain must be that has this label, which it must not have. */
+function describeLabel(label: string): string {
+  if (label === '') return 'must not begin with a dot, or have two in a row';
+  const refused = /(?![a-z0-9-])[\0-\x7f]/.exec(label)?.[0];
+  if (refused !== undefined) return `must not contain ${nameCharacter(refused)}`;
+  if (/^-|-$/.test(label)) return 'must not have a hyphen at the start or end of a part';
+  if (label.startsWith('xn--')) {
+    return `must not have the part ${quote(label)}, which stands for no name in other letters`;
+  }
+  return 'must have letters, digits and inner hyphens between its dots, at most 63 of them';
 }
 
 /** RFC 1123 §2.1; RFC 5891 §4.2.3.1 for the hyphens. */

@@ -205,7 +205,9 @@ function readOnce(
   faults: FaultList,
 ): FoundText | undefined {
   const pointer = `/${name}`;
-  const top = value[name] === undefined ? undefined : readValue(value[name], pointer, faults);
+  // A number can be an id, but no type.
+  const read = name === 'id' ? readValue : readString;
+  const top = value[name] === undefined ? undefined : read(value[name], pointer, faults);
   const attribute = map.get(name);
   if (top === undefined) {
     return attribute === undefined

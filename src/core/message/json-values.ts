@@ -1,7 +1,7 @@
 import { escapePointer, type FaultList } from '../fault-list.ts';
 import { describeJsonValue, isRecord } from '../json.ts';
 import { quote } from '../text.ts';
-import { findIllegalCharacter, isNcName } from '../xml/names.ts';
+import { findIllegalCharacter, isFifthEditionNcName, isNcName } from '../xml/names.ts';
 import { clientNamespace, type XmlAttribute, xmlAttributeNames, xmlNamespace } from '../xml/xml.ts';
 
 /** Attributes by name, as the JSON body spells it. */
@@ -63,9 +63,12 @@ function isAttribute(name: string, text: string, pointer: string, faults: FaultL
 }
 
 function describeName(name: string): string {
-  return name.includes(':')
-    ? `Expected a name without a colon or one of ${[...xmlNames].join(', ')}, got ${quote(name)}.`
-    : `The name ${quote(name)} is not valid in XML 1.0 4th edition.`;
+  if (name.includes(':')) {
+    return `Expected a name without a colon or one of ${[...xmlNames].join(', ')}, got ${quote(name)}.`;
+  }
+  return isFifthEditionNcName(name)
+    ? `XMPP servers do not know all letters of the name ${quote(name)}.`
+    : `Expected a name of letters, digits, "-", "_" and ".", with a letter or "_" first, got ${quote(name)}.`;
 }
 
 /** Builds the attributes of an element, in the order of the map. */

@@ -134,10 +134,7 @@ function splitName(text: string, fail: Fail): QName {
 function checkNcName(name: string, fail: Fail): void {
   if (isNcName(name)) return;
   if (isFifthEditionNcName(name)) {
-    fail(
-      'refused',
-      `XMPP servers do not accept the name ${quote(name)} (not in XML 1.0 4th edition)`,
-    );
+    fail('refused', `XMPP servers do not know all letters of the name ${quote(name)}`);
   }
   fail('malformed', `the name ${quote(name)} is not valid`);
 }

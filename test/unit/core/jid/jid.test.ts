@@ -140,9 +140,22 @@ describe('parseJid', () => {
       'bob😀@example.org',
       'The name before the @ must not contain "😀", which is too new for XMPP addresses, got "bob😀".',
     ],
+    ['bob@exam_ple.org', 'The domain must not contain "_", got "exam_ple.org".'],
     [
-      'bob@exam_ple.org',
-      'The domain must have letters, digits and inner hyphens between its dots, at most 63 of them, got "exam_ple.org".',
+      'bob@xn--abc.org',
+      'The domain must not have the part "xn--abc", which stands for no name in other letters, got "xn--abc.org".',
+    ],
+    [
+      'bob@-example.org',
+      'The domain must not have a hyphen at the start or end of a part, got "-example.org".',
+    ],
+    [
+      'bob@example..org',
+      'The domain must not begin with a dot, or have two in a row, got "example..org".',
+    ],
+    [
+      `bob@${'a'.repeat(64)}`,
+      `The domain must have letters, digits and inner hyphens between its dots, at most 63 of them, got "${'a'.repeat(60)}…".`,
     ],
     [
       'bob@example.org/\u0007',

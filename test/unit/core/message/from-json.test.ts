@@ -172,6 +172,16 @@ describe('refuses', () => {
 
   test('with the reason', () => {
     expect(detail({ to, body: null })).toBe('/body: Expected a string, got null.');
+    expect(detail({ to, type: null })).toBe('/type: Expected a string, got null.');
+    expect(detail({ to, id: null })).toBe(
+      '/id: Expected a string, a finite number or a boolean, got null.',
+    );
+    expect(detail({ to, message_attributes: { '1 a': 'x' } })).toBe(
+      '/message_attributes/1 a: Expected a name of letters, digits, "-", "_" and ".", with a letter or "_" first, got "1 a".',
+    );
+    expect(detail({ to, message_attributes: { '\u0132': 'x' } })).toBe(
+      '/message_attributes/\u0132: XMPP servers do not know all letters of the name "\u0132".',
+    );
     expect(detail({ to: '' })).toBe(
       '/to: The recipient is not a valid address. The address is empty.',
     );
