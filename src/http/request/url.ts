@@ -36,7 +36,7 @@ export function notFound(cause?: unknown): GatewayError {
 
 /** The refusal of a path that no URL of the gateway has, with the one that may be meant. */
 export function nothingAt(path: string, hasDocs: boolean): GatewayError {
-  const meant = findMeantPath(path);
+  const meant = findMeantPath(path, hasDocs);
   if (meant !== undefined) {
     const rule = 'Paths are exact: every part, slash and capital letter counts.';
     return new GatewayError('not-found', `Did you mean ${abbreviate(meant, 200)}? ${rule}`);
@@ -49,12 +49,13 @@ export function nothingAt(path: string, hasDocs: boolean): GatewayError {
 const nearMessagePath =
   /\/(?:api|1\.0|xmppdomains?)\/+(?!(?:1\.0|xmppdomains?|gateway)\/)([^/]+)\/+(?:gateway\/+)?messages?(?:\/+([^/]+))?\/*$/i;
 
-const pages: readonly string[] = ['/docs', '/openapi.json', '/livez', '/readyz'];
+const pages: readonly string[] = ['/openapi.json', '/livez', '/readyz'];
 
-function findMeantPath(path: string): string | undefined {
+function findMeantPath(path: string, hasDocs: boolean): string | undefined {
   const near = nearMessagePath.exec(path);
   if (near === null) {
-    const page = pages.find((known) => path.toLowerCase().replace(/\/+$/, '') === known);
+    const normal = path.toLowerCase().replace(/\/+$/, '');
+    const page = [...pages, ...(hasDocs ? ['/docs'] : [])].find((known) => normal === known);
     return page === path ? undefined : page;
   }
   const [, fqdn = '', username] = near;

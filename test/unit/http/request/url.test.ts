@@ -76,6 +76,11 @@ describe('nothingAt', () => {
     },
   );
 
+  it('does not mean a page that is switched off', () => {
+    expect(nothingAt('/Docs/', false).message).not.toContain('/docs');
+    expect(nothingAt('/readyz/', false).message).toMatch('Did you mean /readyz?');
+  });
+
   it('is short for a long path', () => {
     expect(nothingAt(`${user}/${'a/'.repeat(50_000)}`, true).message.length).toBeLessThan(300);
     expect(nothingAt(`${user}/${'a'.repeat(50_000)}/`, true).message.length).toBeLessThan(300);
