@@ -23,44 +23,45 @@ export const mediaTypes: readonly string[] = [...notations.keys()];
 const parameter =
   /[ \t]*;[ \t]*(?:([!#$%&'*+.^_`|~\w-]+)=(?:([!#$%&'*+.^_`|~\w-]+)|"((?:[^"\\]|\\.)*)"))?/y;
 
-/** Finds the notation that the headers announce; throws `unsupported-media-type` for all but plain UTF-8. */
-export function parseMediaType(headers: IncomingHttpHeaders): Notation {
+/**
+ * Finds the notation that the headers announce; throws `unsupported-media-type` for all but plain UTF-8 of
+ * an accepted media type.
+ */
+export function parseMediaType(
+  headers: IncomingHttpHeaders,
+  accepted: readonly string[] = mediaTypes,
+): Notation {
   const encoding = headers['content-encoding'];
   if (encoding !== undefined) {
     throw unsupported(`Expected a body without Content-Encoding, got ${quote(encoding)}.`);
   }
   const contentType = headers['content-type'];
+  const advice = ` Send ${accepted.join(', ')}, in UTF-8.`;
   if (contentType === undefined) throw unsupported(`Expected a Content-Type, got none.${advice}`);
-  return notations.get(contentType) ?? parseContentType(contentType);
+  const semicolon = contentType.indexOf(';');
+  const end = semicolon === -1 ? contentType.length : semicolon;
+  const type = contentType.slice(0, end).trim().toLowerCase();
+  const notation = accepted.includes(type) ? notations.get(type) : undefined;
+  if (notation === undefined) {
+    throw unsupported(
+      `Content-Type ${quote(contentType)} is not supported.${describeMeantType(type, accepted)}${advice}`,
+    );
+  }
+  checkParameters(contentType, end, advice);
+  return notation;
 }
 
-/** Says what is probably meant by a type that is not supported. */
-function describeMeantType(type: string): string {
+/** Says what is probably meant by a type that is not accepted. */
+function describeMeantType(type: string, accepted: readonly string[]): string {
   if (type === 'multipart/form-data') {
     return ' With curl use -d or --data-urlencode, not -F.';
   }
   const subtype = type.replace(/^.*\//, '');
-  const meant = mediaTypes.find((known) => known.endsWith(`/${subtype}`));
+  const meant = accepted.find((known) => known.endsWith(`/${subtype}`));
   return meant === undefined ? '' : ` Did you mean ${meant}?`;
 }
 
-const advice = ` Send ${mediaTypes.join(', ')}, in UTF-8.`;
-
-function parseContentType(contentType: string): Notation {
-  const semicolon = contentType.indexOf(';');
-  const end = semicolon === -1 ? contentType.length : semicolon;
-  const type = contentType.slice(0, end).trim().toLowerCase();
-  const notation = notations.get(type);
-  if (notation === undefined) {
-    throw unsupported(
-      `Content-Type ${quote(contentType)} is not supported.${describeMeantType(type)}${advice}`,
-    );
-  }
-  checkParameters(contentType, end);
-  return notation;
-}
-
-function checkParameters(contentType: string, start: number): void {
+function checkParameters(contentType: string, start: number, advice: string): void {
   let end = start;
   while (end < contentType.length) {
     parameter.lastIndex = end;

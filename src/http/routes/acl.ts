@@ -39,9 +39,7 @@ export function createAnswerAcl(ports: AclPorts) {
   const readBody = createReadBody(ports.limits.bodyBytes, ports.bodyBudget);
   const findDomain = createFindDomain(ports.domains);
   const readChange = async (ctx: Context, account: ApiAccount): Promise<boolean> => {
-    if (parseMediaType(ctx.req.headers) !== 'json') {
-      throw new GatewayError('unsupported-media-type', 'Expected application/json.');
-    }
+    parseMediaType(ctx.req.headers, ['application/json']);
     return readAcl(decodeUtf8(await readBody(ctx, `account ${account.username}`)));
   };
   return async (

@@ -43,6 +43,17 @@ describe('parseMediaType', () => {
     expect(refusalOf({ 'content-type': contentType })).toBe('unsupported-media-type');
   });
 
+  it.each([undefined, 'text/html', 'application/xml', 'application/json; charset=latin1'])(
+    'advises only what is accepted, for %s',
+    (contentType) => {
+      const headers = { 'content-type': contentType };
+      expect(() => parseMediaType(headers, ['application/json'])).toThrow(
+        / Send application\/json, in UTF-8\.$/,
+      );
+      expect(() => parseMediaType({ 'content-type': 'text/html' })).toThrow(/ text\/plain,/);
+    },
+  );
+
   it.each(['gzip', 'identity', 'br', ''])('Content-Encoding %j is refused', (encoding) => {
     const headers = { 'content-type': 'application/json', 'content-encoding': encoding };
     expect(refusalOf(headers)).toBe('unsupported-media-type');
