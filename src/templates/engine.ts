@@ -101,7 +101,7 @@ function translateErrors<T>(run: () => T): T {
   } catch (error) {
     if (error instanceof Error && LiquidError.is(error)) {
       const [line = 1] = error.token.getPosition();
-      throw new TemplateError(line, describeReason(error.message), error);
+      throw new TemplateError(line, describeReason(error), error);
     }
     // The limit on the length of the source has no place.
     if (error instanceof Error && error.name === 'AssertionError') {
@@ -111,7 +111,11 @@ function translateErrors<T>(run: () => T): T {
   }
 }
 
-/** liquidjs ends its messages with the place. */
-function describeReason(message: string): string {
+/** The engine of JavaScript speaks of its own matters; liquidjs ends its messages with the place. */
+function describeReason({ message, originalError }: LiquidError): string {
+  if (originalError instanceof RangeError && /call stack/.test(originalError.message)) {
+    return 'a value that is nested too deeply';
+  }
+  if (originalError instanceof TypeError) return 'a value that is not text';
   return abbreviate(message.replace(/(, file:.*)?, line:\d+, col:\d+$/s, ''), 200);
 }

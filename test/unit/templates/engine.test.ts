@@ -67,9 +67,15 @@ describe('at run time', () => {
     ['\n{% for i in items %}{{ i }}{% endfor %}', 2, 'more than 20000 steps'],
     ['{% for i in (1..1000000000) %}{% endfor %}', 1, 'memory alloc limit exceeded'],
     ['\n\n{{ items | json | json | json | json | json | json | json | json }}', 3, 'memory alloc'],
-    ['\n{{ object }}', 2, 'Cannot convert object to primitive value'],
+    ['\n{{ object }}', 2, 'a value that is not text'],
+    ['{{ object | upcase }}', 1, 'a value that is not text'],
+    ['{{ object | plus: 1 }}', 1, 'a value that is not text'],
+    ['{{ deep }}', 1, 'a value that is nested too deeply'],
+    ['{{ deep | json }}', 1, 'a value that is nested too deeply'],
   ])('%j fails', (source, line, reason) => {
-    const data = { items, object: { toString: 1, valueOf: 1 } };
+    let deep: unknown = 'x';
+    for (let level = 0; level < 60_000; level += 1) deep = [deep];
+    const data = { items, object: { toString: 1, valueOf: 1 }, deep };
     const [foundLine, foundReason] = errorOf(() => render(source, data));
     expect([foundLine, foundReason]).toEqual([line, expect.stringContaining(reason)]);
   });

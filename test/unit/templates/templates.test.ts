@@ -38,7 +38,7 @@ test.each<[string, string, unknown, string]>([
     'a template that fails',
     'tool-1',
     { text: { toString: 1, valueOf: 1 } },
-    'The template tool-1 fails at line 1: Cannot convert object to primitive value.',
+    'The template tool-1 fails at line 1: a value that is not text.',
   ],
   [
     'a long text',
