@@ -39,7 +39,7 @@ export function parseConfigSource(text: string): ConfigSource {
   };
   if (errors.some(({ code }) => code !== 'DUPLICATE_KEY'))
     return { value: undefined, faults, lineOf };
-  const unquoted = findUnquoted(document).map(([offset, mark, got]) =>
+  const unquoted = findUnquoted(document, text).map(([offset, mark, got]) =>
     missingQuotes(lines.linePos(offset).line, mark, got),
   );
   if (unquoted.length > 0) return { value: undefined, faults: [...faults, ...unquoted], lineOf };
@@ -60,9 +60,7 @@ function describeError(error: YAMLError, text: string, lines: LineCounter): Conf
     return { path: formatPath([key]), line, expected: 'each key only once', got: 'it twice' };
   }
   if (needsQuotes.has(error.code)) return missingQuotes(line, text.charAt(offset));
-  // What is missing may also be a quotation mark.
-  const isOther = error.code === 'MISSING_CHAR' && !error.message.startsWith('Implicit map keys');
-  const expected = isOther ? undefined : expectedBy.get(error.code);
+  const [, expected] = expectedBy.find(([pattern]) => pattern.test(error.message)) ?? [];
   if (expected !== undefined) return { path: '', line, expected, got: 'something else' };
   // The parser quotes the file after the colon, and that may be a secret.
   return notYaml(line, error.message.replace(/(?<=\S): .*/s, ''));
@@ -76,21 +74,36 @@ const needsQuotes: ReadonlySet<string> = new Set([
   'TAG_RESOLVE_FAILED',
 ]);
 
-const aKey = 'a key, a colon, a space and a value, such as "port: 8080"';
-
-/** What the usual mistakes lack, by the parser's code, for people who do not know the grammar. */
-const expectedBy: ReadonlyMap<string, string> = new Map([
-  ['TAB_AS_INDENT', 'spaces at the start of the line, not a tab'],
+/** What the usual mistakes lack, by the parser's message, for people who do not know the grammar. */
+const expectedBy: readonly (readonly [RegExp, string])[] = [
+  [/^Tabs are not allowed/, 'spaces at the start of the line, not a tab'],
   [
-    'BLOCK_AS_IMPLICIT_KEY',
+    /^Nested mappings are not allowed|^A block sequence may not be used/,
     'quotes around a text with a colon and a space in it, and keys of one level indented alike',
   ],
-  ['MULTILINE_IMPLICIT_KEY', aKey],
-  ['MISSING_CHAR', aKey],
-]);
+  [/^Implicit (?:map )?keys/, 'a key, a colon, a space and a value, such as "port: 8080"'],
+  [/^All (?:mapping|sequence) items must start/, 'keys and list items of one level indented alike'],
+  [/^Missing closing "/, 'a " at the end of a text that begins with "'],
+  [/^Missing closing '/, "a ' at the end of a text that begins with '"],
+  [/^Invalid escape/, '\\\\ for each \\ of a text in double quotes'],
+  [/ at node end$/, 'nothing after a closing quotation mark or bracket'],
+  [/end with a \]$/, 'a ] at the end of a list that begins with ['],
+  [/end with a \}$/, 'a } at the end of a mapping that begins with {'],
+  [/^Unexpected flow-/, 'no bracket or brace without its opening one, or quotes around the text'],
+  [/^Unexpected , in /, 'a value before each comma'],
+  [
+    /^Comments must be separated/,
+    'a space before a comment, or quotes around all of a text with #',
+  ],
+  [/^Block scalar header/, 'a line break after | or >, or quotes around the text'],
+  [/multiple documents/, 'one document: no line with --- or ... between the keys'],
+];
 
-/** Texts that were read as aliases or anchors, with their offset, first character and what it became. */
-function findUnquoted(document: Document): (readonly [number, string, string])[] {
+/**
+ * Texts that were read as aliases, anchors or comments, with their offset, first character and what it
+ * became.
+ */
+function findUnquoted(document: Document, text: string): (readonly [number, string, string])[] {
   const found: (readonly [number, string, string])[] = [];
   visit(document, {
     Alias: (_, node) => {
@@ -98,8 +111,11 @@ function findUnquoted(document: Document): (readonly [number, string, string])[]
       found.push([node.range?.[0] ?? 0, '*', 'an alias without its anchor']);
     },
     Scalar: (_, { anchor, source, value, range }) => {
-      if (anchor === undefined || value !== null || source !== '') return;
-      found.push([range?.[0] ?? 0, '&', 'an anchor without a value']);
+      if (value !== null || source !== '') return;
+      const offset = range?.[0] ?? 0;
+      if (anchor !== undefined) found.push([offset, '&', 'an anchor without a value']);
+      // Most comments have a space after the mark.
+      else if (/^#\S/.test(text.slice(offset, offset + 2))) found.push([offset, '#', 'nothing']);
     },
   });
   return found;

@@ -424,7 +424,7 @@ describe('the file', () => {
     [`${minimal}? {a: 1}\n: 2`, '"{ a: 1 }": expected one of the keys'],
     [Buffer.from('a: \xff', 'latin1'), 'got not UTF-8'],
     [`${minimal}${minimal}`, 'expected each key only once'],
-    [`${minimal}---${minimal}`, 'multiple documents'],
+    [`${minimal}---${minimal}`, 'expected one document: no line with --- or ... between the keys'],
     [
       `${minimal}log: !custom {level: info}`,
       ':4: expected quotes around a text that begins with !',
@@ -442,6 +442,27 @@ describe('the file', () => {
     [`${minimal}store: a: b`, ':4: expected quotes around a text with a colon and a space in it'],
     [`${minimal}http:\n\tport: 1`, ':5: expected spaces at the start of the line, not a tab'],
     [`${minimal}\tlog: x`, ':4: expected spaces at the start of the line, not a tab'],
+    [
+      `${minimal}http:\n  port: 1\n log: x`,
+      ':6: expected keys and list items of one level indented',
+    ],
+    [`${minimal}store: "x`, ':4: expected a " at the end of a text that begins with "'],
+    [`${minimal}store: 'x`, ":4: expected a ' at the end of a text that begins with '"],
+    [`${minimal}store: 'it's'`, ':4: expected nothing after a closing quotation mark'],
+    [`${minimal}store: "C:\\d"`, ':4: expected \\\\ for each \\ of a text in double quotes'],
+    [`${minimal}domains: [a, b`, ':4: expected a ] at the end of a list that begins with ['],
+    [`${minimal}http: {port: 1`, ':4: expected a } at the end of a mapping that begins with {'],
+    [`${minimal}store: }`, ':4: expected no bracket or brace without its opening one'],
+    [`${minimal}domains: [,]`, ':4: expected a value before each comma'],
+    [`${minimal}store: "x"#y`, ':4: expected a space before a comment'],
+    [`${minimal}store: |x`, ':4: expected a line break after | or >'],
+    [
+      `${minimal}store: #x`,
+      ':4: expected quotes around a text that begins with #, such as "#example", got nothing',
+    ],
+    [`${minimal}domains:\n  - #x`, ':5: expected quotes around a text that begins with #'],
+    [`${minimal}store: # x`, ':4: store: expected'],
+    [`${minimal}http:\n  #port: 1`, ':4: http: expected'],
     [`${minimal}http:8080\nlog: {}`, ':4: expected a key, a colon, a space and a value'],
     [`${minimal}http:8080`, ':4: expected a key, a colon, a space and a value'],
     [`${minimal}http:\n  port:8080`, 'got text: a space is missing after its colon'],
@@ -457,6 +478,9 @@ describe('the file', () => {
       'a: hunter2',
       '!hunter2',
       '"\\d hunter2',
+      '#hunter2',
+      "'hunter2's'",
+      '|hunter2',
     ]) {
       const faults = await faultsOf(`${minimal}store: ${value}`);
       expect(faults.join('\n')).toContain('expected');

@@ -178,6 +178,10 @@ describe('faulty files', () => {
       '\npassword: 12345\n',
       'FILE:2: password: expected text without control characters, not empty, in quotes if it looks like a number, got a number',
     ],
+    [
+      'password: #x\n',
+      'FILE:1: expected quotes around a text that begins with #, such as "#example", got nothing',
+    ],
     ['user:\n', 'FILE:1: user: expected text without control characters, .*, got nothing'],
     ['user: "a\\tb"\n', 'FILE:1: user: expected text without control .*, got other text'],
     [
@@ -188,7 +192,10 @@ describe('faulty files', () => {
     ['user: a\nuser: b\n', 'FILE:2: user: expected each key only once, got it twice'],
     ['user: a\nusr: b\nurl: 1\n', 'FILE:2: usr: .*\nFILE:3: url: .*, got a number'],
     ['secret\n', 'FILE: expected a mapping with the keys url, user, .*, got text'],
-    ['user: "secret\n', 'FILE:2: expected YAML, got Missing closing "quote'],
+    [
+      'user: "secret\n',
+      'FILE:2: expected a " at the end of a text that begins with ", got something else',
+    ],
     [Uint8Array.of(0x75, 0xff), 'FILE: expected text in UTF-8, got something else'],
   ])('%j', async (file, expected) => {
     const error: unknown = await find({ file }).catch((caught: unknown) => caught);
