@@ -35,7 +35,9 @@ const wrongType = 'Expected true or false, got a string.';
 /** The wording differs from that of the message URLs. */
 const examples = {
   'method-not-allowed': { detail: 'Expected GET or PUT, got POST.' },
-  'unsupported-media-type': { detail: 'Expected application/json.' },
+  'unsupported-media-type': {
+    detail: 'Content-Type "application/xml" is not supported. Send application/json, in UTF-8.',
+  },
   'invalid-message': {
     detail: `/acl/xmppgateway: ${wrongType}`,
     errors: [{ pointer: '/acl/xmppgateway', detail: wrongType }],
