@@ -135,9 +135,10 @@ function endpointOf({ remoteAddress, remotePort, localAddress }: Socket): string
  * Closing it loses no more than an incomplete request or an answer that the client does not read. One
  * without a deadline for silence has messages on their way, although its request is not complete.
  */
-function isDispensable({ socket, responses }: Connection): boolean {
-  if (socket.timeout === 0) return false;
-  return [...responses].every(({ headersSent, req }) => headersSent || !req.complete);
+function isDispensable({ responses }: Connection): boolean {
+  return [...responses].every(
+    ({ headersSent, req }) => (headersSent || !req.complete) && req.socket.timeout !== 0,
+  );
 }
 
 /** On the last response only: Node closes the connection after the one that announces it. */

@@ -237,6 +237,23 @@ describe('a request with many lines', () => {
     });
   });
 
+  it('does not give way to other connections while a line is on its way', async () => {
+    const settle: (() => void)[] = [];
+    const held = async (message: Message): Promise<Receipt> => {
+      await new Promise<void>((resolve) => void settle.push(resolve));
+      return deliver(message);
+    };
+    gateway = await startTestGateway({ deliver: held }, { connections: 1 });
+    const { request, waitForLines } = open();
+    request.write(line('bob@example.org'));
+    await waitUntil(() => settle.length === 1, { label: 'a message on its way' });
+    await expect(post('')).rejects.toThrow(/ECONNRESET|socket hang up/);
+    settle[0]?.();
+    await waitForLines(1);
+    request.end();
+    await waitForLines(2);
+  });
+
   it('is logged when its client goes away', async () => {
     const { request, waitForLines } = open();
     request.write(line('bob@example.org'));
