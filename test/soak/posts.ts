@@ -69,7 +69,7 @@ const refusals: readonly (readonly [draft: Draft, status: number, onEjabberd?: n
   [{ body: `{"to": "nobody@example.org", "body": "x"}` }, 404, 200],
   [{ method: 'PUT', body: `{${to}}` }, 405],
   [{ body: `{${to}, "body": "${'<'.repeat(70_000)}"}` }, 413],
-  [{ type: 'text/plain', body: 'x' }, 415],
+  [{ type: 'text/html', body: 'x' }, 415],
   [{ body: `{${to}, "body": null, "x": 1}` }, 422],
   [{ path: base, authorization: user, type: 'text/xml', body: '<iq to="bob@example.org"/>' }, 422],
 ];
