@@ -174,6 +174,10 @@ function checkDeclaration(prefix: string, namespace: string, fail: Fail): void {
       `the namespace name ${quote(namespace)} contains white-space control characters`,
     );
   }
+  // Some parsers trim the name: nothing is left of this one, and the recipient's stream breaks.
+  if (namespace !== '' && namespace.trim() === '') {
+    fail('refused', `the namespace name ${quote(namespace)} is only white space`);
+  }
 }
 
 /** Namespaces in XML 1.0 §6.3; the parser itself refuses names that are written alike. */

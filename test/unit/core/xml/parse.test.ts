@@ -293,3 +293,12 @@ test('any text is read or gives an XmlError', () => {
     { numRuns: 2000 },
   );
 });
+
+test.each([' ', '  ', '\u00a0'])(
+  'the namespace name %j is refused, because some parsers trim it',
+  (namespace) => {
+    for (const text of [`<p:x xmlns:p='${namespace}' p:a='1'/>`, `<x xmlns='${namespace}'/>`]) {
+      expect(() => parse(text)).toThrow(/is only white space/);
+    }
+  },
+);
