@@ -1,12 +1,19 @@
 import type { IncomingMessage } from 'node:http';
-import { RequestAborted } from './body.ts';
+import { type BodyBudget, type BodyReading, RequestAborted } from './body.ts';
 
 /** A line of a body. */
 export interface Line {
   /** Counts from 1, with the blank lines. */
   readonly number: number;
-  /** Without the line end; undefined if it is longer than allowed. */
-  readonly bytes: Buffer | undefined;
+  /** Without the line end; or why it was not kept: it is longer than allowed, or memory was short. */
+  readonly bytes: Buffer | 'too-large' | 'overloaded';
+}
+
+/** What a line may have, and where its bytes count while it has not ended. */
+export interface LineLimits {
+  readonly maxBytes: number;
+  readonly budget: BodyBudget;
+  readonly caller: string;
 }
 
 const lineFeed = 0x0a;
@@ -19,16 +26,20 @@ const blank = /^[ \t\r]*$/;
  */
 export async function* readLines(
   req: IncomingMessage,
-  maxBytes: number,
+  limits: LineLimits,
   stopping: AbortSignal,
 ): AsyncGenerator<readonly Line[]> {
-  const splitter = new LineSplitter(maxBytes);
-  for await (const chunk of readChunks(req, stopping)) {
-    const lines = splitter.split(chunk);
-    if (lines.length > 0) yield lines;
+  const splitter = new LineSplitter(limits);
+  try {
+    for await (const chunk of readChunks(req, stopping)) {
+      const lines = splitter.split(chunk);
+      if (lines.length > 0) yield lines;
+    }
+    const last = stopping.aborted ? [] : splitter.finish();
+    if (last.length > 0) yield last;
+  } finally {
+    splitter.close();
   }
-  const last = stopping.aborted ? [] : splitter.finish();
-  if (last.length > 0) yield last;
 }
 
 /** Not with the iterator of the stream: the paced reader feeds only a stream that flows. */
@@ -78,46 +89,84 @@ export class Wakeup {
   }
 }
 
-/** Splits chunks at line feeds and keeps what may continue, but no more than a line may have. */
+/**
+ * Splits chunks at line feeds and keeps what may continue, in one buffer: a line may arrive in pieces of
+ * one byte. Meanwhile it counts as a body that is being read.
+ */
 class LineSplitter {
-  readonly #maxBytes: number;
+  readonly #limits: LineLimits;
   #number = 0;
-  #rest: Buffer[] = [];
-  #restBytes = 0;
+  #kept = Buffer.alloc(0);
+  #keptBytes = 0;
+  #fault: 'too-large' | 'overloaded' | undefined;
+  #reading: BodyReading | undefined;
 
-  constructor(maxBytes: number) {
-    this.#maxBytes = maxBytes;
+  constructor(limits: LineLimits) {
+    this.#limits = limits;
   }
 
   split(chunk: Buffer): Line[] {
     const lines: Line[] = [];
     let start = 0;
     for (let end = chunk.indexOf(lineFeed); end !== -1; end = chunk.indexOf(lineFeed, start)) {
-      this.#keep(chunk.subarray(start, end));
-      lines.push(...this.finish());
+      lines.push(...this.#end(chunk.subarray(start, end)));
       start = end + 1;
     }
     this.#keep(chunk.subarray(start));
     return lines;
   }
 
-  /** The line that ends here, unless it is blank. */
+  /** The line that ends with the body, unless it is blank. */
   finish(): Line[] {
+    return this.#end(Buffer.alloc(0));
+  }
+
+  close(): void {
+    this.#reading?.end();
+  }
+
+  /** Ends a line with its last piece. */
+  #end(piece: Buffer): Line[] {
     this.#number += 1;
-    const isTooLong = this.#restBytes > this.#maxBytes;
-    const [first = Buffer.of()] = this.#rest;
-    const bytes = this.#rest.length > 1 ? Buffer.concat(this.#rest) : first;
-    this.#rest = [];
-    this.#restBytes = 0;
-    if (isTooLong) return [{ number: this.#number, bytes: undefined }];
-    return isBlank(bytes) ? [] : [{ number: this.#number, bytes }];
+    const number = this.#number;
+    const isLong = this.#keptBytes + piece.length > this.#limits.maxBytes;
+    const fault = this.#fault ?? (isLong ? 'too-large' : undefined);
+    const bytes = this.#keptBytes === 0 ? piece : Buffer.concat([this.#all(), piece]);
+    this.#drop(undefined);
+    if (fault !== undefined) return [{ number, bytes: fault }];
+    return isBlank(bytes) ? [] : [{ number, bytes }];
   }
 
   #keep(piece: Buffer): void {
-    if (piece.length === 0) return;
-    this.#restBytes += piece.length;
-    if (this.#restBytes <= this.#maxBytes) this.#rest.push(piece);
-    else this.#rest = [];
+    if (piece.length === 0 || this.#fault !== undefined) return;
+    const { maxBytes, budget, caller } = this.#limits;
+    const bytes = this.#keptBytes + piece.length;
+    if (bytes > maxBytes) {
+      this.#drop('too-large');
+      return;
+    }
+    if (bytes > this.#kept.length) {
+      const larger = Buffer.allocUnsafe(Math.min(maxBytes, 2 * bytes));
+      this.#all().copy(larger);
+      this.#kept = larger;
+    }
+    piece.copy(this.#kept, this.#keptBytes);
+    this.#keptBytes = bytes;
+    this.#reading ??= budget.begin(caller, () => this.#drop('overloaded'));
+    this.#reading.add(piece.length);
+  }
+
+  #all(): Buffer {
+    return this.#kept.subarray(0, this.#keptBytes);
+  }
+
+  /** Forgets what was kept; with a fault, the rest of the line is skipped. */
+  #drop(fault: 'too-large' | 'overloaded' | undefined): void {
+    this.#reading?.end();
+    this.#reading = undefined;
+    this.#kept = Buffer.alloc(0);
+    this.#keptBytes = 0;
+    this.#fault = fault;
   }
 }
 

@@ -8,6 +8,7 @@ import { readSubmission } from '../../core/message/from-json.ts';
 import type { MessageContext } from '../../core/message/rules.ts';
 import { decodeUtf8 } from '../../core/text.ts';
 import { type CallerKey, deriveStanzaId, parseKey } from '../idempotency/answer-once.ts';
+import type { BodyBudget } from '../request/body.ts';
 import { type Line, readLines, Wakeup } from '../request/lines.ts';
 import type { RequestRecord } from '../request/log.ts';
 import type { Answer, StreamedAnswer } from '../response/answer.ts';
@@ -17,6 +18,7 @@ import { keyFor, preview, type SendingPorts, send } from './sending.ts';
 /** What a request with many messages needs. */
 export interface BulkPorts extends SendingPorts {
   readonly limits: { readonly bodyBytes: number };
+  readonly bodyBudget: BodyBudget;
   readonly log: Logger;
 }
 
@@ -31,6 +33,9 @@ export interface BulkRequest {
 
 /** How many lines of a request are on their way at the same time: enough to keep a server busy. */
 const maxAtOnce = 256;
+
+/** The same in bytes, unless a single line has more. */
+const maxBytesAtOnce = 1024 * 1024;
 
 /** How long a connection may be idle while no line is on its way, in milliseconds. */
 const idleMs = 30_000;
@@ -57,7 +62,12 @@ async function* answerLines(ports: BulkPorts, request: BulkRequest): AsyncGenera
   };
   const { socket } = req;
   const onIdle = (isIdle: boolean): void => void socket.setTimeout(isIdle ? idleMs : 0);
-  const lines = readLines(req, ports.limits.bodyBytes, ports.stopping);
+  const limits = {
+    maxBytes: ports.limits.bodyBytes,
+    budget: ports.bodyBudget,
+    caller: request.context.caller,
+  };
+  const lines = readLines(req, limits, ports.stopping);
   try {
     yield* new LineAnswers(answer, onIdle).to(lines);
     record.code = counts.refused === 0 ? 'ok' : 'partial';
@@ -74,13 +84,14 @@ async function answerLine(
   caller: string,
 ): Promise<Answer> {
   try {
-    if (bytes === undefined) throw tooLong(ports.limits.bodyBytes);
+    if (typeof bytes === 'string') throw notKept(bytes, ports.limits.bodyBytes);
     const { message, key: text } = takeKey(parseJson(decodeUtf8(bytes)));
     const key = text === undefined ? undefined : { caller: context.caller, key: text };
     const createId = (listed?: Jid): string => createLineId(key, listed);
     const parsed = readSubmission(message, { ...context, caller, createId });
     const payload = [context.from.toString(), 'lines', bytes];
-    const request = { parsed, key, payload, id: record.id };
+    // Of a list one after the other, because other lines are under way meanwhile.
+    const request = { parsed, key, payload, id: record.id, atOnce: 1 };
     return await (isDryRun ? preview(ports, request) : send(ports, request));
   } catch (error) {
     if (!(error instanceof GatewayError)) {
@@ -90,8 +101,12 @@ async function answerLine(
   }
 }
 
-function tooLong(maxBytes: number): GatewayError {
-  return new GatewayError('too-large', `Expected a line of at most ${maxBytes} bytes, got more.`);
+function notKept(code: 'too-large' | 'overloaded', maxBytes: number): GatewayError {
+  const detail =
+    code === 'too-large'
+      ? `Expected a line of at most ${maxBytes} bytes, got more.`
+      : 'Nothing was sent: too many lines and bodies are being read. Send the message again later.';
+  return new GatewayError(code, detail);
 }
 
 /** Separates the key of a line from its message; throws GatewayError `invalid-message`. */
@@ -127,6 +142,7 @@ class LineAnswers {
   readonly #writer = new Wakeup();
   #ready: string[] = [];
   #underWay = 0;
+  #bytes = 0;
   #hasEnded = false;
   #isOver = false;
 
@@ -174,16 +190,21 @@ class LineAnswers {
   }
 
   #isFull(): boolean {
-    return this.#underWay + this.#ready.length >= maxAtOnce && !this.#isOver;
+    const isFull =
+      this.#underWay + this.#ready.length >= maxAtOnce || this.#bytes >= maxBytesAtOnce;
+    return isFull && !this.#isOver;
   }
 
   async #start(line: Line): Promise<void> {
     this.#underWay += 1;
+    this.#bytes += line.bytes.length;
     if (this.#underWay === 1) this.#onIdle(false);
     // Not in one line: the list may be another one by then.
     const text = await this.#answer(line);
     this.#ready.push(text);
     this.#underWay -= 1;
+    this.#bytes -= line.bytes.length;
+    this.#reader.wake();
     if (this.#underWay === 0) this.#onIdle(true);
     this.#writer.wake();
   }

@@ -35,6 +35,9 @@ export interface MessagePorts extends BulkPorts {
   readonly templates: { readonly render: RenderTemplate };
 }
 
+/** How many messages of a list are on their way at the same time. */
+const maxListAtOnce = 16;
+
 /** Answers a request to a message URL; `username` is undefined on the URL of the XMPP users. */
 export type PostMessage = (
   ctx: Context,
@@ -83,7 +86,7 @@ export function createPostMessage(ports: MessagePorts): PostMessage {
     // Without the rest, as it was before there was any: stores outlive an upgrade.
     const rest = parsed.rest === undefined ? [] : [parsed.rest];
     const payload = [record.sender, notation, bytes, ...rest];
-    const request = { parsed, key, payload, id: record.id };
+    const request = { parsed, key, payload, id: record.id, atOnce: maxListAtOnce };
     if (parsed.isDryRun) {
       record.dryRun = true;
       return buildAnswer(record, await preview(ports, request));

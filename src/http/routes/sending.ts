@@ -41,6 +41,8 @@ export interface ValidRequest {
   readonly key: CallerKey | undefined;
   readonly payload: Payload;
   readonly id: string;
+  /** How many messages of a list are on their way at the same time. */
+  readonly atOnce: number;
 }
 
 /** A dry run shows no more than this many times the largest body: a list repeats its text. */
@@ -106,12 +108,9 @@ async function sendOne(
   return key === undefined ? deliver() : answerOnce(ports.answers, { key, payload, id }, deliver);
 }
 
-/** How many messages of a list are on their way at the same time. */
-const maxAtOnce = 16;
-
 /** Sends the messages of a list in order. Rejects, after all of them, with the first error that is a bug. */
 async function sendAll(ports: SendingPorts, request: ValidRequest): Promise<Result[]> {
-  const { parsed, key, id } = request;
+  const { parsed, key, id, atOnce } = request;
   const deadline = performance.now() + ports.confirmTimeoutMs;
   const results: Result[] = [];
   const bugs: unknown[] = [];
@@ -129,7 +128,7 @@ async function sendAll(ports: SendingPorts, request: ValidRequest): Promise<Resu
       }
     }
   };
-  await Promise.all(Array.from({ length: maxAtOnce }, work));
+  await Promise.all(Array.from({ length: atOnce }, work));
   if (bugs.length > 0) throw bugs[0];
   return results;
 }
