@@ -100,7 +100,7 @@ describe.each(['prosody', 'ejabberd'] as const)("on Debian's configuration of %s
   const secret = (): string => readFileSync(join(folder, 'component.secret'), 'utf8').trim();
   /** The lines that `check` prints for a better mode than plain. */
   const findLinesFor = async (mode: string): Promise<readonly PrintedLines[]> => {
-    await debian.restartWith(forPlain);
+    await debian.configureWith(forPlain);
     const { stdout } = await check(config);
     const lines = linesIn(readAdvice(stdout));
     const first = lines.findIndex(({ place }) => place.startsWith(`${mode}, on `));
@@ -164,7 +164,7 @@ describe.each(['prosody', 'ejabberd'] as const)("on Debian's configuration of %s
 
   /** With these lines all is right, in this mode. */
   async function expectMode(mode: string, lines: readonly PrintedLines[]): Promise<void> {
-    await debian.restartWith(lines);
+    await debian.configureWith(lines);
     const { code, stdout } = await check(config);
     expect(stdout).toContain(`ok     messages of localhost: mode ${mode};`);
     expect([code, stdout.includes('FAILED')]).toEqual([0, false]);
@@ -182,7 +182,7 @@ describe.each(['prosody', 'ejabberd'] as const)("on Debian's configuration of %s
   });
 
   test('so do the lines of check, when the server does not know the gateway yet', async () => {
-    await debian.restartWith([]);
+    await debian.configureWith([]);
     const { code, stdout } = await check(config);
     expect([code, stdout.includes('ECONNREFUSED')]).toEqual([1, true]);
     await expectMode('plain', linesIn(readAdvice(stdout)));
@@ -207,7 +207,7 @@ describe.each(['prosody', 'ejabberd'] as const)("on Debian's configuration of %s
     'with the lines of init, a message to %s, who blocks the sender, comes back',
     async (blocker) => {
       const { server } = debian;
-      await debian.restartWith(forPlain);
+      await debian.configureWith(forPlain);
       await server.register(blocker, 'secret');
       const session = await openSessionOn(server, blocker, 'secret', { tls: true });
       onTestFinished(session.destroy);

@@ -12,7 +12,7 @@ import {
 } from '../../src/xmpp/sasl/password-check.ts';
 import { findChild } from '../../src/xmpp/sasl/stream-reader.ts';
 import { openSessionOn } from '../support/clients/session.ts';
-import { startEjabberd } from '../support/servers/ejabberd.ts';
+import { callApi } from '../support/servers/ejabberd.ts';
 import { servers } from '../support/servers/servers.ts';
 import type { XmppServer } from '../support/servers/xmpp-server.ts';
 import { createCertificates } from '../support/system/certificates.ts';
@@ -40,9 +40,9 @@ async function expectAnswers(check: PasswordCheck): Promise<void> {
 }
 
 /** Neither a right password nor a wrong one is known to be so. */
-async function expectNoAnswer(check: PasswordCheck, reason: string): Promise<void> {
+async function expectNoAnswer(check: PasswordCheck, reason: string, user = alice): Promise<void> {
   for (const password of ['wonderland', 'wrong']) {
-    await expect(check(alice, password)).rejects.toMatchObject({
+    await expect(check(user, password)).rejects.toMatchObject({
       code: 'authentication-unavailable',
       message: expect.stringContaining(reason),
     });
@@ -162,59 +162,36 @@ describe.each(servers)('passwords on $kind', ({ start }) => {
   });
 });
 
-describe.each(servers)('mechanisms of $kind', ({ start }) => {
-  test('SCRAM only, with TLS and without', async () => {
-    const server = await start({ mechanisms: 'scram' });
-    try {
-      await server.register('alice', 'wonderland');
-      await expectAnswers(createCheck(server));
-      await expectAnswers(createCheck(server, { security: 'plaintext' }));
-    } finally {
-      await server.stop();
-    }
-  });
-
-  test('PLAIN only: with TLS, and no answer without', async () => {
-    const server = await start({ mechanisms: 'plain' });
-    try {
-      await server.register('alice', 'wonderland');
-      await expectAnswers(createCheck(server));
-      await expectNoAnswer(createCheck(server, { security: 'plaintext' }), 'got PLAIN');
-    } finally {
-      await server.stop();
-    }
-  });
-
-  test('anonymous only, or the certificate of another domain: no answer', async () => {
-    const server = await start({ mechanisms: 'anonymous', certificateDomains: ['example.com'] });
-    try {
-      await expectNoAnswer(createCheck(server, { security: 'plaintext' }), 'got ANONYMOUS');
-      await expectNoAnswer(
-        createCheck(server),
-        'The certificate of the XMPP server is not one for example.org.',
-      );
-    } finally {
-      await server.stop();
-    }
-  });
-});
-
-/** Servers that offer the -PLUS variants only; those in brackets with TLS 1.2 at most. */
-const boundOnly = {
+/** Lines of configuration for what a server shall offer, all else as it is by default. */
+const offers = {
   prosody: {
-    mechanisms: `disable_sasl_mechanisms = { "DIGEST-MD5", "PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-256" }`,
+    scram: 'disable_sasl_mechanisms = { "DIGEST-MD5", "PLAIN" }',
+    plain:
+      'disable_sasl_mechanisms = { "DIGEST-MD5", "OAUTHBEARER", "SCRAM-SHA-1", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS" }',
+    anonymous: 'authentication = "anonymous"',
+    bound: 'disable_sasl_mechanisms = { "DIGEST-MD5", "PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-256" }',
     tls12: 'c2s_ssl = { protocol = "tlsv1_2" }',
-    // 0.12 has no feature to offer then.
-    withoutBinding: 'ended the stream (undefined-condition)',
   },
   ejabberd: {
-    mechanisms:
+    scram: 'disable_sasl_mechanisms: [PLAIN, DIGEST-MD5, X-OAUTH2]',
+    plain:
+      'disable_sasl_mechanisms: [SCRAM-SHA-1, SCRAM-SHA-1-PLUS, SCRAM-SHA-256, SCRAM-SHA-256-PLUS, SCRAM-SHA-512, SCRAM-SHA-512-PLUS, DIGEST-MD5, X-OAUTH2]',
+    // Without the last line it also offers all others.
+    anonymous:
+      'auth_method: [anonymous]\nanonymous_protocol: sasl_anon\ndisable_sasl_mechanisms: [PLAIN, SCRAM-SHA-1, SCRAM-SHA-1-PLUS, SCRAM-SHA-256, SCRAM-SHA-256-PLUS, SCRAM-SHA-512, SCRAM-SHA-512-PLUS, DIGEST-MD5, X-OAUTH2]',
+    bound:
       'disable_sasl_mechanisms: [PLAIN, DIGEST-MD5, X-OAUTH2, SCRAM-SHA-1, SCRAM-SHA-256, SCRAM-SHA-512]',
     tls12: 'c2s_protocol_options: [no_tlsv1_3]',
-    // 23.01 offers them and has tls-unique only.
-    withoutBinding: 'under TLSv1.3 expected tls-exporter or tls-server-end-point',
   },
 } as const;
+
+/** What a server says whose -PLUS variants have no channel binding under TLS 1.3. */
+const withoutBinding = {
+  // 0.12 has no feature to offer then.
+  prosody: 'ended the stream (undefined-condition)',
+  // 23.01 offers them and has tls-unique only.
+  ejabberd: 'under TLSv1.3 expected tls-exporter or tls-server-end-point',
+};
 
 /** Does the server say under TLS which channel bindings it has (XEP-0440)? */
 async function announcesBindings({ host, c2sPort: port, caFile, domain }: XmppServer) {
@@ -228,96 +205,113 @@ async function announcesBindings({ host, c2sPort: port, caFile, domain }: XmppSe
   return feature !== undefined;
 }
 
-describe.each(servers)('channel binding on $kind', ({ kind, start }) => {
-  const { mechanisms, tls12, withoutBinding } = boundOnly[kind];
+describe.each(servers)('what $kind offers', ({ kind, start }) => {
+  const { scram, plain, anonymous, bound, tls12 } = offers[kind];
+  let directory: string;
+  let server: XmppServer;
+  beforeAll(async () => {
+    directory = createDirectory('offers');
+    const file = join(directory, kind === 'prosody' ? 'offers.cfg.lua' : 'offers.yml');
+    writeFileSync(file, '');
+    const include =
+      kind === 'prosody' ? `Include "${file}"` : `include_config_file: [${JSON.stringify(file)}]`;
+    server = await start({
+      domains: ['example.org', 'example.net'],
+      certificateDomains: ['example.org'],
+      directTls: true,
+      extra: { global: include },
+    });
+    await server.register('alice', 'wonderland');
+  });
+  afterAll(async () => {
+    await server?.stop();
+    removeDirectory(directory);
+  });
+
+  /** Has the server run with these lines. */
+  async function offer(...lines: readonly string[]): Promise<void> {
+    const file = join(directory, kind === 'prosody' ? 'offers.cfg.lua' : 'offers.yml');
+    writeFileSync(file, lines.join('\n'));
+    // ejabberd needs ten times as long to start.
+    if (kind === 'prosody') await server.restart();
+    else await callApi(server, 'reload_config', {});
+  }
+
+  test('SCRAM only, with TLS and without', async () => {
+    await offer(scram);
+    await expectAnswers(createCheck(server));
+    await expectAnswers(createCheck(server, { security: 'plaintext' }));
+  });
+
+  test('PLAIN only: with TLS, and no answer without', async () => {
+    await offer(plain);
+    await expectAnswers(createCheck(server));
+    await expectNoAnswer(createCheck(server, { security: 'plaintext' }), 'got PLAIN');
+  });
+
+  test('anonymous only: no answer', async () => {
+    await offer(anonymous);
+    await expectNoAnswer(createCheck(server, { security: 'plaintext' }), 'got ANONYMOUS');
+  });
+
+  test('the certificate of another domain: no answer', async () => {
+    await offer();
+    await expectNoAnswer(
+      createCheck(server),
+      'The certificate of the XMPP server is not one for example.net.',
+      parseJid('alice@example.net'),
+    );
+  });
 
   test('-PLUS only under TLS 1.2, and not without TLS', async () => {
-    const server = await start({ extra: { global: `${mechanisms}\n${tls12}` } });
-    try {
-      await server.register('alice', 'wonderland');
-      await expectAnswers(createCheck(server));
-      await expectNoAnswer(createCheck(server, { security: 'plaintext' }), 'no usable SASL');
-    } finally {
-      await server.stop();
-    }
+    await offer(bound, tls12);
+    await expectAnswers(createCheck(server));
+    await expectNoAnswer(createCheck(server, { security: 'plaintext' }), 'no usable SASL');
   });
 
   test('-PLUS only under TLS 1.3: where the server has a binding for it', async () => {
-    const server = await start({ extra: { global: mechanisms }, directTls: true });
-    try {
-      await server.register('alice', 'wonderland');
-      const direct = { security: 'tls', port: server.c2sTlsPort ?? 0 } as const;
-      for (const options of [{}, direct]) {
-        const check = createCheck(server, options);
-        if (await announcesBindings(server)) await expectAnswers(check);
-        else await expectNoAnswer(check, withoutBinding);
-      }
-    } finally {
-      await server.stop();
+    await offer(bound);
+    const direct = { security: 'tls', port: server.c2sTlsPort ?? 0 } as const;
+    for (const options of [{}, direct]) {
+      const check = createCheck(server, options);
+      if (await announcesBindings(server)) await expectAnswers(check);
+      else await expectNoAnswer(check, withoutBinding[kind]);
     }
   });
-});
 
-/** Starts ejabberd with lines that `change` replaces, on a restart that keeps the accounts. */
-async function startChanging(lines: string) {
-  const directory = createDirectory('ejabberd-auth');
-  const file = join(directory, 'auth.yml');
-  writeFileSync(file, lines);
-  const server = await startEjabberd({ extra: { global: `include_config_file: ["${file}"]` } });
-  return {
-    server,
-    change: async (changed: string): Promise<void> => {
-      writeFileSync(file, changed);
-      await server.restart();
-    },
-    stop: async (): Promise<void> => {
-      await server.stop();
-      removeDirectory(directory);
-    },
-  };
-}
+  if (kind === 'prosody') return;
 
-const hashed = 'auth_password_format: scram';
-const hash = (name: string): string => `${hashed}\nauth_scram_hash: ${name}\n`;
+  const hash = (name: string): string => `auth_password_format: scram\nauth_scram_hash: ${name}`;
 
-describe('hashes of ejabberd', () => {
   test.each(['sha512', 'sha256', 'sha'])('%s only', async (name) => {
-    const scramOnly = 'disable_sasl_mechanisms: [PLAIN, DIGEST-MD5, X-OAUTH2]';
-    const global = `${hash(name)}${scramOnly}`;
-    const server = await startEjabberd({ extra: { global } });
-    try {
-      await server.register('alice', 'wonderland');
-      await expectAnswers(createCheck(server));
-      await expectAnswers(createCheck(server, { security: 'plaintext' }));
-    } finally {
-      await server.stop();
-    }
+    await offer(hash(name), scram);
+    await server.unregister('alice');
+    await server.register('alice', 'wonderland');
+    await expectAnswers(createCheck(server));
+    await expectAnswers(createCheck(server, { security: 'plaintext' }));
   });
 
   test('a hash that is older than the setting, and one that is younger', async () => {
-    const { server, change, stop } = await startChanging(hash('sha'));
-    try {
-      await server.register('alice', 'wonderland');
-      for (const name of ['sha256', 'sha512']) {
-        await change(hash(name));
-        await server.register(`${name}-user`, 'wonderland');
-        const check = createCheck(server);
-        await expectAnswers(check);
-        expect(await check(parseJid(`${name}-user@example.org`), 'wonderland')).toBe(true);
+    await offer(hash('sha'));
+    await server.unregister('alice');
+    await server.register('alice', 'wonderland');
+    for (const name of ['sha256', 'sha512']) {
+      await offer(hash(name));
+      await server.register(`${name}-user`, 'wonderland');
+      const check = createCheck(server);
+      await expectAnswers(check);
+      expect(await check(parseJid(`${name}-user@example.org`), 'wonderland')).toBe(true);
+    }
+    // Here every hash is offered, and some have none that fits.
+    await offer('auth_password_format: plain');
+    const inTheClear = createCheck(server, { security: 'plaintext' });
+    for (const check of [createCheck(server), inTheClear]) {
+      await expectAnswers(check);
+      for (const name of ['sha256-user', 'sha512-user']) {
+        const user = parseJid(`${name}@example.org`);
+        expect(await check(user, 'wonderland')).toBe(true);
+        expect(await check(user, 'wrong')).toBe(false);
       }
-      // Here every hash is offered, and some have none that fits.
-      await change('auth_password_format: plain');
-      const inTheClear = createCheck(server, { security: 'plaintext' });
-      for (const check of [createCheck(server), inTheClear]) {
-        await expectAnswers(check);
-        for (const name of ['sha256-user', 'sha512-user']) {
-          const user = parseJid(`${name}@example.org`);
-          expect(await check(user, 'wonderland')).toBe(true);
-          expect(await check(user, 'wrong')).toBe(false);
-        }
-      }
-    } finally {
-      await stop();
     }
   });
 });

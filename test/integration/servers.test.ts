@@ -98,82 +98,8 @@ describe.each(servers)('a private server, on $kind', ({ start }) => {
       await alice.close();
     },
   );
-});
 
-describe.each(servers)('options of a private server, on $kind', ({ start }) => {
-  test('strict: a component that speaks for others is cut off', async () => {
-    const server = await start({ strict: true });
-    const { componentDomain: domain, componentPort: port, componentSecret: secret } = server;
-    const component = await openComponent({ port, domain, secret });
-    component.send(`<message from='a@example.org' to='${domain}'/>`);
-    const error = await component.waitFor(({ root }) => root.name === 'error', 'a stream error');
-    expect(error.xml).toContain('invalid-from');
-    await server.stop();
-  });
-
-  test('scram: PLAIN is refused', async () => {
-    const server = await start({ mechanisms: 'scram' });
-    await server.register('alice', 'alice-secret');
-    const plain = openSessionOn(server, 'alice', 'alice-secret', { mechanism: 'PLAIN' });
-    await expect(plain).rejects.toThrow('invalid-mechanism');
-    const scram = await openSessionOn(server, 'alice', 'alice-secret');
-    expect(scram.jid).toMatch(/^alice@/);
-    await scram.close();
-    await server.stop();
-  });
-
-  test('plain with required TLS: SCRAM is refused', async () => {
-    const server = await start({ mechanisms: 'plain', requireTls: true });
-    await server.register('alice', 'alice-secret');
-    const options = { tls: true, mechanism: 'SCRAM-SHA-1' } as const;
-    const scram = openSessionOn(server, 'alice', 'alice-secret', options);
-    await expect(scram).rejects.toThrow('invalid-mechanism');
-    await expect(openSessionOn(server, 'alice', 'alice-secret')).rejects.toThrow(
-      /expected one of|encryption/,
-    );
-    await (await openSessionOn(server, 'alice', 'alice-secret', { tls: true })).close();
-    await server.stop();
-  });
-
-  test('anonymous: nobody logs in with a password', async () => {
-    const server = await start({ mechanisms: 'anonymous' });
-    await expect(openSessionOn(server, 'alice', 'alice-secret')).rejects.toThrow('ANONYMOUS');
-    await server.stop();
-  });
-
-  test('a certificate for another name is not accepted', async () => {
-    const server = await start({ certificateDomains: ['other.example'] });
-    const login = openSessionOn(server, 'alice', 'alice-secret', { tls: true });
-    await expect(login).rejects.toThrow('other.example');
-    await server.stop();
-  });
-
-  test('rooms, and a second component', async () => {
-    const components = [
-      { domain: 'gateway.example.org', secret: 'one' },
-      { domain: 'second.example.org', secret: 'two' },
-    ];
-    const server = await start({ muc: 'conference.example.org', components });
-    const opened = await Promise.all(
-      server.components.map((component) => openComponent(component)),
-    );
-    await server.register('alice', 'alice-secret');
-    const alice = await openSessionOn(server, 'alice', 'alice-secret');
-    alice.send(
-      "<presence to='room@conference.example.org/al'><x xmlns='http://jabber.org/protocol/muc'/></presence>",
-    );
-    const presence = await alice.waitFor(
-      ({ root }) =>
-        root.name === 'presence' && root.attributes['from'] === 'room@conference.example.org/al',
-      'our own presence in the room',
-    );
-    expect(presence.xml).toContain("code='110'");
-    await Promise.all([...opened, alice].map((stream) => stream.close()));
-    await server.stop();
-  });
-
-  test('stop leaves no process', async () => {
-    const server = await start();
+  test('stopping leaves no process', async () => {
     const { pid } = server;
     expect(isAlive(pid)).toBe(true);
     server.kill('SIGSTOP');

@@ -19,8 +19,8 @@ export interface DebianServer {
   readonly server: XmppServer;
   /** The directory that replaces /etc/prosody or /etc/ejabberd. */
   readonly directory: string;
-  /** Restarts the server with Debian's configuration and these lines in it. */
-  restartWith(lines: readonly PrintedLines[]): Promise<void>;
+  /** Has the server run with Debian's configuration and these lines in it. */
+  configureWith(lines: readonly PrintedLines[]): Promise<void>;
   /** Installs mod_message_gateway as an operator would, unless it is installed. */
   installModule(): Promise<void>;
 }
@@ -39,11 +39,13 @@ export async function startDebianServer(kind: ServerKind): Promise<DebianServer>
   return {
     server,
     directory,
-    restartWith: async (lines) => {
+    configureWith: async (lines) => {
       const text = lines.reduce((before, some) => insertLines(kind, before, some), shipped);
       const own = text.replaceAll(prosodyModules, join(directory, 'modules'));
       writeFileSync(file, own, { mode: 0o600 });
-      await server.restart();
+      // As ejabberd/README.md has it; Prosody takes another configuration only when it starts.
+      if (kind === 'ejabberd') await callApi(server, 'reload_config', {});
+      else await server.restart();
     },
     installModule: () => {
       installed ??= installModule[kind](server, directory);

@@ -14,31 +14,6 @@ import {
   type XmppServer,
 } from './xmpp-server.ts';
 
-const plainOnly = {
-  disable_sasl_mechanisms: [
-    'SCRAM-SHA-1',
-    'SCRAM-SHA-1-PLUS',
-    'SCRAM-SHA-256',
-    'SCRAM-SHA-256-PLUS',
-    'SCRAM-SHA-512',
-    'SCRAM-SHA-512-PLUS',
-    'DIGEST-MD5',
-    'X-OAUTH2',
-  ],
-};
-
-const authentication = {
-  all: {},
-  scram: { disable_sasl_mechanisms: ['PLAIN', 'DIGEST-MD5', 'X-OAUTH2'] },
-  plain: plainOnly,
-  anonymous: {
-    auth_method: ['anonymous'],
-    anonymous_protocol: 'sasl_anon',
-    // Without this ejabberd also offers PLAIN.
-    disable_sasl_mechanisms: ['PLAIN', ...plainOnly.disable_sasl_mechanisms],
-  },
-};
-
 function indent(lines: string | undefined, spaces: number): string {
   return (lines ?? '').replaceAll(/^(?=.)/gm, ' '.repeat(spaces));
 }
@@ -97,12 +72,11 @@ function modules({ muc, extra }: ServerOptions): string {
 }
 
 function configuration(site: Site): string {
-  const { extra, mechanisms = 'all' } = site.options;
+  const { extra } = site.options;
   const top = {
     hosts: site.domains,
     loglevel: 'info',
     certfiles: [site.certificates.pemFile],
-    ...authentication[mechanisms],
     api_permissions: { tests: { who: { ip: '127.0.0.1/8' }, what: '*' } },
   };
   const hosts = site.domains.map((domain) => `  ${domain}:\n${indent(extra?.host, 4)}\n`);

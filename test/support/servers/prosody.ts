@@ -14,15 +14,6 @@ import {
 /** The configuration, which the quick start uses as well. */
 const configFile = fileURLToPath(new URL('../../../prosody/private.cfg.lua', import.meta.url));
 
-const scram = ['SCRAM-SHA-1', 'SCRAM-SHA-1-PLUS', 'SCRAM-SHA-256', 'SCRAM-SHA-256-PLUS'];
-
-const disabledMechanisms = {
-  all: ['DIGEST-MD5'],
-  scram: ['DIGEST-MD5', 'PLAIN'],
-  plain: ['DIGEST-MD5', 'OAUTHBEARER', ...scram],
-  anonymous: ['DIGEST-MD5'],
-};
-
 function list(items: readonly (string | number)[]): string {
   return `{ ${items.map((item) => JSON.stringify(item)).join(', ')} }`;
 }
@@ -47,10 +38,9 @@ function furtherFile(site: Site): string {
 
 function globalLines({ options, c2sTlsPort }: Site): string {
   const requireTls = options.requireTls ?? false;
-  const mechanisms = options.mechanisms ?? 'all';
   return `
-authentication = "${mechanisms === 'anonymous' ? 'anonymous' : 'internal_hashed'}"
-disable_sasl_mechanisms = ${list(disabledMechanisms[mechanisms])}
+authentication = "internal_hashed"
+disable_sasl_mechanisms = { "DIGEST-MD5" }
 c2s_direct_tls_ports = ${list(c2sTlsPort === undefined ? [] : [c2sTlsPort])}
 c2s_require_encryption = ${requireTls}; allow_unencrypted_plain_auth = ${!requireTls}
 ${options.extra?.global ?? ''}`;
