@@ -145,7 +145,7 @@ export const configSchema = mapping({
     port: port.default(8080),
     tls: mapping({ cert_file: file, key_file: file }).optional(),
     insecure: z.boolean({ error: 'true or false' }).default(false),
-    metrics: mapping({ host: host.default('127.0.0.1'), port: port.default(9100) }).optional(),
+    metrics: mapping({ host: host.default('127.0.0.1'), port: port.default(10_480) }).optional(),
     trusted_proxies: list(
       text('an IP address or a network such as 192.0.2.0/24', isNetwork),
       'a list of IP addresses and networks',

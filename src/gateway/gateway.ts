@@ -52,6 +52,7 @@ export interface Gateway {
 const docsDirectory = new URL('docs', import.meta.url);
 const templatesDirectory = new URL('templates', import.meta.url);
 const openApiFile = new URL('openapi.json', import.meta.url);
+const packageFile = new URL('../package.json', import.meta.url);
 
 /** Each password check opens a connection to the XMPP server. */
 const maxPasswordChecks = 16;
@@ -230,7 +231,8 @@ async function openMetrics(
   log: Logger,
 ): Promise<OpenMetrics> {
   const { createMetrics } = await import('./metrics.ts');
-  const metrics = createMetrics();
+  const { version }: { version: string } = JSON.parse(readFileSync(packageFile, 'utf8'));
+  const metrics = createMetrics(version);
   const events = createListenerEvents(log, metrics);
   const listener = createMetricsListener({ ...address, read: metrics.read, events });
   return { address, observer: metrics, listener };

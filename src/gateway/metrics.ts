@@ -1,5 +1,13 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import { GatewayError } from '../core/errors.ts';
+import type { LoginResult } from '../auth/login.ts';
+import {
+  GatewayError,
+  type Problem,
+  type ProblemCode,
+  type ProblemPlace,
+  problems,
+} from '../core/errors.ts';
+import type { RequestRecord } from '../http/request/log.ts';
 import { dropReasons } from '../http/server/connections.ts';
 import type { InFlightCount, Observer } from './observer.ts';
 
@@ -9,13 +17,13 @@ export interface Metrics extends Observer {
   read(): Promise<{ readonly contentType: string; readonly text: string }>;
 }
 
-/** Creates the metrics of the gateway and of Node.js. */
-export function createMetrics(): Metrics {
+/** Creates the metrics of the gateway, whose version this is, and of Node.js. */
+export function createMetrics(version: string): Metrics {
   const registry = new Registry();
   const instruments = createInstruments(registry);
   const { requests, deliveries, logins, checks, connectionsDropped, storeAvailable } = instruments;
-  // Without a first value of 0, Prometheus would not count the first drop as an increase.
-  for (const reason of dropReasons) connectionsDropped.inc({ reason }, 0);
+  startAtZero(instruments);
+  instruments.buildInfo.set({ version, node: process.version }, 1);
   let readInFlight: (() => InFlightCount) | undefined;
   let readStore: (() => void) | undefined;
   collectDefaultMetrics({ register: registry });
@@ -90,9 +98,10 @@ function createInstruments(registry: Registry) {
     ...labelNames: T[]
   ): Histogram<T> =>
     new Histogram({ name: `${prefix}${name}_seconds`, help, labelNames, buckets, registers });
-  const gauge = (name: string, help: string): Gauge =>
-    new Gauge({ name: prefix + name, help, registers });
+  const gauge = <T extends string>(name: string, help: string, ...labelNames: T[]): Gauge<T> =>
+    new Gauge({ name: prefix + name, help, labelNames, registers });
   return {
+    buildInfo: gauge('build_info', 'Always 1; the labels say what is running.', 'version', 'node'),
     requests: counter('requests_total', 'Requests by endpoint and code.', 'endpoint', 'code'),
     requestSeconds: seconds('request_duration', 'Time to the answer.', 'endpoint'),
     deliveries: counter('deliveries_total', 'Messages by outcome.', 'outcome'),
@@ -114,6 +123,77 @@ function createInstruments(registry: Registry) {
     /** Only gateways with a store have this one. */
     storeAvailable: () => gauge('store_available', '1 while the store can be written.'),
   };
+}
+
+type Endpoint = RequestRecord['route'];
+
+/** The problems that each kind of request can be answered with. */
+const placesOf: Readonly<Record<Endpoint, readonly ProblemPlace[]>> = {
+  user: ['user'],
+  api: ['api'],
+  acl: ['acl', 'acl-change'],
+  health: ['page'],
+  problems: ['named-page'],
+  docs: ['named-page'],
+  none: ['named-page'],
+};
+
+/** The codes of requests that no problem ends. */
+const otherCodes: Readonly<Record<Endpoint, readonly string[]>> = {
+  user: ['ok', 'partial', 'aborted'],
+  api: ['ok', 'partial', 'aborted'],
+  acl: ['ok', 'aborted'],
+  health: ['ok'],
+  problems: ['ok'],
+  docs: ['ok'],
+  none: [],
+};
+
+const deliveryOutcomes: readonly ('confirmed' | ProblemCode)[] = [
+  'confirmed',
+  'bounced',
+  'sender-refused',
+  'too-large',
+  'overloaded',
+  'xmpp-unavailable',
+  'delivery-unknown',
+  'internal',
+];
+
+const loginResults: readonly LoginResult[] = [
+  'cached',
+  'checked',
+  'refused',
+  'throttled',
+  'unavailable',
+];
+
+const checkResults = ['right', 'wrong', 'unavailable'];
+
+/**
+ * Gives every series a first value of 0: Prometheus does not count the appearance of a series as an
+ * increase, so alerts would miss the first event of its kind.
+ */
+function startAtZero(instruments: ReturnType<typeof createInstruments>): void {
+  const { requests, requestSeconds, deliveries, logins, checks, connectionsDropped } = instruments;
+  for (const [endpoint, places] of Object.entries(placesOf)) {
+    requestSeconds.zero({ endpoint });
+    for (const code of codesAt(places)) requests.inc({ endpoint, code }, 0);
+  }
+  for (const [endpoint, codes] of Object.entries(otherCodes)) {
+    for (const code of codes) requests.inc({ endpoint, code }, 0);
+  }
+  for (const outcome of deliveryOutcomes) deliveries.inc({ outcome }, 0);
+  for (const result of loginResults) logins.inc({ result }, 0);
+  for (const result of checkResults) checks.inc({ result }, 0);
+  for (const reason of dropReasons) connectionsDropped.inc({ reason }, 0);
+}
+
+function codesAt(places: readonly ProblemPlace[]): string[] {
+  const table: Readonly<Record<string, Problem>> = problems;
+  return Object.entries(table)
+    .filter(([, { at }]) => places.some((place) => at.includes(place)))
+    .map(([code]) => code);
 }
 
 function codeOf(error: unknown): string {

@@ -1,7 +1,7 @@
 import { cpSync, existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { stringify } from 'yaml';
 import { post, request } from '../support/clients/http.ts';
 import {
@@ -9,6 +9,7 @@ import {
   gatewayConfig,
   startGatewayProcess,
 } from '../support/gateway/gateway.ts';
+import { readBlocks } from '../support/gateway/recipe.ts';
 import { servers } from '../support/servers/servers.ts';
 import type { XmppServer } from '../support/servers/xmpp-server.ts';
 import { freePort } from '../support/system/ports.ts';
@@ -151,11 +152,76 @@ describe.each(servers)('what deploy/ has for the gateway on $kind', ({ start }) 
 });
 
 test.each([
-  ['promtool', ['check', 'rules', deploy('alerts.yml')]],
-  ['systemd-analyze', ['verify', deploy('xmpp-message-gateway.service')]],
-])('%s finds nothing wrong', async (file, args) => {
+  ['promtool', 'check rules', deploy('alerts.yml')],
+  ['promtool', 'test rules', fileURLToPath(new URL('alerts.yml', import.meta.url))],
+  ['systemd-analyze', 'verify', deploy('xmpp-message-gateway.service')],
+])('%s %s finds nothing wrong', async (file, command, path) => {
+  const args = [...command.split(' '), path];
   const { code, stdout, stderr } = await runChild({ file, args });
   expect([code, stdout, stderr].join('\n')).toMatch(/^0\n/);
+});
+
+describe('the dashboard', () => {
+  interface Panel {
+    readonly title: string;
+    readonly description: string;
+    readonly datasource: object;
+    readonly fieldConfig: { readonly defaults: { readonly unit: string } };
+    readonly targets: readonly { readonly expr: string; readonly legendFormat: string }[];
+  }
+  const { panels, templating }: { panels: Panel[]; templating: { list: { name: string }[] } } =
+    JSON.parse(readFileSync(deploy('grafana-dashboard.json'), 'utf8'));
+  const queries = panels.flatMap(({ targets }) => targets.map(({ expr }) => expr));
+  /** Rates, durations and sizes cannot share an axis. */
+  const quantityOf = (expr: string): string =>
+    [/quantile|lag_/, /cpu_seconds/, /\brate\(/, /\bincrease\(/].find((part) => part.test(expr))
+      ?.source ?? 'value';
+
+  test('lets people choose data source, job and instance', () => {
+    expect(templating.list.map(({ name }) => name)).toEqual(['datasource', 'job', 'instance']);
+  });
+
+  test.each(panels)('explains "$title" and has one unit in it', (panel) => {
+    expect(panel.description).toMatch(/^[A-Z].*\.$/);
+    expect(panel.datasource).toMatchObject({ uid: expect.stringMatching(/^\$\{datasource\}$/) });
+    expect(panel.targets.map(({ legendFormat }) => legendFormat)).not.toContain('');
+    const quantities = new Set(panel.targets.map(({ expr }) => quantityOf(expr)));
+    expect([...quantities]).toHaveLength(1);
+    const isDuration = quantities.has(quantityOf('quantile'));
+    expect(panel.fieldConfig.defaults.unit === 's').toBe(isDuration);
+  });
+
+  test.each(queries)('asks for the chosen instances, over a range that fits: %s', (expr) => {
+    expect(expr).toContain('{job=~"$job",instance=~"$instance"');
+    const ranges = expr.match(/\[[^\]]*\]/g) ?? [];
+    expect(ranges.filter((range) => range !== '[$__rate_interval]')).toEqual([]);
+    expect(ranges).toHaveLength(/\b(?:rate|increase)\(/.test(expr) ? 1 : 0);
+  });
+
+  test('has queries that Prometheus understands', async () => {
+    const directory = createDirectory('dashboard');
+    onTestFinished(() => removeDirectory(directory));
+    const rules = queries.map((expr, index) => ({
+      record: `dashboard:query${index}`,
+      expr: expr.replaceAll('$__rate_interval', '1m'),
+    }));
+    const file = join(directory, 'rules.yml');
+    writeFileSync(file, stringify({ groups: [{ name: 'dashboard', rules }] }));
+    const { code, stderr } = await runChild({ file: 'promtool', args: ['check', 'rules', file] });
+    expect([code, stderr]).toEqual([0, '']);
+  });
+});
+
+test('Prometheus understands the configuration that docs/operating.md shows', async () => {
+  const directory = createDirectory('prometheus');
+  onTestFinished(() => removeDirectory(directory));
+  const [config = ''] = readBlocks('operating.md', 'yaml');
+  writeFileSync(join(directory, 'prometheus.yml'), config);
+  cpSync(deploy('alerts.yml'), join(directory, 'alerts.yml'));
+  const args = ['check', 'config', join(directory, 'prometheus.yml')];
+  expect(await runToSuccess({ file: 'promtool', args })).toMatch(
+    /1 rule files found.*10 rules found/s,
+  );
 });
 
 test('the Dockerfile copies all that its build needs, and all that has to run', async () => {

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { type ConfigKey, configKeys, loadConfig } from '../../src/config/config.ts';
 import { problems } from '../../src/core/errors.ts';
+import { createMetrics } from '../../src/gateway/metrics.ts';
 
 const project = fileURLToPath(new URL('../..', import.meta.url));
 const configuration = read('docs/configuration.md');
@@ -84,6 +85,32 @@ test('the table of problems is the one in src/core/errors.ts', () => {
     retry,
   ]);
   expect(documented).toEqual(real);
+});
+
+test('the table of metrics has those of src/gateway/metrics.ts, with their labels', async () => {
+  const metrics = createMetrics('1.2.3');
+  metrics.watchStore(() => undefined);
+  const { text } = await metrics.read();
+  const rows = readTable(read('docs/operating.md'), 'metric | labels').map(([names, labels]) => ({
+    names: code(names).split(', '),
+    labels: code(labels)
+      .split(', ')
+      .filter((label) => label !== ''),
+  }));
+  const real = [...text.matchAll(/^# TYPE xmpp_message_gateway_(\w+)/gm)].map(
+    ([, name = '']) => name,
+  );
+  expect(rows.flatMap(({ names }) => names).toSorted()).toEqual(real.toSorted());
+  for (const { names, labels } of rows) {
+    const samples = new RegExp(
+      `^xmpp_message_gateway_(?:${names.join('|')})(?:_bucket)?\\{(.*)\\}`,
+      'gm',
+    );
+    const found = [...text.matchAll(samples)].flatMap(([, pairs = '']) =>
+      [...pairs.matchAll(/(\w+)="/g)].map(([, label = '']) => label),
+    );
+    expect(new Set(found.filter((label) => label !== 'le'))).toEqual(new Set(labels));
+  }
 });
 
 describe('the table of standards', () => {

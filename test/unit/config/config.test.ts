@@ -333,7 +333,7 @@ c2s:
     ['delivery: {max_in_flight_bytes: 1000}', 'at least limits.stanza_bytes (262144), got 1000'],
     // Nothing is compared with a value that is itself wrong.
     ['limits: {stanza_bytes: x}\ndelivery: {max_in_flight_bytes: 1000}', 'limits.stanza_bytes: '],
-    ['http: {port: 9100, metrics: {}}', 'http.metrics.port: expected another port than http.port'],
+    ['http: {port: 10480, metrics: {}}', 'http.metrics.port: expected another port than http.port'],
     ['http: {metrics: {port: 8080}}', 'another port than http.port, got 8080'],
     ['rooms: {idle_ms: 0}', 'expected an integer from 1 to 86400000 (milliseconds), got 0'],
     ['rooms: {passwords: [hunter2]}', 'a mapping from the bare JIDs of rooms to their passwords'],
