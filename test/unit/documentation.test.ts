@@ -2,10 +2,12 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
 import { type ConfigKey, configKeys, loadConfig } from '../../src/config/config.ts';
 import { problems } from '../../src/core/errors.ts';
 import { createMetrics } from '../../src/gateway/metrics.ts';
+import { logRequest, type RequestRecord } from '../../src/http/request/log.ts';
 
 const project = fileURLToPath(new URL('../..', import.meta.url));
 const configuration = read('docs/configuration.md');
@@ -111,6 +113,36 @@ test('the table of metrics has those of src/gateway/metrics.ts, with their label
     );
     expect(new Set(found.filter((label) => label !== 'le'))).toEqual(new Set(labels));
   }
+});
+
+test('the table of the fields of a request is what src/http/request/log.ts writes, in order', () => {
+  const record: Required<RequestRecord> = {
+    id: 'id',
+    address: '192.0.2.1',
+    startedMs: 0,
+    traceId: 'trace',
+    route: 'api',
+    account: 'alerts',
+    action: 'send',
+    sender: 'alice@example.org',
+    target: 'bob@example.org',
+    recipientDomain: 'example.org',
+    recipients: 2,
+    counts: { lines: 2, accepted: 1, refused: 1 },
+    code: 'partial',
+    isReplayed: true,
+    dryRun: true,
+  };
+  const lines: string[] = [];
+  const log = pino({ base: null, timestamp: false }, { write: (line) => void lines.push(line) });
+  logRequest(log, record, { method: 'POST', status: 503, code: 'internal', reason: 'a bug' });
+  const {
+    level: _level,
+    msg: _msg,
+    ...fields
+  }: object & Record<string, unknown> = JSON.parse(lines[0] ?? '');
+  const rows = readTable(read('docs/log.md'), 'field | |');
+  expect(rows.flatMap(([cell]) => code(cell).split(', '))).toEqual(Object.keys(fields));
 });
 
 describe('the table of standards', () => {

@@ -10,15 +10,23 @@ export interface RequestRecord {
   /** The trace that the request belongs to, according to the client. */
   readonly traceId: string | undefined;
   route: 'user' | 'api' | 'acl' | 'health' | 'problems' | 'docs' | 'none';
-  /** The normalised bare JID of the sender, or of the user whose permissions are managed. */
+  /** The API account, once its password was right. */
+  account?: string;
+  /** What was asked for; undefined as long as that is not known. */
+  action?: 'send' | 'show' | 'grant' | 'revoke';
+  /** The normalised bare JID of the sender. */
   sender?: string;
+  /** That of the user whose permission is shown or changed. */
+  target?: string;
   recipientDomain?: string;
   /** How many recipients a list has. */
   recipients?: number;
-  /** What became of the lines of a request with many messages. */
-  bulk?: { readonly lines: number; readonly accepted: number; readonly refused: number };
+  /** What became of the messages of a list, or of the lines of a request with many messages. */
+  counts?: { readonly lines?: number; readonly accepted: number; readonly refused: number };
   /** The code of an answer that may have been given to an earlier request. */
   code?: string;
+  /** The answer had been given before, for the same Idempotency-Key. */
+  isReplayed?: boolean;
   /** The stanza was only shown, not sent. */
   dryRun?: boolean;
 }
@@ -49,10 +57,14 @@ export function logRequest(log: Logger, record: RequestRecord, outcome: RequestO
       status: outcome.status,
       code: record.code ?? outcome.code,
       reason: outcome.reason,
+      account: record.account,
+      action: record.action,
       sender: record.sender,
+      target: record.target,
       recipientDomain: record.recipientDomain,
       recipients: record.recipients,
-      ...record.bulk,
+      ...record.counts,
+      replayed: record.isReplayed,
       dryRun: record.dryRun,
       address: record.address,
       traceId: record.traceId,

@@ -17,6 +17,8 @@ export interface Answer {
   readonly code: string;
   readonly contentType: string;
   readonly body: string;
+  /** Of a list: how many of its messages were accepted. For the log; not kept. */
+  readonly counts?: { readonly accepted: number; readonly refused: number };
 }
 
 /** An answer whose parts are written as they come, and as the client takes them. */

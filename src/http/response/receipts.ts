@@ -27,11 +27,12 @@ export function buildResults(results: readonly Result[]): Answer {
   const message = isSuccess
     ? `The XMPP server accepted all ${accepted} messages.`
     : `The XMPP server accepted ${accepted} of ${results.length} messages.`;
-  return buildJson(isSuccess ? 200 : 207, isSuccess ? 'ok' : 'partial', {
+  const answer = buildJson(isSuccess ? 200 : 207, isSuccess ? 'ok' : 'partial', {
     status: isSuccess ? 'success' : 'partial',
     message,
-    results: results.map(({ to, answer }) => buildResult(to, answer)),
+    results: results.map(({ to, answer: own }) => buildResult(to, own)),
   });
+  return { ...answer, counts: { accepted, refused: results.length - accepted } };
 }
 
 function buildResult(to: string, { status, body }: Answer): object {

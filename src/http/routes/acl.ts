@@ -56,10 +56,12 @@ export function createAnswerAcl(ports: AclPorts) {
     const domain = findDomain(domainText);
     const credentials = parseBasicCredentials(ctx.req.headers.authorization);
     const account = await apiAccounts.authenticate(credentials, domain, record.address);
-    apiAccounts.authorizeManagement(account, domain, localpart);
     const user = createJid(localpart, domain);
-    record.sender = user.toString();
+    record.account = account.username;
+    record.target = user.toString();
+    apiAccounts.authorizeManagement(account, domain, localpart);
     const isGranted = ctx.method === 'PUT' ? await readChange(ctx, account) : undefined;
+    record.action = nameAction(isGranted);
     refuseParameters(ctx.querystring);
     if (isGranted !== undefined) await permissions.set(user, isGranted);
     return {
@@ -68,6 +70,11 @@ export function createAnswerAcl(ports: AclPorts) {
       body: `${JSON.stringify(buildAcl(user, permissions.has(user)))}\n`,
     };
   };
+}
+
+function nameAction(isGranted: boolean | undefined): 'show' | 'grant' | 'revoke' {
+  if (isGranted === undefined) return 'show';
+  return isGranted ? 'grant' : 'revoke';
 }
 
 /** Above all dry_run, which permissions do not support. */

@@ -52,7 +52,7 @@ export function answerBulk(ports: BulkPorts, request: BulkRequest): StreamedAnsw
 async function* answerLines(ports: BulkPorts, request: BulkRequest): AsyncGenerator<string> {
   const { req, record } = request;
   const counts = { lines: 0, accepted: 0, refused: 0 };
-  record.bulk = counts;
+  record.counts = counts;
   const bulkCaller = `${request.context.caller} (bulk)`;
   const answer = async (line: Line): Promise<string> => {
     counts.lines += 1;

@@ -60,13 +60,14 @@ export function createPostMessage(ports: MessagePorts): PostMessage {
     const domainText = decodeSegment(fqdn);
     requireMethod(ctx.method, ['POST']);
     const domain = findDomain(domainText);
-    const { from, caller } = await findSender(ports, ctx, record.address, domain, localpart);
-    record.sender = from.toString();
+    record.action = 'send';
+    const { from, caller } = await findSender(ports, ctx, record, domain, localpart);
     const notation = parseMediaType(ctx.req.headers);
     refuseForeignPage(ctx.req.headers, notation);
     const sender = { from, caller, limits, componentDomain, servedDomains };
     if (notation === 'lines') {
       const { isDryRun } = parseBulkParameters(ctx);
+      if (isDryRun) record.dryRun = true;
       continueExpected(ctx);
       return answerBulk(ports, { req: ctx.req, record, context: sender, isDryRun });
     }
@@ -85,7 +86,7 @@ export function createPostMessage(ports: MessagePorts): PostMessage {
     const key = readKey();
     // Without the rest, as it was before there was any: stores outlive an upgrade.
     const rest = parsed.rest === undefined ? [] : [parsed.rest];
-    const payload = [record.sender, notation, bytes, ...rest];
+    const payload = [from.toString(), notation, bytes, ...rest];
     const request = { parsed, key, payload, id: record.id, atOnce: maxListAtOnce };
     if (parsed.isDryRun) {
       record.dryRun = true;
@@ -105,24 +106,29 @@ interface Sender {
 
 /**
  * Finds the sender that the credentials permit: without `localpart` the XMPP user itself, else that
- * user of the domain, by an API account. Rejects as users and API accounts do.
+ * user of the domain, by an API account. Notes both in the record, even if the account may not send
+ * as that user. Rejects as users and API accounts do.
  */
 async function findSender(
   { users, apiAccounts }: MessagePorts,
   { req }: Context,
-  address: string,
+  record: RequestRecord,
   domain: string,
   localpart: string | undefined,
 ): Promise<Sender> {
   const credentials = parseBasicCredentials(req.headers.authorization);
   if (localpart === undefined) {
-    const user = await users.authenticate(credentials, domain, address);
+    const user = await users.authenticate(credentials, domain, record.address);
+    record.sender = user.toString();
     users.authorize(user);
     return { from: user, caller: `user ${user.toString()}` };
   }
-  const account = await apiAccounts.authenticate(credentials, domain, address);
+  const account = await apiAccounts.authenticate(credentials, domain, record.address);
+  const from = createJid(localpart, domain);
+  record.account = account.username;
+  record.sender = from.toString();
   apiAccounts.authorize(account, domain, localpart);
-  return { from: createJid(localpart, domain), caller: `account ${account.username}` };
+  return { from, caller: `account ${account.username}` };
 }
 
 function readCallerKey(ctx: Context, caller: string): CallerKey | undefined {
@@ -152,12 +158,15 @@ function noteRecipients(record: RequestRecord, { messages, isList }: ParsedReque
 }
 
 function buildAnswer(record: RequestRecord, answer: Answer | OnceAnswer): HttpAnswer {
-  const { status, code, contentType, body } = answer;
+  const { status, code, contentType, body, counts } = answer;
   record.code = code;
+  if (counts !== undefined) record.counts = counts;
+  const isReplayed = 'isReplayed' in answer && answer.isReplayed;
+  if (isReplayed) record.isReplayed = true;
   const headers = {
     'Content-Type': contentType,
     'Cache-Control': 'no-store',
-    ...('isReplayed' in answer && answer.isReplayed && { 'Idempotency-Replayed': 'true' }),
+    ...(isReplayed && { 'Idempotency-Replayed': 'true' }),
   };
   return { status, headers, body };
 }

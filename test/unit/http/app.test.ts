@@ -1,5 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
+import { createPermissions } from '../../../src/auth/permissions.ts';
 import { GatewayError } from '../../../src/core/errors.ts';
+import type { Message, Receipt } from '../../../src/core/message/message.ts';
 import { send } from '../../support/clients/http.ts';
 import { connectRaw } from '../../support/clients/http-connection.ts';
 import { apiPath, basic, goodHeaders, startTestGateway, userPath } from './test-gateway.ts';
@@ -81,6 +83,136 @@ describe('the log', () => {
     const bounced = expect.objectContaining({ status: 404, code: 'bounced' });
     expect(logLines).toEqual([bounced, bounced]);
     expect(observed).toEqual(['bounced', 'bounced']);
+  });
+
+  const grants = { current: new Set<string>(), set: async () => true };
+  const acl = '/api/1.0/xmppdomains/example.org/users/nurse/acl';
+  const as = (account: string): object => ({
+    headers: { ...goodHeaders, Authorization: basic(account) },
+  });
+  const change = (isGranted: unknown): object => ({
+    method: 'PUT',
+    path: acl,
+    body: JSON.stringify({ acl: { xmppgateway: isGranted } }),
+    ...as('manager'),
+  });
+  const two = { ...good, body: '{"to": ["a@host.example", "b@other.example"], "body": "x"}' };
+  const refusing = async ({ to, id, from }: Message): Promise<Receipt> => {
+    if (to.local === 'b') throw new GatewayError('overloaded', 'Later.');
+    return { id, from, to, mode: 'plain', confirmed: 'server' };
+  };
+
+  it.each<[string, object, Record<string, unknown>]>([
+    [
+      'a message of an API account',
+      good,
+      {
+        account: 'bot',
+        action: 'send',
+        sender: 'juliet@example.org',
+        recipientDomain: 'host.example',
+        code: 'ok',
+      },
+    ],
+    [
+      'a message of a user',
+      { ...good, path: userPath },
+      { action: 'send', sender: 'bot@example.org', recipientDomain: 'host.example', code: 'ok' },
+    ],
+    [
+      'a sender that is not permitted',
+      { ...good, path: `${userPath}/romeo` },
+      { account: 'bot', action: 'send', sender: 'romeo@example.org', code: 'sender-not-allowed' },
+    ],
+    [
+      'a user who is not permitted',
+      { ...good, path: userPath, ...as('stranger') },
+      { action: 'send', sender: 'stranger@example.org', code: 'permission-missing' },
+    ],
+    [
+      'wrong credentials',
+      { ...good, headers: { ...goodHeaders, Authorization: basic('bot', 'no') } },
+      { action: 'send', code: 'unauthenticated' },
+    ],
+    [
+      'a list',
+      two,
+      {
+        account: 'bot',
+        action: 'send',
+        sender: 'juliet@example.org',
+        recipients: 2,
+        accepted: 1,
+        refused: 1,
+        code: 'partial',
+      },
+    ],
+    [
+      'a dry run of lines',
+      {
+        ...good,
+        path: `${apiPath}?dry_run=true`,
+        body: `${good.body}\n{}\n`,
+        headers: { ...goodHeaders, 'Content-Type': 'application/x-ndjson' },
+      },
+      {
+        account: 'bot',
+        action: 'send',
+        sender: 'juliet@example.org',
+        dryRun: true,
+        lines: 2,
+        accepted: 1,
+        refused: 1,
+        code: 'partial',
+      },
+    ],
+    [
+      'a grant',
+      change(true),
+      { account: 'manager', action: 'grant', target: 'nurse@example.org', code: 'ok' },
+    ],
+    [
+      'a revocation',
+      change(false),
+      { account: 'manager', action: 'revoke', target: 'nurse@example.org', code: 'ok' },
+    ],
+    [
+      'a change that makes no sense',
+      change('yes'),
+      { account: 'manager', target: 'nurse@example.org', code: 'invalid-message' },
+    ],
+    [
+      'a look at permissions',
+      { path: acl, ...as('manager') },
+      { account: 'manager', action: 'show', target: 'nurse@example.org', code: 'ok' },
+    ],
+    [
+      'an account that may not manage',
+      { path: acl, ...as('bot') },
+      { account: 'bot', target: 'nurse@example.org', code: 'management-not-allowed' },
+    ],
+  ])('says who did what: %s', async (_, request, expected) => {
+    const { port, logLines } = await startTestGateway({
+      permissions: createPermissions([], grants),
+      deliver: refusing,
+    });
+    await send(port, request);
+    const [line = {}] = await vi.waitUntil(() => logLines.length > 0 && logLines);
+    const told = ['level', 'time', 'pid', 'hostname', 'msg', 'request', 'method', 'route'];
+    const others = ['status', 'address', 'durationMs'];
+    const names = Object.keys(line).filter((name) => ![...told, ...others].includes(name));
+    expect(Object.fromEntries(names.map((name) => [name, line[name]]))).toEqual(expected);
+  });
+
+  it('says that an answer is replayed', async () => {
+    const { port, logLines } = await startTestGateway();
+    const request = { ...good, headers: { ...good.headers, 'Idempotency-Key': 'k' } };
+    await send(port, request);
+    await send(port, request);
+    expect(logLines.map(({ code, replayed }) => [code, replayed])).toEqual([
+      ['ok', undefined],
+      ['ok', true],
+    ]);
   });
 
   it('says why a message could not be sent', async () => {
