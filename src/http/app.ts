@@ -78,7 +78,10 @@ export function createApp(ports: AppPorts): Koa<State> {
 
 /** The one error contract: whatever a handler throws becomes a problem here, and nowhere else. */
 function createAnswerErrors(ports: AppPorts): Middleware<State> {
-  const findClientAddress = createFindClientAddress(ports.trustedProxies);
+  const findClientAddress = createFindClientAddress(ports.trustedProxies, (address) => {
+    // Once: whoever can connect can send the header, and must not be able to fill the log.
+    ports.log.warn({ address, advice: adviseProxy(address) }, 'X-Forwarded-For ignored');
+  });
   return async (ctx, next) => {
     // Answers are written by `sendAnswer` alone, not header by header through Koa.
     ctx.respond = false;
@@ -97,6 +100,10 @@ function createAnswerErrors(ports: AppPorts): Middleware<State> {
       refuse(ctx, record, error, ports);
     }
   };
+}
+
+function adviseProxy(address: string): string {
+  return `If ${address} is your reverse proxy, add it to the configuration and restart: http: {trusted_proxies: ["${address}"]}. Until then, all its clients share its address, and its limit of failed logins.`;
 }
 
 function refuse(

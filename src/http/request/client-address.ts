@@ -11,14 +11,23 @@ export type FindClientAddress = (
  * Creates the function. `trustedProxies` are addresses and CIDR networks; `X-Forwarded-For` is read
  * from the right, for as long as each hop is one of them. If a trusted proxy reports something other
  * than an address, its quoted text takes the place of the address: with the proxy's own address, one
- * such client could use up the login attempts of all the others.
+ * such client could use up the login attempts of all the others. `onIgnored` hears of the first peer
+ * that sends the header without being one of them.
  */
-export function createFindClientAddress(trustedProxies: readonly string[]): FindClientAddress {
-  if (trustedProxies.length === 0) return (peer) => unmapped(peer ?? '');
+export function createFindClientAddress(
+  trustedProxies: readonly string[],
+  onIgnored: (peer: string) => void,
+): FindClientAddress {
   const isTrusted = createIsTrusted(trustedProxies);
+  let hasIgnored = false;
   return (peer, forwardedFor) => {
     const address = unmapped(peer ?? '');
-    return forwardedFor === undefined ? address : walk(address, forwardedFor, isTrusted);
+    if (forwardedFor === undefined) return address;
+    if (!hasIgnored && address !== '' && !isTrusted(address)) {
+      hasIgnored = true;
+      onIgnored(address);
+    }
+    return walk(address, forwardedFor, isTrusted);
   };
 }
 

@@ -204,6 +204,21 @@ describe('the log', () => {
     expect(Object.fromEntries(names.map((name) => [name, line[name]]))).toEqual(expected);
   });
 
+  it('says once that the header of an unlisted proxy is ignored, and what to add', async () => {
+    const { port, logLines } = await startTestGateway({ trustedProxies: ['10.0.0.1'] });
+    const request = { ...good, headers: { ...good.headers, 'X-Forwarded-For': '203.0.113.1' } };
+    await send(port, request);
+    await send(port, request);
+    const [warning, ...others] = logLines.filter(({ msg }) => msg !== 'request');
+    expect(others).toEqual([]);
+    expect(warning).toMatchObject({
+      level: 40,
+      msg: 'X-Forwarded-For ignored',
+      address: '127.0.0.1',
+      advice: expect.stringContaining('http: {trusted_proxies: ["127.0.0.1"]}'),
+    });
+  });
+
   it('says that an answer is replayed', async () => {
     const { port, logLines } = await startTestGateway();
     const request = { ...good, headers: { ...good.headers, 'Idempotency-Key': 'k' } };

@@ -69,11 +69,23 @@ describe('createFindClientAddress', () => {
     { case: 'IPv6 zone', peer: 'fe80::1%lo', header: '203.0.113.1', address: 'fe80::1%lo' },
     { case: 'no peer any more', peer: undefined, header: '203.0.113.1', address: '' },
   ])('$case: $peer, $header → $address', ({ peer, header, address }) => {
-    expect(createFindClientAddress(trusted)(peer, header)).toBe(address);
+    expect(createFindClientAddress(trusted, () => {})(peer, header)).toBe(address);
   });
 
   it('trusts no header without trusted proxies', () => {
-    const find = createFindClientAddress([]);
+    const find = createFindClientAddress([], () => {});
     expect(find('::ffff:127.0.0.1', '203.0.113.1')).toBe('127.0.0.1');
+  });
+
+  it('mentions the first peer whose header it ignores, and no other', () => {
+    const ignored: string[] = [];
+    const find = createFindClientAddress(trusted, (peer) => void ignored.push(peer));
+    find(undefined, '203.0.113.1');
+    find('127.0.0.1', '203.0.113.1');
+    find('192.0.2.9', undefined);
+    expect(ignored).toEqual([]);
+    find('::ffff:192.0.2.9', '203.0.113.1');
+    find('192.0.2.10', '203.0.113.1');
+    expect(ignored).toEqual(['192.0.2.9']);
   });
 });
