@@ -1,4 +1,5 @@
-import type { Writable } from 'node:stream';
+import { spawnSync } from 'node:child_process';
+import { userInfo } from 'node:os';
 import { openGrants } from '../auth/permission-file.ts';
 import { type Grants, parsePermission } from '../auth/permissions.ts';
 import { type Config, loadConfig } from '../config/config.ts';
@@ -9,6 +10,7 @@ import {
   parseOptions,
   refuseOperands,
   requireOption,
+  type Surroundings,
   UsageError,
 } from './command.ts';
 
@@ -36,7 +38,7 @@ a second.
 
   -c, --config FILE  the configuration
 `,
-  run: (args, { stdout }) => runGrantCommand(args, true, stdout),
+  run: (args, surroundings) => runGrantCommand(args, true, surroundings),
 };
 
 /** `revoke` */
@@ -48,19 +50,19 @@ within a second. A grant in the configuration can only be revoked there.
 
   -c, --config FILE  the configuration
 `,
-  run: (args, { stdout }) => runGrantCommand(args, false, stdout),
+  run: (args, surroundings) => runGrantCommand(args, false, surroundings),
 };
 
 function runGrantCommand(
   args: readonly string[],
   isGranted: boolean,
-  output: Writable,
+  surroundings: Surroundings,
 ): Promise<number> {
   const { config, operands } = readArguments(args);
   const [operand, ...others] = operands;
   if (operand === undefined) throw new UsageError('expected a JID or *@domain');
   refuseOperands(others);
-  return runGrant(config, operand, isGranted, output);
+  return runGrant(config, operand, isGranted, surroundings);
 }
 
 function readArguments(args: readonly string[]): { config: string; operands: readonly string[] } {
@@ -69,7 +71,7 @@ function readArguments(args: readonly string[]): { config: string; operands: rea
 }
 
 /** Prints all grants of the xmppgateway permission; resolves with the exit code. */
-async function runPermissions(path: string, output: Writable): Promise<number> {
+async function runPermissions(path: string, output: Surroundings['stdout']): Promise<number> {
   const { permissions } = await loadConfig(path);
   const granted = permissions.stateFile === undefined ? [] : await readAll(permissions.stateFile);
   for (const pattern of permissions.xmppgateway) output.write(`${pattern}\tconfiguration\n`);
@@ -85,7 +87,7 @@ async function runGrant(
   path: string,
   text: string,
   isGranted: boolean,
-  output: Writable,
+  { stdout, stderr, env }: Surroundings,
 ): Promise<number> {
   const config = await loadConfig(path);
   const pattern = readPattern(text, config);
@@ -97,8 +99,47 @@ async function runGrant(
   }
   const grants = await openStateFile(config, path);
   const isChanged = await grants.set(pattern, isGranted);
-  output.write(`${describeGrant(pattern, isGranted, isChanged)}\n`);
+  stdout.write(`${describeGrant(pattern, isGranted, isChanged)}\n`);
+  const fault = logGrant(
+    { action: isGranted ? 'grant' : 'revoke', target: pattern, isChanged },
+    env,
+  );
+  if (fault !== undefined) stderr.write(`this is not in the system's log: ${fault}\n`);
   return 0;
+}
+
+/**
+ * Writes who granted or revoked what into the system's log, as a line like those of the gateway: the
+ * gateway itself only sees that the file has changed. Returns why that failed, if it did. Where there
+ * is no system log at all, as in most containers, `logger` does not call that a failure.
+ */
+function logGrant(
+  { action, target, isChanged }: { action: string; target: string; isChanged: boolean },
+  env: Surroundings['env'],
+): string | undefined {
+  const line = JSON.stringify({
+    level: 30,
+    time: Date.now(),
+    action,
+    target,
+    changed: isChanged,
+    osUser: nameOsUser(),
+    sudoUser: env['SUDO_USER'],
+    msg: 'permission',
+  });
+  const args = ['-t', 'xmpp-message-gateway', '-p', 'auth.notice', '--', line];
+  const { error, status, stderr } = spawnSync('logger', args, { encoding: 'utf8' });
+  if (error !== undefined) return error.message;
+  return status === 0 ? undefined : stderr.trim();
+}
+
+function nameOsUser(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    // The system has no name for this user.
+    return String(process.getuid?.());
+  }
 }
 
 function describeGrant(pattern: string, isGranted: boolean, isChanged: boolean): string {

@@ -1,6 +1,7 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { stringify } from 'yaml';
 import { type HttpAnswer, post, request } from '../support/clients/http.ts';
 import {
@@ -11,9 +12,10 @@ import {
   runCommand,
   startGatewayProcess,
 } from '../support/gateway/gateway.ts';
+import { readBlocks, writeProgram } from '../support/gateway/recipe.ts';
 import { servers } from '../support/servers/servers.ts';
 import type { XmppServer } from '../support/servers/xmpp-server.ts';
-import { createDirectory, removeDirectory } from '../support/system/processes.ts';
+import { createDirectory, removeDirectory, runToSuccess } from '../support/system/processes.ts';
 import { waitUntil } from '../support/system/wait.ts';
 
 const admin: readonly [string, string] = ['admin', apiAccount.password];
@@ -164,6 +166,73 @@ describe.each(servers)('permissions over HTTP on $kind', ({ start }) => {
     expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining('revoke it there')]);
     expect((await command('grant', 'alice@elsewhere.example')).code).toBe(1);
     expect((await command('grant')).code).toBe(64);
+  });
+
+  test('that change have a line that says who changed them, which the documented queries find', async () => {
+    const folder = createDirectory('who-did-what');
+    onTestFinished(() => removeDirectory(folder));
+    const [journal, env] = [join(folder, 'journal'), { PATH: `${folder}:${process.env['PATH']}` }];
+    // Instead of the machine's journal, which has no place in a test.
+    writeProgram(
+      folder,
+      'logger',
+      `#!/bin/sh\nfor line; do :; done\necho "$line" >> '${journal}'\n`,
+    );
+    writeProgram(folder, 'journalctl', `#!/bin/sh\necho not JSON\ncat '${journal}'\n`);
+    const before = gateway.logLines().length;
+    const command = (...args: string[]) =>
+      runCommand([...args, '--config', gateway.configFile], { env: { ...env, SUDO_USER: 'anna' } });
+    await put('dora', true);
+    await put('bot', false);
+    expect(await command('grant', 'carol@example.org')).toMatchObject({ code: 0, stderr: '' });
+    expect((await command('revoke', 'nobody@example.org')).code).toBe(0);
+    expect(await sendAs('bot')).toBe(200);
+    const lines = await waitUntil(
+      () => {
+        const found = gateway
+          .logLines()
+          .slice(before)
+          .filter(({ msg }) => msg === 'request');
+        return found.length === 3 ? found : undefined;
+      },
+      { label: 'the lines of three requests' },
+    );
+    const commands = readFileSync(journal, 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    const common = {
+      level: 30,
+      time: expect.any(Number),
+      osUser: userInfo().username,
+      sudoUser: 'anna',
+      msg: 'permission',
+    };
+    expect(commands).toEqual([
+      { ...common, action: 'grant', target: 'carol@example.org', changed: true },
+      { ...common, action: 'revoke', target: 'nobody@example.org', changed: false },
+    ]);
+    appendFileSync(journal, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+    const found = await Promise.all(
+      readBlocks('log.md', 'sh').map((query) =>
+        runToSuccess({ file: 'sh', args: ['-c', query], env: { ...process.env, ...env } }),
+      ),
+    );
+    const cells = found.map((text) =>
+      text
+        .trim()
+        .split('\n')
+        .map((line) => line.split('\t').filter((cell) => !/^\d{4}-/.test(cell))),
+    );
+    expect(cells).toEqual([
+      [
+        [userInfo().username, 'grant', 'carol@example.org', 'ok'],
+        [userInfo().username, 'revoke', 'nobody@example.org', 'ok'],
+        ['admin', 'grant', 'dora@example.org', 'ok'],
+        ['admin', 'revoke', 'bot@example.org', 'granted-in-configuration'],
+      ],
+      [['1', '-', 'bot@example.org', 'example.org', 'ok']],
+    ]);
   });
 
   test('that were answered survive kill -9 at any moment', async () => {
