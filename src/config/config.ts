@@ -62,6 +62,7 @@ function buildConfig(values: ConfigValues, files: ConfigFiles, folder: string) {
     component: { ...component, secret },
     c2s: { ...c2s, host: c2s.host ?? component.host, ca: files.ca },
     http: { ...all.http, tls: files.tls },
+    storeTls: { ca: files.storeTls.ca, ...files.storeTls.pair },
     templates: files.templates,
     permissions: { ...permissions, stateFile: stateFile && resolve(folder, stateFile) },
   } as const;

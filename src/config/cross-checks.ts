@@ -58,6 +58,7 @@ export function findCrossFaults(parts: UsableParts): FoundFault[] {
     ...checkInsecure(parts),
     ...checkMetrics(parts),
     ...checkInFlightBytes(parts),
+    ...checkStoreTls(parts),
   ];
 }
 
@@ -139,6 +140,21 @@ function* checkInFlightBytes({ delivery, limits }: UsableParts): Generator<Found
   if (inFlight === undefined || stanza === undefined || inFlight >= stanza) return;
   const expected = `at least limits.stanza_bytes (${stanza})`;
   yield { path: ['delivery', 'max_in_flight_bytes'], expected, got: () => String(inFlight) };
+}
+
+function* checkStoreTls(parts: UsableParts): Generator<FoundFault> {
+  const tls = parts.store_tls;
+  if (tls === undefined || Object.keys(tls).length === 0) return;
+  if (parts.store?.reveal().toLowerCase().startsWith('rediss:') !== true) {
+    yield { path: ['store_tls'], expected: 'a store with rediss://, for TLS' };
+  }
+  for (const [name, other] of [
+    ['cert_file', 'key_file'],
+    ['key_file', 'cert_file'],
+  ] as const) {
+    if (!(name in tls) || other in tls) continue;
+    yield { path: ['store_tls', name], expected: `store_tls.${other} beside it` };
+  }
 }
 
 const loopback = new BlockList();

@@ -13,16 +13,23 @@ import { findPairFault, parseCertificates } from './tls-pair.ts';
 export interface ConfigFiles {
   readonly secret: Secret | undefined;
   readonly ca: string | undefined;
-  /** Certificate chain and private key in PEM. */
-  readonly tls: { readonly cert: string; readonly key: Secret } | undefined;
+  readonly tls: TlsPair | undefined;
+  /** CAs for the store, and the gateway's certificate and key there. */
+  readonly storeTls: { readonly ca?: string | undefined; readonly pair?: TlsPair | undefined };
   /** The sources of the operator's own templates, by name. */
   readonly templates: TemplateSources;
   readonly faults: readonly FoundFault[];
 }
 
+/** Certificate chain and private key in PEM. */
+interface TlsPair {
+  readonly cert: string;
+  readonly key: Secret;
+}
+
 /** Reads the files; relative names are relative to `folder`. */
 export async function readConfigFiles(
-  { component, c2s, http, templates: names = {} }: UsableParts,
+  { component, c2s, http, store_tls: storeTls, templates: names = {} }: UsableParts,
   folder: string,
 ): Promise<ConfigFiles> {
   const faults: FoundFault[] = [];
@@ -38,9 +45,25 @@ export async function readConfigFiles(
   };
   const secretPath = ['component', 'secret_file'];
   const line = (await read(secretPath, component?.secret_file))?.replace(/\r?\n$/, '');
-  const ca = await read(['c2s', 'ca_file'], c2s?.ca_file);
-  const cert = await read(['http', 'tls', 'cert_file'], http?.tls?.cert_file);
-  const key = await read(['http', 'tls', 'key_file'], http?.tls?.key_file);
+  const readCa = async (
+    path: ConfigPath,
+    name: string | undefined,
+  ): Promise<string | undefined> => {
+    const text = await read([...path, 'ca_file'], name);
+    faults.push(...checkCa(text, [...path, 'ca_file'], name));
+    return text;
+  };
+  const readPair = async (
+    path: ConfigPath,
+    files: PairFiles | undefined,
+  ): Promise<TlsPair | undefined> => {
+    const cert = await read([...path, 'cert_file'], files?.cert_file);
+    const key = await read([...path, 'key_file'], files?.key_file);
+    if (cert === undefined || key === undefined) return undefined;
+    const pair = { cert, key: new Secret(key) };
+    faults.push(...(await checkTls(pair, path, files)));
+    return pair;
+  };
   const templates: Record<string, string> = {};
   for (const [name, path] of Object.entries(names)) {
     const source = await read(['templates', name], path);
@@ -54,10 +77,17 @@ export async function readConfigFiles(
     const expected = 'a file of one line with the secret';
     faults.push({ path: secretPath, expected, got: () => '<secret>' });
   }
-  faults.push(...checkCa(ca, c2s?.ca_file));
-  const tls = cert === undefined || key === undefined ? undefined : { cert, key: new Secret(key) };
-  if (tls !== undefined) faults.push(...(await checkTls(tls, http?.tls)));
-  return { secret: parsedSecret.data, ca, tls, templates, faults };
+  return {
+    secret: parsedSecret.data,
+    ca: await readCa(['c2s'], c2s?.ca_file),
+    tls: await readPair(['http', 'tls'], http?.tls),
+    storeTls: {
+      ca: await readCa(['store_tls'], storeTls?.ca_file),
+      pair: await readPair(['store_tls'], storeTls),
+    },
+    templates,
+    faults,
+  };
 }
 
 /** Reads a file in UTF-8; rejects with an Error whose message says why it cannot be read. */
@@ -67,14 +97,14 @@ export async function readText(path: string): Promise<string> {
   return bytes.toString('utf8');
 }
 
-function* checkCa(ca: string | undefined, name = ''): Generator<FoundFault> {
+function* checkCa(ca: string | undefined, path: ConfigPath, name = ''): Generator<FoundFault> {
   if (ca === undefined) return;
   try {
     parseCertificates(ca);
   } catch (error) {
     const got = `${quote(name)} (${describeError(error)})`;
     const expected = 'a file of CA certificates in PEM';
-    yield { path: ['c2s', 'ca_file'], expected, got: () => got };
+    yield { path, expected, got: () => got };
   }
 }
 
@@ -88,9 +118,16 @@ function* checkTemplate(name: string, source: string, file = ''): Generator<Foun
   }
 }
 
+/** Where a certificate chain and its key are. */
+interface PairFiles {
+  readonly cert_file?: string | undefined;
+  readonly key_file?: string | undefined;
+}
+
 async function checkTls(
-  { cert, key }: NonNullable<ConfigFiles['tls']>,
-  names: NonNullable<UsableParts['http']>['tls'],
+  { cert, key }: TlsPair,
+  place: ConfigPath,
+  names: PairFiles | undefined,
 ): Promise<readonly FoundFault[]> {
   const fault = await findPairFault(cert, key.reveal());
   if (fault === undefined) return [];
@@ -105,5 +142,5 @@ async function checkTls(
     },
   }[fault.of];
   const got = `${file} (${fault.reason})`;
-  return [{ path: ['http', 'tls', ...path], expected, got: () => got }];
+  return [{ path: [...place, ...path], expected, got: () => got }];
 }

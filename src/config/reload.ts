@@ -6,6 +6,9 @@ const fileKeys = new Map([
   ['c2s.ca', 'c2s.ca_file'],
   ['http.tls.cert', 'http.tls.cert_file'],
   ['http.tls.key', 'http.tls.key_file'],
+  ['store_tls.ca', 'store_tls.ca_file'],
+  ['store_tls.cert', 'store_tls.cert_file'],
+  ['store_tls.key', 'store_tls.key_file'],
 ]);
 
 /**

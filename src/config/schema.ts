@@ -197,11 +197,17 @@ export const configSchema = mapping({
     .default({}),
   /** The URL of the Redis that several processes share; undefined for the memory of this one. */
   store: text(
-    'memory, or redis://[user:password@]host:port[/database], user and password percent-encoded',
+    'memory, or redis:// or rediss://[user:password@]host:port[/database], user and password percent-encoded',
     (value) => value === 'memory' || isRedisUrl(value),
   )
     .transform((value) => (value === 'memory' ? undefined : new Secret(value)))
     .prefault('memory'),
+  /** For rediss: the CAs to trust instead of the system's, and the gateway's own certificate. */
+  store_tls: mapping({
+    ca_file: file.optional(),
+    cert_file: file.optional(),
+    key_file: file.optional(),
+  }).prefault({}),
   log: mapping({
     level: z
       .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], {
@@ -250,11 +256,11 @@ function membersOf(schema: z.ZodObject, prefix: string): ConfigKey[] {
 }
 
 const redisUrl =
-  /^redis:\/\/(?:([^\s/@:]*:[^\s/@:]+)@)?(?:\[([^\]]+)\]|[\w.-]+)(?::(\d{1,5}))?(?:\/\d{0,4})?$/i;
+  /^rediss?:\/\/(?:([^\s/@:]*:[^\s/@:]+)@)?(?:\[([^\]]+)\]|[\w.-]+)(?::(\d{1,5}))?(?:\/\d{0,4})?$/i;
 
 /**
- * Whether it is `redis://[[user]:password@]host[:port][/database]`, without TLS
- * (https://www.iana.org/assignments/uri-schemes/prov/redis).
+ * Whether it is `redis://[[user]:password@]host[:port][/database]`
+ * (https://www.iana.org/assignments/uri-schemes/prov/redis), or the same with `rediss`, for TLS.
  */
 export function isRedisUrl(value: string): boolean {
   const parts = redisUrl.exec(value);

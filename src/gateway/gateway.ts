@@ -83,7 +83,7 @@ export async function createGateway(
     observer,
   });
   observer.watchInFlight(transport.inFlight);
-  const store = config.store && createStore(config.store, log);
+  const store = config.store && createStore({ url: config.store, tls: config.storeTls }, log);
   if (store !== undefined) observer.watchStore(store.failure);
   const permissions = createPermissions(config.permissions.xmppgateway, grants);
   const callers = createCallers(config, { log, observer, permissions, store });

@@ -29,9 +29,19 @@ const maxCommands = 10_000;
 
 const backOffMs = [100, 200, 500, 1000, 2000];
 
-/** The Redis to connect to, and what is called when the connection changes. */
-export interface RedisOptions {
+/** Where the Redis is, and for `rediss:` how it and the gateway prove who they are. */
+export interface RedisAddress {
   readonly url: Secret;
+  /** In PEM; without `ca` the system's CAs are trusted. */
+  readonly tls?: {
+    readonly ca?: string | undefined;
+    readonly cert?: string | undefined;
+    readonly key?: Secret | undefined;
+  };
+}
+
+/** The Redis to connect to, and what is called when the connection changes. */
+export interface RedisOptions extends RedisAddress {
   /** A connection has been opened, and Redis accepts writes. */
   readonly onReady: () => void;
   /** Redis has just accepted a write. */
@@ -48,7 +58,7 @@ export interface RedisOptions {
  * connection, so that nothing piles up while Redis hangs.
  */
 export function createRedisConnection(options: RedisOptions): RedisConnection {
-  const { url, onReady, onProven, onDown } = options;
+  const { onReady, onProven, onDown } = options;
   let client: Client | undefined;
   let failure: string | undefined = 'the connection is being opened';
   let timer: NodeJS.Timeout | undefined;
@@ -91,7 +101,7 @@ export function createRedisConnection(options: RedisOptions): RedisConnection {
   const open = async (): Promise<void> => {
     let opened: Client | undefined;
     try {
-      opened = await createUnopened(url);
+      opened = await createUnopened(options);
       if (isStopped) return;
       client = opened;
       opened.on('error', (error: unknown) => lose(opened, error));
@@ -140,11 +150,15 @@ function writeProof(client: Client): Promise<unknown> {
 class StoreTimeout extends Error {}
 
 /** Redis is optional and its client is big, so it is loaded only when it is needed. */
-async function createUnopened(url: Secret): Promise<Client> {
+async function createUnopened({ url, tls }: RedisAddress): Promise<Client> {
   const { createClient } = await import('@redis/client');
+  const socket = { connectTimeout: deadlineMs, reconnectStrategy: false } as const;
+  const isTls = /^rediss:/i.test(url.reveal());
   return createClient({
     url: url.reveal(),
-    socket: { connectTimeout: deadlineMs, reconnectStrategy: false },
+    socket: isTls
+      ? { ...socket, tls: true, ca: tls?.ca, cert: tls?.cert, key: tls?.key?.reveal() }
+      : socket,
     disableOfflineQueue: true,
     commandsQueueMaxLength: maxCommands,
     disableClientInfo: true,

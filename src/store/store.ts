@@ -1,8 +1,7 @@
 import type { Logger } from 'pino';
-import type { Secret } from '../core/secret.ts';
 import { createSharedClaims, type SharedClaims } from './claims.ts';
 import { createSharedCounters, type SharedCounters } from './counters.ts';
-import { createRedisConnection } from './redis.ts';
+import { createRedisConnection, type RedisAddress } from './redis.ts';
 
 /** State that several gateway processes share. */
 export interface Store {
@@ -14,10 +13,10 @@ export interface Store {
   readonly counters: SharedCounters;
 }
 
-/** Creates the store in the Redis at `url`; `start` connects to it. */
-export function createStore(url: Secret, log: Logger): Store {
+/** Creates the store in the Redis at this address; `start` connects to it. */
+export function createStore(address: RedisAddress, log: Logger): Store {
   const connection = createRedisConnection({
-    url,
+    ...address,
     onReady: () => log.info('store ready'),
     onProven: () => claims.resume(),
     onDown: (reason, retryInMs, isRepeated) =>
@@ -34,14 +33,14 @@ export function createStore(url: Secret, log: Logger): Store {
 }
 
 /** Connects to the store once and closes it again; resolves with what failed, if anything. */
-export function tryStore(url: Secret): Promise<string | undefined> {
+export function tryStore(address: RedisAddress): Promise<string | undefined> {
   return new Promise((resolve) => {
     const end = (failure: string | undefined): void => {
       connection.stop();
       resolve(failure);
     };
     const connection = createRedisConnection({
-      url,
+      ...address,
       onReady: () => end(undefined),
       onDown: end,
     });

@@ -76,6 +76,8 @@ describe.each(servers)('the log of a gateway on $kind', ({ start }) => {
         route: 'api',
         status: 422,
         code: 'invalid-message',
+        account: 'alerts',
+        action: 'send',
         sender: 'alice@example.org',
         address: '127.0.0.1',
         durationMs: expect.any(Number),

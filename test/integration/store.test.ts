@@ -10,6 +10,8 @@ import {
 } from '../support/gateway/gateway.ts';
 import { servers } from '../support/servers/servers.ts';
 import type { XmppServer } from '../support/servers/xmpp-server.ts';
+import { type Certificates, createCertificates } from '../support/system/certificates.ts';
+import { createDirectory, removeDirectory } from '../support/system/processes.ts';
 import { type RedisServer, startRedis } from '../support/system/redis.ts';
 import { waitUntil } from '../support/system/wait.ts';
 
@@ -21,22 +23,32 @@ const components = ['one', 'two'].map((name) => ({
 const auth = [apiAccount.username, apiAccount.password] as const;
 
 describe.each(servers)('two gateways that share a store on $kind', ({ start }) => {
+  let folder: string;
+  let certificates: Certificates;
   let redis: RedisServer;
   let server: XmppServer;
   let gateways: GatewayProcess[];
   let bob: Session;
 
+  const storeTls = (): object => ({
+    ca_file: certificates.caFile,
+    cert_file: certificates.certFile,
+    key_file: certificates.keyFile,
+  });
   const startGateway = (index: number): Promise<GatewayProcess> =>
     startGatewayProcess({
       config: gatewayConfig(server, {
         component: { ...server.components[index] },
         auth: { throttle: { per_user: 4 } },
-        store: redis.url,
+        // The second one reaches it with TLS.
+        ...(index === 0 ? { store: redis.url } : { store: redis.tlsUrl(), store_tls: storeTls() }),
       }),
     });
 
   beforeAll(async () => {
-    redis = await startRedis();
+    folder = createDirectory('store-tls');
+    certificates = await createCertificates(folder, ['redis.example']);
+    redis = await startRedis({ certificates });
     server = await start({ components });
     await server.register('bob', 'bob-secret');
     await server.register('bot', 'bot-secret');
@@ -49,6 +61,7 @@ describe.each(servers)('two gateways that share a store on $kind', ({ start }) =
     await Promise.all((gateways ?? []).map((gateway) => gateway.stop()));
     await server?.stop();
     await redis?.stop();
+    removeDirectory(folder);
   });
 
   const urlOf = (index: number): string => gateways[index]?.url ?? '';

@@ -1,6 +1,5 @@
 import { X509Certificate } from 'node:crypto';
 import { type Config, ConfigError, loadConfig } from '../../config/config.ts';
-import type { Secret } from '../../core/secret.ts';
 import { describeError } from '../../core/text.ts';
 import { tryStore } from '../../store/store.ts';
 import { recogniseServer } from '../../xmpp/probes/probes.ts';
@@ -96,7 +95,7 @@ async function runChecks(path: string): Promise<readonly Finding[]> {
     ...(
       await Promise.all([
         checkStream(config, recognising, isTaken(listenError)),
-        checkStore(config.store),
+        checkStore(config),
         ...domains.map(async (domain) => [
           await checkLogin(passwordCheck, c2s, domain, recognising),
         ]),
@@ -130,17 +129,17 @@ function describeListening(
   return { isGood: false, text: `${what}: ${describeError(error)}`, advice };
 }
 
-async function checkStore(url: Secret | undefined): Promise<Finding[]> {
+async function checkStore({ store: url, storeTls: tls }: Config): Promise<Finding[]> {
   if (url === undefined) return [];
   const what = `store at ${new URL(url.reveal()).host}`;
-  const failure = await tryStore(url);
+  const failure = await tryStore({ url, tls });
   return failure === undefined
     ? [{ isGood: true, text: `${what}: accepts writes` }]
     : [{ isGood: false, text: `${what}: ${failure}`, advice: storeAdvice }];
 }
 
 const storeAdvice =
-  'Is Redis (6 or newer) running there, and does "store" have the right user, password and database?';
+  'Is Redis (6 or newer) running there, and does "store" have the right user, password and database? With rediss://, does "store_tls" have the CA of its certificate, and the certificate that it asks for?';
 
 /** Reports the dates of the certificate, if there is TLS; loadConfig has checked that the key fits. */
 function checkCertificate(http: Config['http']): readonly Finding[] {

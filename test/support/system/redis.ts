@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createClient } from '@redis/client';
+import type { Certificates } from './certificates.ts';
 import { freePort } from './ports.ts';
 import { type Child, createDirectory, removeDirectory, startChild } from './processes.ts';
 import { waitUntil } from './wait.ts';
@@ -10,6 +11,8 @@ export interface RedisServer {
   /** Includes the password. */
   readonly url: string;
   readonly password: string;
+  /** The same with TLS; the name of the host is a parameter. */
+  readonly tlsUrl: (host?: string) => string;
   readonly pid: number;
   kill(signal: NodeJS.Signals): void;
   /** Stops the process and keeps port and data. */
@@ -25,7 +28,22 @@ export interface RedisServer {
 
 const password = 'redis-secret';
 
-function writeConfig(file: string, directory: string, port: number, fsync: string): void {
+function tlsLines(port: number, { certFile, keyFile, caFile }: Certificates): string[] {
+  return [
+    `tls-port ${port}`,
+    `tls-cert-file ${certFile}`,
+    `tls-key-file ${keyFile}`,
+    `tls-ca-cert-file ${caFile}`,
+  ];
+}
+
+function writeConfig(
+  file: string,
+  directory: string,
+  port: number,
+  fsync: string,
+  others: readonly string[],
+): void {
   const lines = [
     `port ${port}`,
     'bind 127.0.0.1',
@@ -35,21 +53,34 @@ function writeConfig(file: string, directory: string, port: number, fsync: strin
     'appendonly yes',
     `appendfsync ${fsync}`,
     'aof-use-rdb-preamble no',
+    ...others,
   ];
   writeFileSync(file, `${lines.join('\n')}\n`, { mode: 0o600 });
 }
 
-/** Starts a private Redis; by default every command is on disk before its answer. */
-export async function startRedis({ fsync = 'always' } = {}): Promise<RedisServer> {
+/**
+ * Starts a private Redis; by default every command is on disk before its answer. With certificates it
+ * has a second port for TLS, which asks for a certificate of the same CA.
+ */
+export async function startRedis({
+  fsync = 'always',
+  certificates,
+}: {
+  readonly fsync?: string;
+  readonly certificates?: Certificates;
+} = {}): Promise<RedisServer> {
   const directory = createDirectory('redis');
   const configFile = join(directory, 'redis.conf');
   const port = await freePort();
   const url = `redis://:${password}@127.0.0.1:${port}/0`;
-  writeConfig(configFile, directory, port, fsync);
+  const tlsPort = certificates && (await freePort());
+  const others = certificates && tlsPort ? tlsLines(tlsPort, certificates) : [];
+  writeConfig(configFile, directory, port, fsync, others);
   let child = await launch(configFile);
   return {
     url,
     password,
+    tlsUrl: (host = '127.0.0.1') => `rediss://:${password}@${host}:${tlsPort}/0`,
     get pid() {
       return child.pid;
     },

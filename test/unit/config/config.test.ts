@@ -184,7 +184,13 @@ component: {domain: gateway.example.org, secret_file: secret.txt}
 domains: [example.org]
 c2s: {ca_file: ca.crt}
 http: {host: "::", tls: {cert_file: server.crt, key_file: ${folder}/server.key}}
+store: rediss://127.0.0.1
+store_tls: {ca_file: ca.crt, cert_file: server.crt, key_file: server.key}
 `);
+    expect(config.storeTls.ca).toContain('BEGIN CERTIFICATE');
+    expect(config.storeTls.cert).toBe(config.http.tls?.cert);
+    expect(config.storeTls.key?.reveal()).toContain('PRIVATE KEY');
+    expect(JSON.stringify(config)).not.toContain('PRIVATE KEY');
     expect(config.component.secret.reveal()).toBe('s3cret');
     expect(config.c2s.ca).toContain('BEGIN CERTIFICATE');
     expect(config.http.tls?.cert).toContain('BEGIN CERTIFICATE');
@@ -370,7 +376,31 @@ c2s:
     ['templates: {a: long.liquid}', 'got "long.liquid" (line 1: more than 65536 characters)'],
     ['templates: {a: latin1.txt}', 'got "latin1.txt" (not UTF-8)'],
     ['log: {level: loud}', 'got "loud"'],
-    ['store: disk', 'store: expected memory, or redis://[user:password@]host:port[/database]'],
+    [
+      'store: disk',
+      'store: expected memory, or redis:// or rediss://[user:password@]host:port[/database]',
+    ],
+    ['store_tls: {ca_file: ca.crt}', 'store_tls: expected a store with rediss://, for TLS'],
+    [
+      'store_tls: {ca_file: ca.crt}\nstore: redis://127.0.0.1',
+      'store_tls: expected a store with rediss://, for TLS',
+    ],
+    [
+      'store_tls: {cert_file: server.crt}\nstore: rediss://127.0.0.1',
+      'store_tls.cert_file: expected store_tls.key_file beside it',
+    ],
+    [
+      'store_tls: {key_file: server.key}\nstore: rediss://127.0.0.1',
+      'store_tls.key_file: expected store_tls.cert_file beside it',
+    ],
+    [
+      'store_tls: {ca_file: server.key}\nstore: rediss://127.0.0.1',
+      'store_tls.ca_file: expected a file of CA certificates in PEM, got "server.key" (no certificate in PEM)',
+    ],
+    [
+      'store_tls: {cert_file: ca.crt, key_file: server.key}\nstore: rediss://127.0.0.1',
+      'store_tls: expected a certificate chain and the private key of its first certificate, got "ca.crt"',
+    ],
     ['store: "redis://:hunter2@host:x"', 'got <secret>'],
     ['store: {url: "redis://host"}', 'got <secret>'],
     ['"__proto__": {x: 1}', '__proto__: expected one of the keys component, domains,'],
@@ -559,6 +589,7 @@ test.each([
   'redis://[::1]:6379/0',
   'redis://:pass%40word@redis.example:6379',
   'redis://gateway:password@redis.example:6379/1',
+  'rediss://127.0.0.1:6379',
 ])('%s', (url) => {
   expect(isRedisUrl(url)).toBe(true);
 });
@@ -567,7 +598,7 @@ test.each([
   '',
   'redis',
   'redis://',
-  'rediss://127.0.0.1:6379',
+  'redisss://127.0.0.1:6379',
   'http://127.0.0.1:6379',
   'redis://127.0.0.1:0',
   'redis://127.0.0.1:65536',

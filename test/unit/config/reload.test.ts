@@ -47,6 +47,11 @@ test.each<[string, Partial<Config>, string[]]>([
     { http: { ...http, tls: undefined } },
     ['http.tls.cert_file', 'http.tls.key_file'],
   ],
+  [
+    'the certificate for the store',
+    { storeTls: { ca: undefined, cert: 'new cert', key: new Secret('new key') } },
+    ['store_tls.cert_file', 'store_tls.key_file'],
+  ],
   ['where the store is', { store: new Secret('redis://:hunter2@host:1') }, ['store']],
   [
     'keys of two words, at any depth',

@@ -14,7 +14,7 @@ let claims: Store['claims'];
 
 beforeAll(async () => {
   redis = await startRedis();
-  store = createStore(new Secret(redis.url), pino({ enabled: false }));
+  store = createStore({ url: new Secret(redis.url) }, pino({ enabled: false }));
   ({ claims } = store);
   store.start();
   await untilUp();

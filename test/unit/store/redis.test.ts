@@ -1,26 +1,42 @@
+import { readFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { Secret } from '../../../src/core/secret.ts';
-import { createRedisConnection, type RedisConnection } from '../../../src/store/redis.ts';
+import {
+  createRedisConnection,
+  type RedisAddress,
+  type RedisConnection,
+} from '../../../src/store/redis.ts';
+import { type Certificates, createCertificates } from '../../support/system/certificates.ts';
+import { createDirectory, removeDirectory } from '../../support/system/processes.ts';
 import { type RedisServer, startRedis } from '../../support/system/redis.ts';
 import { waitUntil } from '../../support/system/wait.ts';
 
 let redis: RedisServer;
 
+let folder: string;
+let certificates: Certificates;
+
 beforeAll(async () => {
-  redis = await startRedis();
+  folder = createDirectory('redis-tls');
+  certificates = await createCertificates(folder, ['redis.example']);
+  redis = await startRedis({ certificates });
 });
-afterAll(() => redis?.stop());
+afterAll(async () => {
+  await redis?.stop();
+  removeDirectory(folder);
+});
 
 interface Watched {
   readonly connection: RedisConnection;
   readonly events: readonly string[];
 }
 
-function connect(url: string): Watched {
+function connect(url: string, tls: RedisAddress['tls'] = {}): Watched {
   const events: string[] = [];
   const connection = createRedisConnection({
     url: new Secret(url),
+    tls,
     onReady: () => void events.push('ready'),
     onDown: (reason, _retryInMs, isRepeated) =>
       void events.push(isRepeated ? 'down again' : `down: ${reason}`),
@@ -52,6 +68,43 @@ test.each([
   await untilEvent(watched, 'down again');
   expect(watched.connection.failure()).toMatch(reason);
   expect(watched.events.join()).not.toMatch(/wrong@|redis-secret/);
+});
+
+describe('with TLS', () => {
+  const read = (file: string): string => readFileSync(file, 'utf8');
+  const own = (): NonNullable<RedisAddress['tls']> => ({
+    ca: read(certificates.caFile),
+    cert: read(certificates.certFile),
+    key: new Secret(read(certificates.keyFile)),
+  });
+
+  test('runs commands', async () => {
+    const watched = connect(redis.tlsUrl(), own());
+    await untilEvent(watched, 'ready');
+    const info = await watched.connection.run((client) => client.ping());
+    expect(info).toBe('PONG');
+  });
+
+  test.each([
+    ['another CA', { ca: undefined }, /certificate/],
+    ['no certificate of its own', { cert: undefined, key: undefined }, /certificate required/],
+  ])('says why it is down: %s', async (_, change, reason) => {
+    const watched = connect(redis.tlsUrl(), { ...own(), ...change });
+    await untilEvent(watched, 'down again');
+    expect(watched.connection.failure()).toMatch(reason);
+  });
+
+  test('refuses a certificate for another host', async () => {
+    const watched = connect(redis.tlsUrl('localhost'), own());
+    await untilEvent(watched, 'down again');
+    expect(watched.connection.failure()).toMatch(/altnames/);
+  });
+
+  test('gives up a Redis without it', async () => {
+    const watched = connect(redis.url.replace('redis:', 'rediss:'), own());
+    await untilEvent(watched, 'down again');
+    expect(watched.connection.failure()).toMatch(/SSL|no answer|closed/);
+  });
 });
 
 test('is down if Redis accepts no writes', async () => {
