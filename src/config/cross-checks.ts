@@ -59,6 +59,7 @@ export function findCrossFaults(parts: UsableParts): FoundFault[] {
     ...checkMetrics(parts),
     ...checkInFlightBytes(parts),
     ...checkStoreTls(parts),
+    ...checkSentinels(parts),
   ];
 }
 
@@ -155,6 +156,11 @@ function* checkStoreTls(parts: UsableParts): Generator<FoundFault> {
     if (!(name in tls) || other in tls) continue;
     yield { path: ['store_tls', name], expected: `store_tls.${other} beside it` };
   }
+}
+
+function* checkSentinels(parts: UsableParts): Generator<FoundFault> {
+  if ((parts.store_sentinels?.length ?? 0) === 0 || parts.store !== undefined) return;
+  yield { path: ['store_sentinels'], expected: 'a store with redis:// or rediss://' };
 }
 
 const loopback = new BlockList();

@@ -202,6 +202,15 @@ export const configSchema = mapping({
   )
     .transform((value) => (value === 'memory' ? undefined : new Secret(value)))
     .prefault('memory'),
+  /** Redis Sentinels that know the server; then the host in `store` is the name by which they know it. */
+  store_sentinels: list(
+    // No password: failures name the address.
+    text(
+      'host:port (IPv6 in brackets)',
+      (value) => isRedisUrl(`redis://${value}`) && /^[^@]+:\d+$/.test(value),
+    ),
+    'a list of host:port',
+  ).default([]),
   /** For rediss: the CAs to trust instead of the system's, and the gateway's own certificate. */
   store_tls: mapping({
     ca_file: file.optional(),

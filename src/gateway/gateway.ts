@@ -83,7 +83,7 @@ export async function createGateway(
     observer,
   });
   observer.watchInFlight(transport.inFlight);
-  const store = config.store && createStore({ url: config.store, tls: config.storeTls }, log);
+  const store = openStore(config, log);
   if (store !== undefined) observer.watchStore(store.failure);
   const permissions = createPermissions(config.permissions.xmppgateway, grants);
   const callers = createCallers(config, { log, observer, permissions, store });
@@ -247,6 +247,11 @@ function createListenerEvents(log: Logger, { onConnectionDropped }: Observer): L
     },
     onRefused: (refused) => log.info(refused, 'request refused'),
   };
+}
+
+function openStore(config: Config, log: Logger): Store | undefined {
+  const { store: url, storeSentinels: sentinels, storeTls: tls } = config;
+  return url && createStore({ url, sentinels, tls }, log);
 }
 
 function createAnswers(store: Store | undefined, delivery: Config['delivery']): AnswerStore {

@@ -1,5 +1,6 @@
+import { isIPv6 } from 'node:net';
 import type { createClient } from '@redis/client';
-import type { Secret } from '../core/secret.ts';
+import { Secret } from '../core/secret.ts';
 import { describeError } from '../core/text.ts';
 
 type Client = ReturnType<typeof createClient>;
@@ -32,12 +33,16 @@ const backOffMs = [100, 200, 500, 1000, 2000];
 /** Where the Redis is, and for `rediss:` how it and the gateway prove who they are. */
 export interface RedisAddress {
   readonly url: Secret;
+  /** Redis Sentinels (`host:port`); if there are any, the host of `url` is a name that they know. */
+  readonly sentinels?: readonly string[];
   /** In PEM; without `ca` the system's CAs are trusted. */
-  readonly tls?: {
-    readonly ca?: string | undefined;
-    readonly cert?: string | undefined;
-    readonly key?: Secret | undefined;
-  };
+  readonly tls?:
+    | {
+        readonly ca?: string | undefined;
+        readonly cert?: string | undefined;
+        readonly key?: Secret | undefined;
+      }
+    | undefined;
 }
 
 /** The Redis to connect to, and what is called when the connection changes. */
@@ -101,7 +106,8 @@ export function createRedisConnection(options: RedisOptions): RedisConnection {
   const open = async (): Promise<void> => {
     let opened: Client | undefined;
     try {
-      opened = await createUnopened(options);
+      const url = await findPrimary(options);
+      opened = await createUnopened({ ...options, url });
       if (isStopped) return;
       client = opened;
       opened.on('error', (error: unknown) => lose(opened, error));
@@ -164,6 +170,48 @@ async function createUnopened({ url, tls }: RedisAddress): Promise<Client> {
     disableClientInfo: true,
     maintNotifications: 'disabled',
   });
+}
+
+/**
+ * Resolves with the URL of the server that accepts writes, as the first Sentinel says that answers.
+ * After a failover the old connection is lost, or its proof fails, and so this is asked again. Each
+ * attempt begins with another Sentinel: one that is cut off from the others knows only the old server.
+ */
+async function findPrimary({ url, sentinels = [], tls }: RedisAddress): Promise<Secret> {
+  if (sentinels.length === 0) return url;
+  const primary = new URL(url.reveal());
+  const name = primary.hostname;
+  const failures: string[] = [];
+  const first = Math.floor(Math.random() * sentinels.length);
+  for (const sentinel of [...sentinels.slice(first), ...sentinels.slice(0, first)]) {
+    try {
+      primary.host = await askSentinel(
+        { url: new Secret(`${primary.protocol}//${sentinel}`), tls },
+        name,
+      );
+      return new Secret(primary.href);
+    } catch (error) {
+      failures.push(`${sentinel}: ${describeError(error)}`);
+    }
+  }
+  throw new Error(`no Sentinel names the server ${name}: ${failures.join('; ')}`);
+}
+
+/** Asks a Sentinel where the server with this name is; resolves with `host:port`. */
+async function askSentinel(address: RedisAddress, name: string): Promise<string> {
+  const client = await createUnopened(address);
+  // Each failure also rejects what is awaited.
+  client.on('error', () => {});
+  try {
+    await answerInTime(client.connect());
+    const command = ['SENTINEL', 'GET-MASTER-ADDR-BY-NAME', name];
+    const found: unknown = await answerInTime(client.sendCommand(command));
+    if (!Array.isArray(found)) throw new Error('it does not know that name');
+    const [host, port] = found.map(String);
+    return `${isIPv6(host ?? '') ? `[${host}]` : host}:${port}`;
+  } finally {
+    if (client.isOpen) client.destroy();
+  }
 }
 
 async function answerInTime<T>(answer: Promise<T>): Promise<T> {

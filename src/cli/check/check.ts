@@ -129,10 +129,11 @@ function describeListening(
   return { isGood: false, text: `${what}: ${describeError(error)}`, advice };
 }
 
-async function checkStore({ store: url, storeTls: tls }: Config): Promise<Finding[]> {
+async function checkStore(config: Config): Promise<Finding[]> {
+  const { store: url, storeSentinels: sentinels, storeTls: tls } = config;
   if (url === undefined) return [];
   const what = `store at ${new URL(url.reveal()).host}`;
-  const failure = await tryStore({ url, tls });
+  const failure = await tryStore({ url, sentinels, tls });
   return failure === undefined
     ? [{ isGood: true, text: `${what}: accepts writes` }]
     : [{ isGood: false, text: `${what}: ${failure}`, advice: storeAdvice }];

@@ -13,6 +13,7 @@ export interface RedisServer {
   readonly password: string;
   /** The same with TLS; the name of the host is a parameter. */
   readonly tlsUrl: (host?: string) => string;
+  readonly port: number;
   readonly pid: number;
   kill(signal: NodeJS.Signals): void;
   /** Stops the process and keeps port and data. */
@@ -65,21 +66,28 @@ function writeConfig(
 export async function startRedis({
   fsync = 'always',
   certificates,
+  replicaOf,
 }: {
   readonly fsync?: string;
   readonly certificates?: Certificates;
+  readonly replicaOf?: Pick<RedisServer, 'port'>;
 } = {}): Promise<RedisServer> {
   const directory = createDirectory('redis');
   const configFile = join(directory, 'redis.conf');
   const port = await freePort();
   const url = `redis://:${password}@127.0.0.1:${port}/0`;
   const tlsPort = certificates && (await freePort());
-  const others = certificates && tlsPort ? tlsLines(tlsPort, certificates) : [];
+  const others = [
+    `masterauth ${password}`,
+    ...(replicaOf ? [`replicaof 127.0.0.1 ${replicaOf.port}`] : []),
+    ...(certificates && tlsPort ? tlsLines(tlsPort, certificates) : []),
+  ];
   writeConfig(configFile, directory, port, fsync, others);
   let child = await launch(configFile);
   return {
     url,
     password,
+    port,
     tlsUrl: (host = '127.0.0.1') => `rediss://:${password}@${host}:${tlsPort}/0`,
     get pid() {
       return child.pid;
@@ -109,12 +117,43 @@ export async function startRedis({
   };
 }
 
-async function launch(configFile: string): Promise<Child> {
-  const child = await startChild({ file: 'redis-server', args: [configFile] });
+/** Starts a Redis Sentinel that watches a primary as `mymaster`; resolves once it knows a replica. */
+export async function startSentinel(
+  primary: RedisServer,
+): Promise<{ readonly address: string; stop(): Promise<void> }> {
+  const directory = createDirectory('sentinel');
+  const configFile = join(directory, 'sentinel.conf');
+  const port = await freePort();
+  const lines = [
+    `port ${port}`,
+    'bind 127.0.0.1',
+    `dir ${directory}`,
+    `sentinel monitor mymaster 127.0.0.1 ${primary.port} 1`,
+    `sentinel auth-pass mymaster ${password}`,
+    'sentinel down-after-milliseconds mymaster 300',
+    'sentinel failover-timeout mymaster 1000',
+  ];
+  writeFileSync(configFile, `${lines.join('\n')}\n`, { mode: 0o600 });
+  const child = await launch(configFile, ['--sentinel'], '+slave slave');
+  return {
+    address: `127.0.0.1:${port}`,
+    stop: async () => {
+      await child.end();
+      removeDirectory(directory);
+    },
+  };
+}
+
+async function launch(
+  configFile: string,
+  args: readonly string[] = [],
+  ready = 'Ready to accept connections',
+): Promise<Child> {
+  const child = await startChild({ file: 'redis-server', args: [configFile, ...args] });
   await waitUntil(
     () => {
       if (!child.isRunning()) throw new Error(`redis-server ended:\n${child.output()}`);
-      return child.output().includes('Ready to accept connections');
+      return child.output().includes(ready);
     },
     { label: 'redis-server to be ready' },
   );

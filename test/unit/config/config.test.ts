@@ -380,6 +380,18 @@ c2s:
       'store: disk',
       'store: expected memory, or redis:// or rediss://[user:password@]host:port[/database]',
     ],
+    [
+      'store_sentinels: ["127.0.0.1:26379"]',
+      'store_sentinels: expected a store with redis:// or rediss://',
+    ],
+    [
+      'store_sentinels: ["127.0.0.1"]\nstore: redis://mymaster',
+      'store_sentinels[0]: expected host:port (IPv6 in brackets), got "127.0.0.1"',
+    ],
+    [
+      'store_sentinels: [":pw@127.0.0.1:1"]\nstore: redis://mymaster',
+      'store_sentinels[0]: expected host:port',
+    ],
     ['store_tls: {ca_file: ca.crt}', 'store_tls: expected a store with rediss://, for TLS'],
     [
       'store_tls: {ca_file: ca.crt}\nstore: redis://127.0.0.1',

@@ -9,7 +9,7 @@ import {
 } from '../../../src/store/redis.ts';
 import { type Certificates, createCertificates } from '../../support/system/certificates.ts';
 import { createDirectory, removeDirectory } from '../../support/system/processes.ts';
-import { type RedisServer, startRedis } from '../../support/system/redis.ts';
+import { type RedisServer, startRedis, startSentinel } from '../../support/system/redis.ts';
 import { waitUntil } from '../../support/system/wait.ts';
 
 let redis: RedisServer;
@@ -32,11 +32,11 @@ interface Watched {
   readonly events: readonly string[];
 }
 
-function connect(url: string, tls: RedisAddress['tls'] = {}): Watched {
+function connect(url: string, others: Omit<RedisAddress, 'url'> = {}): Watched {
   const events: string[] = [];
   const connection = createRedisConnection({
+    ...others,
     url: new Secret(url),
-    tls,
     onReady: () => void events.push('ready'),
     onDown: (reason, _retryInMs, isRepeated) =>
       void events.push(isRepeated ? 'down again' : `down: ${reason}`),
@@ -79,7 +79,7 @@ describe('with TLS', () => {
   });
 
   test('runs commands', async () => {
-    const watched = connect(redis.tlsUrl(), own());
+    const watched = connect(redis.tlsUrl(), { tls: own() });
     await untilEvent(watched, 'ready');
     const info = await watched.connection.run((client) => client.ping());
     expect(info).toBe('PONG');
@@ -89,21 +89,58 @@ describe('with TLS', () => {
     ['another CA', { ca: undefined }, /certificate/],
     ['no certificate of its own', { cert: undefined, key: undefined }, /certificate required/],
   ])('says why it is down: %s', async (_, change, reason) => {
-    const watched = connect(redis.tlsUrl(), { ...own(), ...change });
+    const watched = connect(redis.tlsUrl(), { tls: { ...own(), ...change } });
     await untilEvent(watched, 'down again');
     expect(watched.connection.failure()).toMatch(reason);
   });
 
   test('refuses a certificate for another host', async () => {
-    const watched = connect(redis.tlsUrl('localhost'), own());
+    const watched = connect(redis.tlsUrl('localhost'), { tls: own() });
     await untilEvent(watched, 'down again');
     expect(watched.connection.failure()).toMatch(/altnames/);
   });
 
   test('gives up a Redis without it', async () => {
-    const watched = connect(redis.url.replace('redis:', 'rediss:'), own());
+    const watched = connect(redis.url.replace('redis:', 'rediss:'), { tls: own() });
     await untilEvent(watched, 'down again');
     expect(watched.connection.failure()).toMatch(/SSL|no answer|closed/);
+  });
+});
+
+describe('with Sentinels', () => {
+  test('follows the primary', async () => {
+    const primary = await startRedis();
+    onTestFinished(() => primary.stop());
+    const replica = await startRedis({ replicaOf: primary });
+    onTestFinished(() => replica.stop());
+    await waitUntil(async () => String(await replica.command('ROLE')).includes(',connected,'), {
+      label: 'the replica to be connected',
+    });
+    const sentinel = await startSentinel(primary);
+    onTestFinished(() => sentinel.stop());
+    const watched = connect(`redis://:${primary.password}@mymaster/0`, {
+      // The first one does not answer.
+      sentinels: ['127.0.0.1:1', sentinel.address],
+    });
+    const portNow = async (): Promise<string | undefined> => {
+      const config = await watched.connection.run((client) => client.configGet('port'));
+      return config['port'];
+    };
+    await untilEvent(watched, 'ready');
+    expect(await portNow()).toBe(String(primary.port));
+    await primary.halt('SIGKILL');
+    await waitUntil(() => watched.events.filter((event) => event === 'ready').length === 2, {
+      label: 'the replica to take over',
+    });
+    expect(await portNow()).toBe(String(replica.port));
+  });
+
+  test('says which of them did not help, and why', async () => {
+    const watched = connect('redis://mymaster/0', { sentinels: ['127.0.0.1:1'] });
+    await untilEvent(watched, 'down again');
+    expect(watched.connection.failure()).toMatch(
+      /^no Sentinel names the server mymaster: 127\.0\.0\.1:1: .*ECONNREFUSED/,
+    );
   });
 });
 
