@@ -18,6 +18,7 @@ local hosts, bare_sessions, full_sessions = prosody.hosts, prosody.bare_sessions
 local component = module.host;
 
 local xmlns_gateway = "urn:xmpp-message-gateway:0";
+local xmlns_receipts = "urn:xmpp:receipts";
 local version = "1";
 
 -- Before anything that could deliver, archive or obey what a refused sender says.
@@ -235,6 +236,7 @@ local function answer(origin, stanza)
 	if not host or host.type ~= "local" and not host.modules.muc then return; end
 	local reply = st.reply(stanza):tag("gateway", { xmlns = xmlns_gateway, version = version });
 	if options.speak_in_rooms then reply:tag("speak-in-rooms"):up(); end
+	if host.type == "local" then reply:tag("receipts"):up(); end
 	origin.send(reply);
 	return true;
 end
@@ -281,18 +283,28 @@ local function hand_back(event)
 	return module:fire_event(event.stanza.name.."/full", { origin = event.origin, stanza = event.stanza });
 end
 
-local function message_back(event)
-	local kind = event.stanza.attr.type;
-	-- Chat goes on to the clients that are there (RFC 6121 §8.5.3.2.1).
-	if kind == "error" or kind == "groupchat" then return hand_back(event); end
+-- XEP-0184 §5.4: a receipt is for the client that has asked for it. One with a text is also an answer
+-- in chat. While the gateway is not connected, its resource is treated as a client that has left.
+local function is_receipt(stanza)
+	local kind = stanza.attr.type or "normal";
+	return (kind == "chat" or kind == "normal")
+		and stanza:get_child("received", xmlns_receipts) and not stanza:get_child("body")
+		and hosts[component].modules.component.connected;
 end
 
--- mod_carbons thinks that an error for a resource that is not connected goes to the clients of the
+local function message_back(event)
+	local kind = event.stanza.attr.type;
+	-- Other chat goes on to the clients that are there (RFC 6121 §8.5.3.2.1).
+	if kind == "error" or kind == "groupchat" or is_receipt(event.stanza) then return hand_back(event); end
+end
+
+-- mod_carbons thinks that a message for a resource that is not connected goes to the clients of the
 -- highest priority, and leaves just these out (XEP-0280 §7: it goes to all but the addressee).
-local function copy_error(event)
+local function copy_to_first(event)
 	local stanza = event.stanza;
 	local to = stanza.attr.to;
-	if stanza.attr.type ~= "error" or speakers:get(to) ~= component or full_sessions[to] then return; end
+	if speakers:get(to) ~= component or full_sessions[to] then return; end
+	if stanza.attr.type ~= "error" and not is_receipt(stanza) then return; end
 	local user_bare = jid_bare(to);
 	local user = bare_sessions[user_bare];
 	if not user or not user.top_resources then return; end
@@ -304,7 +316,7 @@ local function copy_error(event)
 		if session.want_carbons and session.priority == user.top_resources[1].priority then
 			local copy = st.clone(stanza);
 			copy.attr.xmlns = "jabber:client";
-			session.send(st.message({ from = user_bare, to = session.full_jid, type = "error" })
+			session.send(st.message({ from = user_bare, to = session.full_jid, type = stanza.attr.type or "normal" })
 				:tag("received", { xmlns = "urn:xmpp:carbons:2" })
 					:tag("forwarded", { xmlns = "urn:xmpp:forward:0" })
 						:add_child(copy));
@@ -380,7 +392,7 @@ local function add_host(name)
 	end
 	hook("route/remote", from_component, before_all);
 	if host.type == "local" then
-		hook("message/full", copy_error, with_carbons);
+		hook("message/full", copy_to_first, with_carbons);
 		hook("message/full", message_back, at_the_client);
 		-- mod_presence and mod_iq (0) end what they are given; mod_blocklist is at 100.
 		hook("presence/full", presence_back, 1);

@@ -47,6 +47,7 @@ export function createMetrics(version: string): Metrics {
       if (isReady) instruments.streamConnects.inc();
     },
     onLateBounce: () => instruments.lateBounces.inc(),
+    onLateReceipt: () => instruments.lateReceipts.inc(),
     onConnectionDropped: (reason) => connectionsDropped.inc({ reason }),
     measureDelivery: (deliver) => async (message) => {
       const startedMs = performance.now();
@@ -110,6 +111,7 @@ function createInstruments(registry: Registry) {
     streamReady: gauge('stream_ready', '1 while messages can be sent.'),
     streamConnects: counter('stream_connects_total', 'Times that the stream became ready.'),
     lateBounces: counter('late_bounces_total', 'Messages that bounced after their answer.'),
+    lateReceipts: counter('late_receipts_total', 'XEP-0184 receipts that came after the answer.'),
     logins: counter('logins_total', 'Logins by result.', 'result'),
     checks: counter('password_checks_total', 'Checks at the XMPP server, by result.', 'result'),
     checkSeconds: seconds('password_check_duration', 'Time of such a check.'),

@@ -10,6 +10,7 @@ export interface Observer {
   onBarrier(seconds: number): void;
   onStream(isReady: boolean): void;
   onLateBounce(): void;
+  onLateReceipt(): void;
   readonly onConnectionDropped: OnDrop;
   measureDelivery(deliver: Deliver): Deliver;
   measurePasswordCheck(check: PasswordCheck): PasswordCheck;
@@ -34,6 +35,7 @@ export const idleObserver: Observer = {
   onBarrier: ignore,
   onStream: ignore,
   onLateBounce: ignore,
+  onLateReceipt: ignore,
   onConnectionDropped: ignore,
   measureDelivery: (deliver) => deliver,
   measurePasswordCheck: (check) => check,

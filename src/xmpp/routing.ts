@@ -2,12 +2,14 @@ import {
   type Deliver,
   type Message,
   type MessageLimits,
+  mayRequestReceipt,
   type Stanza,
   serializeMessage,
+  withReceiptRequest,
 } from '../core/message/message.ts';
 import type { WireForm } from '../core/message/mode.ts';
+import type { Confirmations } from './delivery/confirmation.ts';
 import type { Delivery } from './delivery/delivery.ts';
-import type { RemoteConfirmation } from './delivery/remote-confirmation.ts';
 import type { StanzaSizes } from './delivery/stanza-sizes.ts';
 import type { RoomHosts } from './rooms/hosts.ts';
 import type { Rooms } from './rooms/rooms.ts';
@@ -16,21 +18,21 @@ import type { StanzaRoutes } from './stream/handle.ts';
 /** Who reads which incoming stanza, answers to questions apart. The first reader that takes it is the last. */
 export function routeInbound(parts: {
   readonly delivery: Delivery;
-  readonly remote: RemoteConfirmation;
+  readonly confirmations: Confirmations;
   readonly rooms: Rooms;
 }): StanzaRoutes {
-  const { delivery, remote, rooms } = parts;
+  const { delivery, confirmations, rooms } = parts;
   return {
     bounce: [
       // Of several messages with the same id, those that our server has processed are the older ones.
-      (stanza) => remote.takeBounceOfProcessed(stanza),
+      (stanza) => confirmations.takeBounceOfProcessed(stanza),
       (stanza) => delivery.takeBounce(stanza),
       // No longer in the delivery: our server has processed it just now, and the caller still waits.
-      (stanza) => remote.takeBounceOfInFlight(stanza),
-      (stanza) => remote.takeLateBounce(stanza),
+      (stanza) => confirmations.takeBounceOfInFlight(stanza),
+      (stanza) => confirmations.takeLateBounce(stanza),
       (stanza) => rooms.takeStanza(stanza),
     ],
-    message: [(stanza) => rooms.takeStanza(stanza)],
+    message: [(stanza) => confirmations.takeReceipt(stanza), (stanza) => rooms.takeStanza(stanza)],
     presence: [(stanza) => rooms.takeStanza(stanza)],
   };
 }
@@ -42,18 +44,18 @@ export interface Outbound {
   readonly deliver: Deliver;
 }
 
-/** Chooses the way of each message: to a room or to our server, and whether to ask a remote server. */
+/** Chooses the way of each message: to a room or to our server, and who else is asked for a confirmation. */
 export function routeOutbound(options: {
   readonly domains: readonly string[];
   readonly limits: MessageLimits;
   readonly sizes: Pick<StanzaSizes, 'refuse'>;
   readonly formOf: (domain: string) => WireForm;
   readonly delivery: Delivery;
-  readonly remote: RemoteConfirmation;
+  readonly confirmations: Confirmations;
   readonly roomHosts: RoomHosts;
   readonly rooms: Rooms;
 }): Outbound {
-  const { limits, formOf, delivery, remote, roomHosts, rooms } = options;
+  const { limits, formOf, delivery, confirmations, roomHosts, rooms } = options;
   const local = new Set(options.domains);
 
   // Any other groupchat message is left to the server to refuse (RFC 6121 §8.5).
@@ -75,28 +77,33 @@ export function routeOutbound(options: {
 
   const deliverToServer: Deliver = async (message) => {
     const form = formOf(message.from.domain);
-    const stanza = serializeMessage(message, limits, form);
+    const isAwaited = mayAwaitReceipt(message, form) && confirmations.mayAwaitReceipt();
+    const sent = isAwaited ? withReceiptRequest(message) : message;
+    const stanza = serializeMessage(sent, limits, form);
     const { id, from, to } = stanza;
     // Only in client mode do later bounces come to the gateway.
-    const isWatched = form.mode === 'client' && !local.has(to.domain);
-    const watch = isWatched ? remote.watch(stanza) : undefined;
+    const isRemote = form.mode === 'client' && !local.has(to.domain);
+    const waitMs = isAwaited ? message.waitMs : undefined;
+    const watch =
+      isRemote || isAwaited ? confirmations.watch(stanza, { isRemote, waitMs }) : undefined;
     try {
       await delivery.deliver(stanza);
     } catch (error) {
       watch?.forget();
       throw error;
     }
-    const confirmed = (await watch?.confirm()) ?? 'server';
-    return { id, from, to, mode: form.mode, confirmed };
+    const known = (await watch?.confirm()) ?? ({ confirmed: 'server' } as const);
+    return { id, from, to, mode: form.mode, ...known };
   };
 
   return {
     buildStanza: (message) => {
       const form = formOf(message.from.domain);
+      const sent = mayAwaitReceipt(message, form) ? withReceiptRequest(message) : message;
       const stanza =
         isForRoom(message) && !maySpeakWithoutJoining(form)
           ? rooms.buildStanza(message)
-          : serializeMessage(message, limits, form);
+          : serializeMessage(sent, limits, form);
       options.sizes.refuse(stanza);
       return stanza;
     },
@@ -108,6 +115,12 @@ export function routeOutbound(options: {
       return needsNoJoin ? deliverToServer(message) : deliverToRoom(message);
     },
   };
+}
+
+/** Whether the caller wants to wait for a receipt, and one would come to the gateway. */
+function mayAwaitReceipt(message: Message, form: WireForm): boolean {
+  const isWanted = message.waitMs !== undefined && mayRequestReceipt(message);
+  return isWanted && form.mode === 'client' && form.returnsReceipts;
 }
 
 function maySpeakWithoutJoining(form: WireForm): boolean {

@@ -1,8 +1,8 @@
 import type { Logger } from 'pino';
 import type { MessageLimits, Stanza } from '../core/message/message.ts';
 import type { Secret } from '../core/secret.ts';
+import { Confirmations } from './delivery/confirmation.ts';
 import { Delivery } from './delivery/delivery.ts';
-import { RemoteConfirmation } from './delivery/remote-confirmation.ts';
 import { StanzaSizes } from './delivery/stanza-sizes.ts';
 import { RoomHosts } from './rooms/hosts.ts';
 import { Rooms } from './rooms/rooms.ts';
@@ -17,7 +17,7 @@ export interface Transport extends Outbound, Pick<ComponentStream, 'start' | 're
   readonly inFlight: () => ReturnType<Delivery['inFlight']>;
   /** As RoomHosts has it. */
   readonly isForRoom: RoomHosts['isForRoom'];
-  /** Stops waiting for remote servers: callers learn that our own server has processed the message. */
+  /** Stops waiting for remote servers and receipts: callers learn what is known of their messages. */
   finish(): void;
   /** Tries stanza sizes again that the server has refused, because its limit may have been raised. */
   forgetSizes(): void;
@@ -49,9 +49,10 @@ export interface TransportObserver {
   readonly onStream: (isReady: boolean) => void;
   readonly onBarrier: (seconds: number) => void;
   readonly onLateBounce: () => void;
+  readonly onLateReceipt: () => void;
 }
 
-/** Composes stream, delivery, remote confirmation and rooms. */
+/** Composes stream, delivery, confirmations and rooms. */
 export function createTransport(options: TransportOptions): Transport {
   const { component, domains, mode, limits, log, observer } = options;
   const sizes = new StanzaSizes(limits.stanzaBytes, log);
@@ -63,11 +64,12 @@ export function createTransport(options: TransportOptions): Transport {
     onBarrier: observer.onBarrier,
     componentDomain: component.domain,
   });
-  const remote = new RemoteConfirmation({
+  const confirmations = new Confirmations({
     stream,
-    timeoutMs: options.delivery.remoteConfirmMs,
+    remoteMs: options.delivery.remoteConfirmMs,
     log,
     onLateBounce: observer.onLateBounce,
+    onLateReceipt: observer.onLateReceipt,
   });
   const roomHosts = new RoomHosts({ stream, component: component.domain, domains });
   const rooms = new Rooms({
@@ -78,7 +80,7 @@ export function createTransport(options: TransportOptions): Transport {
     limits,
     deliverToServer: (stanza: Stanza) => delivery.deliver(stanza),
   });
-  stream.route(routeInbound({ delivery, remote, rooms }));
+  stream.route(routeInbound({ delivery, confirmations, rooms }));
   const { start, stop, readiness, formOf } = createComponentStream({
     address: component,
     served: { domains, mode },
@@ -94,18 +96,18 @@ export function createTransport(options: TransportOptions): Transport {
       onDrain: () => delivery.handleDrain(),
       onClose: (failure) => {
         stream.detach();
-        for (const part of [delivery, remote, roomHosts, rooms]) part.handleClose(failure);
+        for (const part of [delivery, confirmations, roomHosts, rooms]) part.handleClose(failure);
         observer.onStream(false);
       },
     },
   });
   return {
-    ...routeOutbound({ domains, limits, sizes, formOf, delivery, remote, roomHosts, rooms }),
+    ...routeOutbound({ domains, limits, sizes, formOf, delivery, confirmations, roomHosts, rooms }),
     start,
     readiness,
     inFlight: () => delivery.inFlight(),
     isForRoom: (message) => roomHosts.isForRoom(message),
-    finish: () => remote.finish(),
+    finish: () => confirmations.finish(),
     forgetSizes: () => sizes.forget(),
     stop: async () => {
       rooms.leave();

@@ -1,5 +1,10 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { compareWithClient, openComponentWay } from '../support/checks/as-a-client.ts';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import {
+  compareWithClient,
+  openAs,
+  openComponentWay,
+  readArchive,
+} from '../support/checks/as-a-client.ts';
 import { describeComparison } from '../support/checks/comparison.ts';
 import {
   ask,
@@ -13,6 +18,7 @@ import {
   readError,
 } from '../support/checks/gateway-module.ts';
 import { createStage, kinds, limited, muc, silent } from '../support/checks/message-kinds.ts';
+import type { Session } from '../support/clients/session.ts';
 import { find, type Stanza } from '../support/clients/stanza.ts';
 import { startEjabberdWithModule } from '../support/servers/ejabberd-module.ts';
 import { startProsodyWithModule } from '../support/servers/prosody-module.ts';
@@ -62,6 +68,24 @@ const refused = [
   ['a bare JID without account', gateway, 'nobody@example.org', undefined],
 ] as const;
 
+const received = `<received xmlns='urn:xmpp:receipts' id='question-1'/>`;
+
+const receipts = [
+  { name: 'in chat', rest: `type='chat'>${received}`, isBack: true },
+  { name: 'without a type', rest: `>${received}`, isBack: true },
+  {
+    name: 'to be stored',
+    rest: `type='chat'>${received}<store xmlns='urn:xmpp:hints'/>`,
+    isBack: true,
+  },
+  {
+    name: 'not to be copied',
+    rest: `type='chat'>${received}<no-copy xmlns='urn:xmpp:hints'/>`,
+    isBack: true,
+  },
+  { name: 'with a text', rest: `type='chat'>${received}<body>b</body>`, isBack: false },
+] as const;
+
 const texts = {
   'foreign-domain': "The sender's domain is not a VirtualHost of this server",
   'no-account': 'The sender has no account on this server',
@@ -96,6 +120,7 @@ describe.each(modules)('mod_message_gateway on $kind', (module) => {
           const element = find(root, 'gateway');
           expect(element?.namespace).toBe('urn:xmpp-message-gateway:0');
           expect(element?.attributes).toEqual({ version: '1' });
+          expect(element && find(element, 'receipts')).toBeDefined();
         }
       }
     });
@@ -249,6 +274,56 @@ describe.each(modules)('mod_message_gateway on $kind', (module) => {
         laptop.received.filter(({ xml }) => xml.includes(`id='${id}'`));
       expect(copiesOf('from-gateway')).toHaveLength(1);
       expect(copiesOf('to-gateway')).toHaveLength(copiesOf('to-desk').length);
+    });
+
+    test.each(receipts)('a receipt, as to a client of hers: $name', async ({ rest, isBack }) => {
+      const component = await connectComponent(server);
+      const clients = new Map<string, Session>();
+      // With carbons in the order of their priorities, and without.
+      for (const [name, priority] of Object.entries({ low: 0, desk: 1, high: 5, plain: 5 })) {
+        const client = await openAs(server, `alice@example.org/${name}`, priority);
+        onTestFinished(() => client.close());
+        const carbons = `<iq type='set'><enable xmlns='urn:xmpp:carbons:2'/></iq>`;
+        if (name !== 'plain') await client.query(carbons);
+        clients.set(name, client);
+      }
+      const bob = await connectClient(server, 'bob@example.org/d');
+      const desk = clients.get('desk') as Session;
+      component.send(message(from, bob.jid, 'question-1'));
+      desk.send(message(desk.jid, bob.jid, 'question-2'));
+      await Promise.all([bob.waitForMessage('question-1'), bob.waitForMessage('question-2')]);
+      bob.send(message(bob.jid, from, 'to-gateway', rest));
+      bob.send(message(bob.jid, desk.jid, 'to-desk', rest));
+      await desk.waitForMessage('to-desk');
+      await ask(component, gateway, 'example.org', ping);
+      const back = component.received.filter(({ root }) => root.attributes['id'] === 'to-gateway');
+      expect(back).toHaveLength(isBack ? 1 : 0);
+      for (const name of ['low', 'high', 'plain']) {
+        const client = clients.get(name) as Session;
+        await client.settle();
+        const seen = (id: string): number =>
+          client.received.filter(({ xml }) => xml.includes(`id='${id}'`)).length;
+        // What is not for the gateway goes to her clients of the highest priority.
+        const more = isBack || name !== 'plain' ? 0 : 1;
+        expect([name, seen('to-gateway')]).toEqual([name, seen('to-desk') + more]);
+      }
+      const archived = await readArchive(desk);
+      const inArchive = (id: string): number =>
+        archived.filter(({ xml }) => xml.includes(`id='${id}'`)).length;
+      expect(inArchive('to-gateway')).toBe(inArchive('to-desk'));
+    });
+
+    test('a receipt to the clients while the component is away', async () => {
+      const component = await connectComponent(server);
+      const [alice, bob] = [
+        await connectClient(server, 'alice@example.org/d'),
+        await connectClient(server, 'bob@example.org/d'),
+      ];
+      component.send(message(from, bob.jid, 'm'));
+      await bob.waitForMessage('m');
+      await component.close();
+      bob.send(message(bob.jid, from, 'receipt', `type='chat'>${received}`));
+      await alice.waitForMessage('receipt');
     });
 
     test('everything to a client that has taken the resource meanwhile', async () => {

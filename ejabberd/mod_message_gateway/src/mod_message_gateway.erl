@@ -322,7 +322,9 @@ answer(#iq{to = #jid{lserver = Host}} = IQ, Stream) ->
             ok; % see ejabberd_stopping/0
         Generation ->
             Attrs = [{<<"xmlns">>, ?NS_GATEWAY}, {<<"version">>, ?VERSION}],
-            send_back(xmpp:make_iq_result(IQ, #xmlel{name = <<"gateway">>, attrs = Attrs}));
+            Features = [#xmlel{name = <<"receipts">>}],
+            El = #xmlel{name = <<"gateway">>, attrs = Attrs, children = Features},
+            send_back(xmpp:make_iq_result(IQ, El));
         _ ->
             Text = <<"mod_message_gateway was gone for a while; ask again">>,
             tell(IQ, (xmpp:err_resource_constraint())#stanza_error{text = text(Text)})
@@ -560,10 +562,16 @@ component_disconnected(_Component, _Reason) ->
     Own = mnesia:dirty_match_object(#message_gateway_speaker{resource = '_', stream = self()}),
     lists:foreach(fun mnesia:dirty_delete_object/1, Own).
 
-%% Answers in chat go on to the user's clients (RFC 6121 §8.5.3.2.1).
+%% Answers in chat go on to the user's clients (RFC 6121 §8.5.3.2.1), but a receipt is for the client
+%% that has asked for it (XEP-0184 §5.4). One with a text is also an answer in chat.
 -spec sm_receive_packet(stanza() | drop) -> stanza() | drop.
 sm_receive_packet(#message{type = Type} = Msg) when Type == error; Type == groupchat ->
     hand_back(Msg);
+sm_receive_packet(#message{type = Type, body = []} = Msg) when Type == chat; Type == normal ->
+    case xmpp:has_subtag(Msg, #receipt_response{}) of
+        true -> hand_back(Msg);
+        false -> Msg
+    end;
 sm_receive_packet(#presence{type = Type} = Presence)
   when Type == available; Type == unavailable; Type == error ->
     hand_back(Presence);
@@ -588,9 +596,44 @@ hand_back(Pkt) ->
 
 hand_to(Pid, Pkt) ->
     case ejabberd_cluster:send(Pid, {route, Pkt}) of
-        true -> drop;
-        false -> Pkt
+        true ->
+            take_note(Pkt),
+            drop;
+        false ->
+            Pkt
     end.
+
+%% In the process of a client, its archive and its other clients get to know of a receipt.
+-spec take_note(stanza()) -> ok.
+take_note(#message{type = Type, to = To} = Msg) when Type == chat; Type == normal ->
+    #jid{user = User, server = Server, lserver = Host, resource = Resource} = To,
+    Client = #{jid => To, user => User, server => Server, lserver => Host, resource => Resource},
+    {Noted, _} = ejabberd_hooks:run_fold(user_receive_packet, Host, {Msg, Client}, []),
+    copy_to_first(Noted, To);
+take_note(_Pkt) ->
+    ok.
+
+%% mod_carboncopy thinks that a message for a resource that is not connected goes to the clients of the
+%% highest priority, and leaves just these out (XEP-0280 §7: it goes to all but the addressee).
+copy_to_first(#message{type = Type} = Msg, #jid{luser = User, lserver = Host}) ->
+    Present = ejabberd_sm:get_user_present_resources(User, Host),
+    MayCopy = gen_mod:is_loaded(Host, mod_carboncopy) andalso
+        not xmpp:has_subtag(Msg, #muc_user{}) andalso
+        not xmpp:has_subtag(Msg, #carbons_private{}) andalso
+        not xmpp:has_subtag(Msg, #hint{type = 'no-copy'}),
+    Copying = case MayCopy of
+                  true -> [Resource || {Resource, _} <- mod_carboncopy:list(User, Host)];
+                  false -> []
+              end,
+    Account = jid:make(User, Host),
+    Received = #carbons_received{forwarded = #forwarded{sub_els = [Msg]}},
+    lists:foreach(fun(Resource) ->
+                          ejabberd_router:route(
+                            #message{type = Type, from = Account, to = jid:make(User, Host, Resource),
+                                     sub_els = [Received], meta = #{carbon_copy => true}})
+                  end,
+                  [Resource || {Priority, Resource} <- Present, lists:member(Resource, Copying),
+                               Priority == element(1, lists:max(Present))]).
 
 %%% When ejabberd stops
 

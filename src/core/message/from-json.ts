@@ -92,6 +92,7 @@ const otherNames: ReadonlyMap<string, string> = new Map([
 const notFields: ReadonlyMap<string, string> = new Map([
   ['from', 'The sender is the user in the URL, or who logs in, and cannot be given.'],
   ['nick', 'The nick in a room is that of the sender, and cannot be given.'],
+  ['wait', 'To wait for a receipt, send the header Prefer: wait=SECONDS.'],
 ]);
 
 /** Returns the field of `known` that is probably meant by another name. */

@@ -28,6 +28,8 @@ export interface Message {
   readonly attributes: readonly XmlAttribute[];
   /** Elements, and white space between them. */
   readonly children: readonly XmlNode[];
+  /** How long the caller waits for an XEP-0184 receipt of the recipient's client; absent: not at all. */
+  readonly waitMs?: number | undefined;
 }
 
 /** What a request asks to send. */
@@ -63,15 +65,32 @@ export interface Receipt {
   readonly from: Jid;
   readonly to: Jid;
   readonly mode: Mode;
-  /** Whether our XMPP server alone has processed it, or the server of the recipient or room too. */
-  readonly confirmed: 'server' | 'remote';
+  /**
+   * Whether our XMPP server alone has processed it, or the server of the recipient or room too, or a
+   * client of the recipient has it.
+   */
+  readonly confirmed: 'server' | 'remote' | 'recipient';
+}
+
+/** The wait for the XEP-0184 receipt of a message that our XMPP server has processed. */
+export interface Arrival {
+  /** Resolves when the receipt has come, or the time is up; rejects with GatewayError `bounced`. */
+  readonly confirmed: Promise<Receipt['confirmed']>;
+  /** Calls back if the receipt comes after that. */
+  onLate(callback: () => void): void;
+}
+
+/** An accepted message. */
+export interface Delivered extends Receipt {
+  /** Only if a receipt was asked for. */
+  readonly arrival?: Arrival | undefined;
 }
 
 /**
  * Sends a message and resolves when the XMPP server has processed it without an error. Rejects with
  * GatewayError: too-large, bounced, sender-refused, xmpp-unavailable, overloaded, delivery-unknown.
  */
-export type Deliver = (message: Message) => Promise<Receipt>;
+export type Deliver = (message: Message) => Promise<Delivered>;
 
 /**
  * Serialises a message in the given form. Throws GatewayError `too-large` if it exceeds `stanzaBytes`
@@ -131,21 +150,40 @@ const originIdNamespace = 'urn:xmpp:sid:0';
  * duplicate, unless the caller has given one.
  */
 export function withOriginId(message: Message): Message {
-  const { id, children } = message;
-  const hasOne = children.some(
-    (child) =>
-      typeof child !== 'string' &&
-      child.name === 'origin-id' &&
-      child.namespace === originIdNamespace,
+  return withElement(message, 'origin-id', originIdNamespace, [buildAttribute('id', message.id)]);
+}
+
+/** The namespace of XEP-0184. */
+export const receiptsNamespace = 'urn:xmpp:receipts';
+
+/**
+ * Whether a receipt may be asked for: not in a room (XEP-0184 §5.3), nor for a message that is a receipt
+ * itself (§5.5), or the two clients would answer one another for ever.
+ */
+export function mayRequestReceipt({ type, children }: Message): boolean {
+  const isChat = type === undefined || type === 'normal' || type === 'chat';
+  return isChat && !hasElement(children, 'received', receiptsNamespace);
+}
+
+/** Adds a `<request/>` for a receipt (XEP-0184 §5), unless the caller has given one. */
+export function withReceiptRequest(message: Message): Message {
+  return withElement(message, 'request', receiptsNamespace, []);
+}
+
+function withElement(
+  message: Message,
+  name: string,
+  namespace: string,
+  attributes: readonly XmlAttribute[],
+): Message {
+  const { children } = message;
+  if (hasElement(children, name, namespace)) return message;
+  const element = { prefix: '', name, namespace, attributes, children: [] };
+  return { ...message, children: [...children, element] };
+}
+
+function hasElement(children: readonly XmlNode[], name: string, namespace: string): boolean {
+  return children.some(
+    (child) => typeof child !== 'string' && child.name === name && child.namespace === namespace,
   );
-  if (hasOne) return message;
-  const attributes = [{ prefix: '', name: 'id', namespace: '', value: id }];
-  const originId = {
-    prefix: '',
-    name: 'origin-id',
-    namespace: originIdNamespace,
-    attributes,
-    children: [],
-  };
-  return { ...message, children: [...children, originId] };
 }

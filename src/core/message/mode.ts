@@ -5,7 +5,13 @@ export type Mode = (typeof modes)[number];
 /** The form of a message on the component stream. */
 export type WireForm =
   /** From a resource that the server's module treats like a client's. */
-  | { readonly mode: 'client'; readonly resource: string; readonly speaksInRooms: boolean }
+  | {
+      readonly mode: 'client';
+      readonly resource: string;
+      readonly speaksInRooms: boolean;
+      /** Whether XEP-0184 receipts come back to that resource. */
+      readonly returnsReceipts: boolean;
+    }
   /** Wrapped under a privilege, of this version's namespace (XEP-0356 §5). */
   | {
       readonly mode: 'privileged';

@@ -18,8 +18,11 @@ export interface AnswerStore {
    */
   begin(key: CallerKey, payload: Payload): Promise<Answer | undefined>;
   /** Keeps the answer; without one, the request may be sent again. Never rejects. */
-  finish(key: CallerKey, answer: Answer | undefined): Promise<void>;
+  finish(key: CallerKey, answer: Answer | undefined): Promise<Amend>;
 }
+
+/** Replaces the answer that was kept, because more is known by now. Never rejects. */
+export type Amend = (answer: Answer) => Promise<void>;
 
 /** What two requests with the same key must have in common. */
 export type Payload = readonly (string | Uint8Array)[];
@@ -30,6 +33,8 @@ export const keptMs = 24 * 60 * 60 * 1000;
 /** An answer, and whether it had been given before. */
 export interface OnceAnswer extends Answer {
   readonly isReplayed: boolean;
+  /** Only with the first answer. */
+  readonly amend?: Amend | undefined;
 }
 
 /**
@@ -44,16 +49,13 @@ export async function answerOnce(
   const { key, payload, id } = request;
   const stored = await store.begin(key, payload);
   if (stored !== undefined) return { ...stored, isReplayed: true };
-  let kept: Answer | undefined;
   try {
-    kept = await send();
-    return { ...kept, isReplayed: false };
+    const answer = await send();
+    return { ...answer, isReplayed: false, amend: await store.finish(key, answer) };
   } catch (error) {
     const refusal = buildRefusal(error, id);
-    if (isFinal(refusal)) kept = refusal;
+    await store.finish(key, isFinal(refusal) ? refusal : undefined);
     throw error;
-  } finally {
-    await store.finish(key, kept);
   }
 }
 

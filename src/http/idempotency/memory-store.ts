@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Answer } from '../response/answer.ts';
 import {
+  type Amend,
   type AnswerStore,
   digestKey,
   digestPayload,
@@ -16,6 +17,8 @@ interface KeptAnswer {
 
 /** Memory limit for all answers; the least recently used are dropped. */
 const maxBytes = 64 * 1024 * 1024;
+
+const ignore: Amend = async () => undefined;
 
 /** Creates an empty store in memory, which does not survive a restart. */
 export function createAnswerStore(): AnswerStore {
@@ -44,7 +47,11 @@ export function createAnswerStore(): AnswerStore {
       const key = digestKey(callerKey);
       const payload = inProgress.get(key);
       inProgress.delete(key);
-      if (answer !== undefined && payload !== undefined) answered.set(key, { payload, answer });
+      if (answer === undefined || payload === undefined) return ignore;
+      answered.set(key, { payload, answer });
+      return async (later) => {
+        if (answered.has(key)) answered.set(key, { payload, answer: later });
+      };
     },
   };
 }

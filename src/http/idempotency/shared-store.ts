@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { GatewayError } from '../../core/errors.ts';
 import type { SharedClaims } from '../../store/claims.ts';
+import type { Answer } from '../response/answer.ts';
 import {
   type AnswerStore,
   digestKey,
@@ -19,6 +20,7 @@ const stored = z.object({
       code: z.string(),
       contentType: z.string(),
       body: z.string(),
+      waitSeconds: z.number().optional(),
     })
     .optional(),
 });
@@ -57,9 +59,16 @@ export function createSharedAnswerStore(claims: SharedClaims, inProgressMs: numb
       const key = digestKey(callerKey);
       const claim = inProgress.get(key);
       inProgress.delete(key);
-      if (claim === undefined) return;
-      const value = answer && JSON.stringify({ payload: claim.payload, answer });
-      await claims.settle(storedAt(key), claim.text, value, keptMs);
+      if (claim === undefined) return async () => undefined;
+      let value = claim.text;
+      const settle = async (next: Answer | undefined): Promise<void> => {
+        const before = value;
+        const text = next && JSON.stringify({ payload: claim.payload, answer: next });
+        value = text ?? '';
+        await claims.settle(storedAt(key), before, text, keptMs);
+      };
+      await settle(answer);
+      return settle;
     },
   };
 }

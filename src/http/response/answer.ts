@@ -19,6 +19,8 @@ export interface Answer {
   readonly body: string;
   /** Of a list: how many of its messages were accepted. For the log; not kept. */
   readonly counts?: { readonly accepted: number; readonly refused: number };
+  /** For how many seconds a receipt was waited for, if `Prefer: wait` was applied. */
+  readonly waitSeconds?: number | undefined;
 }
 
 /** An answer whose parts are written as they come, and as the client takes them. */

@@ -8,8 +8,11 @@ export interface Result {
 }
 
 /** Builds the answer to a message that was accepted. */
-export function buildAccepted({ id, from, to, mode, confirmed }: Receipt): Answer {
-  return buildJson(200, 'ok', {
+export function buildAccepted(
+  { id, from, to, mode, confirmed }: Receipt,
+  waitSeconds?: number,
+): Answer {
+  const answer = buildJson(200, 'ok', {
     status: 'success',
     message: 'The XMPP server accepted the message.',
     id,
@@ -18,6 +21,7 @@ export function buildAccepted({ id, from, to, mode, confirmed }: Receipt): Answe
     mode,
     confirmed,
   });
+  return { ...answer, waitSeconds };
 }
 
 /** Builds the answer to a list of messages: 200 if all were accepted, else 207 (RFC 4918 §11.1). */
@@ -32,7 +36,9 @@ export function buildResults(results: readonly Result[]): Answer {
     message,
     results: results.map(({ to, answer: own }) => buildResult(to, own)),
   });
-  return { ...answer, counts: { accepted, refused: results.length - accepted } };
+  const waited = results.find((result) => result.answer.waitSeconds !== undefined);
+  const counts = { accepted, refused: results.length - accepted };
+  return { ...answer, counts, waitSeconds: waited?.answer.waitSeconds };
 }
 
 function buildResult(to: string, { status, body }: Answer): object {

@@ -11,6 +11,7 @@ import { type CallerKey, deriveStanzaId, parseKey } from '../idempotency/answer-
 import type { BodyBudget } from '../request/body.ts';
 import { type Line, readLines, Wakeup } from '../request/lines.ts';
 import type { RequestRecord } from '../request/log.ts';
+import { readWait } from '../request/prefer.ts';
 import type { Answer, StreamedAnswer } from '../response/answer.ts';
 import { buildRefusal } from '../response/problem.ts';
 import { keyFor, preview, type SendingPorts, send } from './sending.ts';
@@ -85,13 +86,13 @@ async function answerLine(
 ): Promise<Answer> {
   try {
     if (typeof bytes === 'string') throw notKept(bytes, ports.limits.bodyBytes);
-    const { message, key: text } = takeKey(parseJson(decodeUtf8(bytes)));
+    const { message, key: text, waitSeconds } = takeOwnFields(parseJson(decodeUtf8(bytes)));
     const key = text === undefined ? undefined : { caller: context.caller, key: text };
     const createId = (listed?: Jid): string => createLineId(key, listed);
     const parsed = readSubmission(message, { ...context, caller, createId });
     const payload = [context.from.toString(), 'lines', bytes];
     // Of a list one after the other, because other lines are under way meanwhile.
-    const request = { parsed, key, payload, id: record.id, atOnce: 1 };
+    const request = { parsed, key, payload, id: record.id, atOnce: 1, waitSeconds };
     return await (isDryRun ? preview(ports, request) : send(ports, request));
   } catch (error) {
     if (!(error instanceof GatewayError)) {
@@ -109,11 +110,21 @@ function notKept(code: 'too-large' | 'overloaded', maxBytes: number): GatewayErr
   return new GatewayError(code, detail);
 }
 
-/** Separates the key of a line from its message; throws GatewayError `invalid-message`. */
-function takeKey(value: unknown): { readonly message: unknown; readonly key: string | undefined } {
-  if (!isRecord(value) || !('idempotency_key' in value)) return { message: value, key: undefined };
-  const { idempotency_key: key, ...message } = value;
-  return { message, key: parseKey(key, '/idempotency_key') };
+/** Separates what only a line can have from its message; throws GatewayError `invalid-message`. */
+function takeOwnFields(value: unknown): {
+  readonly message: unknown;
+  readonly key: string | undefined;
+  readonly waitSeconds: number | undefined;
+} {
+  if (!isRecord(value) || !('idempotency_key' in value || 'wait' in value)) {
+    return { message: value, key: undefined, waitSeconds: undefined };
+  }
+  const { idempotency_key: key, wait, ...message } = value;
+  return {
+    message,
+    key: key === undefined ? undefined : parseKey(key, '/idempotency_key'),
+    waitSeconds: readWait(wait),
+  };
 }
 
 function createLineId(key: CallerKey | undefined, listed?: Jid): string {

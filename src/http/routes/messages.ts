@@ -17,6 +17,7 @@ import { type BodyBudget, continueExpected, createReadBody } from '../request/bo
 import { type MessageQuery, parseQuery } from '../request/fields.ts';
 import type { RequestRecord } from '../request/log.ts';
 import { parseMediaType, refuseForeignPage } from '../request/media-type.ts';
+import { parseWait } from '../request/prefer.ts';
 import { type ParsedRequest, parseRequest, type RenderTemplate } from '../request/submission.ts';
 import { createFindDomain, decodeSegment, parseUsername, requireMethod } from '../request/url.ts';
 import type { Answer, HttpAnswer, StreamedAnswer } from '../response/answer.ts';
@@ -87,7 +88,8 @@ export function createPostMessage(ports: MessagePorts): PostMessage {
     // Without the rest, as it was before there was any: stores outlive an upgrade.
     const rest = parsed.rest === undefined ? [] : [parsed.rest];
     const payload = [from.toString(), notation, bytes, ...rest];
-    const request = { parsed, key, payload, id: record.id, atOnce: maxListAtOnce };
+    const waitSeconds = parseWait(ctx.req.headers['prefer']?.toString());
+    const request = { parsed, key, payload, id: record.id, atOnce: maxListAtOnce, waitSeconds };
     if (parsed.isDryRun) {
       record.dryRun = true;
       return buildAnswer(record, await preview(ports, request));
@@ -158,7 +160,7 @@ function noteRecipients(record: RequestRecord, { messages, isList }: ParsedReque
 }
 
 function buildAnswer(record: RequestRecord, answer: Answer | OnceAnswer): HttpAnswer {
-  const { status, code, contentType, body, counts } = answer;
+  const { status, code, contentType, body, counts, waitSeconds } = answer;
   record.code = code;
   if (counts !== undefined) record.counts = counts;
   const isReplayed = 'isReplayed' in answer && answer.isReplayed;
@@ -167,6 +169,7 @@ function buildAnswer(record: RequestRecord, answer: Answer | OnceAnswer): HttpAn
     'Content-Type': contentType,
     'Cache-Control': 'no-store',
     ...(isReplayed && { 'Idempotency-Replayed': 'true' }),
+    ...(waitSeconds !== undefined && { 'Preference-Applied': `wait=${waitSeconds}` }),
   };
   return { status, headers, body };
 }

@@ -1,8 +1,11 @@
 import { GatewayError } from '../../core/errors.ts';
 import type { Jid } from '../../core/jid/jid.ts';
 import {
+  type Arrival,
   type Deliver,
+  type Delivered,
   type Message,
+  type Receipt,
   type Stanza,
   type Submission,
   withOriginId,
@@ -43,6 +46,8 @@ export interface ValidRequest {
   readonly id: string;
   /** How many messages of a list are on their way at the same time. */
   readonly atOnce: number;
+  /** How long the caller waits for a receipt of each recipient's client, in seconds. */
+  readonly waitSeconds: number | undefined;
 }
 
 /** A dry run shows no more than this many times the largest body: a list repeats its text. */
@@ -51,10 +56,11 @@ const maxPreviewFactor = 4;
 /** Builds the stanzas as they would be sent now; throws GatewayError `too-large`. */
 export async function preview(
   ports: SendingPorts & { readonly limits: { readonly bodyBytes: number } },
-  { parsed, key }: ValidRequest,
+  request: ValidRequest,
 ): Promise<Answer> {
+  const { parsed } = request;
   const messages = await Promise.all(
-    parsed.messages.map((message) => prepare(ports, parsed, key, message)),
+    parsed.messages.map((message) => prepare(ports, request, message)),
   );
   const maxBytes = maxPreviewFactor * ports.limits.bodyBytes;
   const stanzas: Stanza[] = [];
@@ -74,13 +80,13 @@ export async function preview(
 /** Adds what the gateway adds to a message: the type if the caller left it open, and an origin-id. */
 async function prepare(
   { isForRoom }: SendingPorts,
-  { isTypeOpen }: Submission,
-  key: CallerKey | undefined,
+  { parsed, key, waitSeconds }: ValidRequest,
   message: Message,
 ): Promise<Message> {
-  const isToRoom = isTypeOpen && (await isForRoom(message));
+  const isToRoom = parsed.isTypeOpen && (await isForRoom(message));
   const typed: Message = isToRoom ? { ...message, type: 'groupchat' } : message;
-  return key === undefined ? typed : withOriginId(typed);
+  const own = waitSeconds === undefined ? typed : { ...typed, waitMs: waitSeconds * 1000 };
+  return key === undefined ? own : withOriginId(own);
 }
 
 /** Sends the messages of a request; rejects as Deliver does, and as the store of the answers does. */
@@ -90,7 +96,10 @@ export async function send(
 ): Promise<Answer | OnceAnswer> {
   const { parsed, key } = request;
   const [single] = parsed.messages;
-  if (!parsed.isList && single !== undefined) return sendOne(ports, request, single);
+  if (!parsed.isList && single !== undefined) {
+    const { answer, complete } = await sendOne(ports, request, single);
+    return complete === undefined ? answer : complete();
+  }
   if (key === undefined) return buildResults(await sendAll(ports, request));
   await claimForList(ports.answers, key, request.payload);
   // Hashed once, and not for each recipient.
@@ -98,14 +107,55 @@ export async function send(
   return buildResults(await sendAll(ports, { ...request, payload }));
 }
 
+/** A message that the server has processed. */
+interface Sent {
+  readonly answer: Answer | OnceAnswer;
+  /** Waits for the receipt, if one was asked for; rejects with GatewayError `bounced`. */
+  readonly complete: (() => Promise<Answer>) | undefined;
+}
+
 async function sendOne(
   ports: SendingPorts,
-  { parsed, key, payload, id }: ValidRequest,
+  request: ValidRequest,
   message: Message,
-): Promise<Answer | OnceAnswer> {
-  const deliver = async (): Promise<Answer> =>
-    buildAccepted(await ports.deliver(await prepare(ports, parsed, key, message)));
-  return key === undefined ? deliver() : answerOnce(ports.answers, { key, payload, id }, deliver);
+): Promise<Sent> {
+  const { key, payload, id, waitSeconds } = request;
+  const found: { delivered?: Delivered } = {};
+  const deliver = async (): Promise<Answer> => {
+    const delivered = await ports.deliver(await prepare(ports, request, message));
+    found.delivered = delivered;
+    return buildAccepted(delivered, delivered.arrival && waitSeconds);
+  };
+  const answer =
+    key === undefined
+      ? await deliver()
+      : await answerOnce(ports.answers, { key, payload, id }, deliver);
+  const { delivered } = found;
+  if (delivered?.arrival === undefined) return { answer, complete: undefined };
+  return { answer, complete: follow(delivered, delivered.arrival, request, answer) };
+}
+
+/** Returns what waits for the receipt, and keeps a replay of the answer up to date. */
+function follow(
+  delivered: Delivered,
+  arrival: Arrival,
+  { id, waitSeconds }: ValidRequest,
+  answer: Answer | OnceAnswer,
+): () => Promise<Answer> {
+  const amend = 'amend' in answer ? answer.amend : undefined;
+  const build = (confirmed: Receipt['confirmed']): Answer =>
+    buildAccepted({ ...delivered, confirmed }, waitSeconds);
+  if (amend !== undefined) arrival.onLate(() => void amend(build('recipient')));
+  return async () => {
+    try {
+      const last = build(await arrival.confirmed);
+      if (last.body !== answer.body) await amend?.(last);
+      return last;
+    } catch (error) {
+      await amend?.(buildRefusal(error, id));
+      throw error;
+    }
+  };
 }
 
 /** Sends the messages of a list in order. Rejects, after all of them, with the first error that is a bug. */
@@ -115,20 +165,29 @@ async function sendAll(ports: SendingPorts, request: ValidRequest): Promise<Resu
   const results: Result[] = [];
   const bugs: unknown[] = [];
   const queue = parsed.messages.entries();
+  // Those that wait for receipts do not keep others from being sent.
+  const waits: Promise<void>[] = [];
   const work = async (): Promise<void> => {
     for (const [index, message] of queue) {
       const to = message.to.toString();
+      const refuse = (error: unknown): void => {
+        if (!(error instanceof GatewayError)) bugs.push(error);
+        results[index] = { to, answer: buildRefusal(error, id) };
+      };
       try {
         if (ports.stopping.aborted || performance.now() > deadline) throw tooLate();
         const own = { ...request, key: key && keyFor(key, message.to) };
-        results[index] = { to, answer: await sendOne(ports, own, message) };
+        const { answer, complete } = await sendOne(ports, own, message);
+        results[index] = { to, answer };
+        const replace = (last: Answer): void => void (results[index] = { to, answer: last });
+        if (complete !== undefined) waits.push(complete().then(replace).catch(refuse));
       } catch (error) {
-        if (!(error instanceof GatewayError)) bugs.push(error);
-        results[index] = { to, answer: buildRefusal(error, id) };
+        refuse(error);
       }
     }
   };
   await Promise.all(Array.from({ length: atOnce }, work));
+  await Promise.all(waits);
   if (bugs.length > 0) throw bugs[0];
   return results;
 }

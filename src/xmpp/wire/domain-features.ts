@@ -2,10 +2,12 @@ import { randomBytes } from 'node:crypto';
 import type { Element } from 'ltx';
 import { type Mode, moduleNamespace, type WireForm } from '../../core/message/mode.ts';
 
+type ClientForm = Extract<WireForm, { mode: 'client' }>;
+
 /** What a served domain offers to the component. */
 export interface DomainFeatures {
   /** The answer of mod_message_gateway (prosody/modules/README.md). */
-  readonly module: { readonly speaksInRooms: boolean } | undefined;
+  readonly module: Pick<ClientForm, 'speaksInRooms' | 'returnsReceipts'> | undefined;
   /** The namespace under which outgoing messages are privileged (XEP-0356 §4.1). */
   readonly privilege: string | undefined;
   /** Whether a bounce for a bare JID there comes to the component. */
@@ -62,7 +64,10 @@ export function buildModuleQuery(id: string, component: string, domain: string):
 export function readModule(stanza: Element): DomainFeatures['module'] {
   const answer = stanza.getChild('gateway', moduleNamespace);
   if (answer?.attrs['version'] !== '1') return undefined;
-  return { speaksInRooms: answer.getChild('speak-in-rooms') !== undefined };
+  return {
+    speaksInRooms: answer.getChild('speak-in-rooms') !== undefined,
+    returnsReceipts: answer.getChild('receipts') !== undefined,
+  };
 }
 
 const privilegeNamespaces = ['urn:xmpp:privilege:2', 'urn:xmpp:privilege:1'];
@@ -83,7 +88,7 @@ export function chooseForm(
   { component, domain, resource }: Readonly<Record<'component' | 'domain' | 'resource', string>>,
 ): WireForm | undefined {
   if (module !== undefined && (wanted === 'client' || wanted === 'auto')) {
-    return { mode: 'client', resource, speaksInRooms: module.speaksInRooms };
+    return { mode: 'client', resource, ...module };
   }
   if (privilege !== undefined && (wanted === 'privileged' || wanted === 'auto')) {
     return { mode: 'privileged', namespace: privilege, component, domain };

@@ -70,7 +70,7 @@ function openOn({ server, remote }: Stage, jid: string, priority?: number): Prom
 }
 
 /** Reads a whole archive, page by page (XEP-0313 §4, XEP-0059). */
-async function readArchive(session: Session): Promise<Stanza[]> {
+export async function readArchive(session: Session): Promise<Stanza[]> {
   const from = session.received.length;
   for (let after = '', page = 0; page < 50; page++) {
     const { root, xml } = await session.query(

@@ -57,7 +57,12 @@ async function connect(
     },
     rooms: { idleMs: 60_000, passwords: {} },
     log,
-    observer: { onStream: () => {}, onBarrier: () => {}, onLateBounce: () => {} },
+    observer: {
+      onStream: () => {},
+      onBarrier: () => {},
+      onLateBounce: () => {},
+      onLateReceipt: () => {},
+    },
   });
   transport.start();
   cleanUps.push(server.stop, transport.stop);

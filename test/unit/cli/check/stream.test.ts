@@ -42,7 +42,12 @@ test.each([
 });
 
 test('advises nothing for mode client, nor where the mode is prescribed', () => {
-  const client = find({ mode: 'client', resource: 'http-1', speaksInRooms: false });
+  const client = find({
+    mode: 'client',
+    resource: 'http-1',
+    speaksInRooms: false,
+    returnsReceipts: true,
+  });
   expect(client).toMatchObject({ isGood: true, advice: undefined });
   expect(find({ mode: 'plain' }, true)?.advice).toBeUndefined();
   expect(find({ mode: 'plain' })?.advice).toContain('modules_enabled = { "message_gateway" }');

@@ -3,8 +3,8 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { createJid, type Jid, parseJid } from '../../../../src/core/jid/jid.ts';
 import type { Message } from '../../../../src/core/message/message.ts';
 import { Secret } from '../../../../src/core/secret.ts';
+import { Confirmations } from '../../../../src/xmpp/delivery/confirmation.ts';
 import { Delivery } from '../../../../src/xmpp/delivery/delivery.ts';
-import { RemoteConfirmation } from '../../../../src/xmpp/delivery/remote-confirmation.ts';
 import { StanzaSizes } from '../../../../src/xmpp/delivery/stanza-sizes.ts';
 import { Rooms, type RoomsOptions } from '../../../../src/xmpp/rooms/rooms.ts';
 import { routeInbound } from '../../../../src/xmpp/routing.ts';
@@ -62,7 +62,7 @@ async function connect(answer: Answer = () => undefined, overrides: Partial<Room
     maxInFlightBytes: 1_000_000,
     sizes: new StanzaSizes(262_144, log),
   });
-  const remote = new RemoteConfirmation({ stream: handle, timeoutMs: 0, log });
+  const confirmations = new Confirmations({ stream: handle, remoteMs: 0, log });
   const rooms = new Rooms({
     stream: handle,
     component: 'gateway.example.org',
@@ -75,7 +75,7 @@ async function connect(answer: Answer = () => undefined, overrides: Partial<Room
     deliverToServer: (stanza) => delivery.deliver(stanza),
     ...overrides,
   });
-  handle.route(routeInbound({ delivery, remote, rooms }));
+  handle.route(routeInbound({ delivery, confirmations, rooms }));
   const stream = createComponentStream({
     address: {
       host: '127.0.0.1',

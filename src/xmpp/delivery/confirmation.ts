@@ -2,8 +2,13 @@ import { randomBytes } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { Element } from 'ltx';
 import type { Logger } from 'pino';
-import { isSameAddress, type Jid } from '../../core/jid/jid.ts';
-import type { Receipt, Stanza } from '../../core/message/message.ts';
+import { bareOf, isSameAddress, type Jid } from '../../core/jid/jid.ts';
+import {
+  type Arrival,
+  type Receipt,
+  receiptsNamespace,
+  type Stanza,
+} from '../../core/message/message.ts';
 import { isSenderRefusal, readStanzaError } from '../../core/message/stanza-error.ts';
 import { escapeAttribute } from '../../core/xml/serialize.ts';
 import type { StreamHandle } from '../stream/handle.ts';
@@ -11,31 +16,50 @@ import { buildPing } from '../wire/iq.ts';
 import { readBounce } from '../wire/outcome.ts';
 
 /** Times in milliseconds. */
-export interface RemoteConfirmationOptions {
+export interface ConfirmationsOptions {
   readonly stream: StreamHandle;
-  /** How long a message waits; with 0 none waits, but late bounces are still logged. */
-  readonly timeoutMs: number;
+  /** How long a message waits for a remote server; with 0 none waits, but late bounces are logged. */
+  readonly remoteMs: number;
   readonly log: Logger;
   readonly onLateBounce?: () => void;
+  readonly onLateReceipt?: () => void;
 }
 
-/** A message whose bounce is recognised. */
+type Confirmed = Receipt['confirmed'];
+
+/** From whom a message gets a confirmation, beside our own server. */
+export interface Confirmers {
+  /** Whether the recipient's server is another one. */
+  readonly isRemote: boolean;
+  /** How long its caller waits for an XEP-0184 receipt; undefined if none was asked for. */
+  readonly waitMs: number | undefined;
+}
+
+/** A message whose bounce and receipt are recognised. */
 export interface Watch {
   /**
-   * Waits until the recipient's server has processed the stanza, for as long as configured. Resolves
-   * with whose server has processed it; rejects with GatewayError `bounced`.
+   * Our own server has processed the stanza: waits for the recipient's server, for as long as
+   * configured. Then the wait for the receipt goes on. Rejects with GatewayError `bounced`.
    */
-  confirm(): Promise<Receipt['confirmed']>;
+  confirm(): Promise<{
+    readonly confirmed: Confirmed;
+    readonly arrival: Arrival | undefined;
+  }>;
   /** The stanza has been refused, so a further bounce belongs to another message. */
   forget(): void;
 }
 
 /** Without the text of the stanza, because many are watched, and for long. */
 interface Watched extends Pick<Stanza, 'from' | 'to' | 'isGroupchat'> {
-  settle: ((outcome: Receipt['confirmed'] | Error) => void) | undefined;
-  bounce: Error | undefined;
+  /** What is known: who has confirmed it, or that it has bounced. */
+  outcome: Confirmed | Error;
+  /** Ends the wait for more. */
+  wake: (() => void) | undefined;
   /** `in flight` until our own server has processed it, `answered` once its caller has an answer. */
   state: 'in flight' | 'processed' | 'answered';
+  /** Whether an XEP-0184 receipt has been asked for, and has come. */
+  receipt: 'none' | 'requested' | 'received';
+  onLateReceipt: (() => void) | undefined;
   /** It had to make room for others, so its bounce would not be recognised. */
   isUnwatched: boolean;
   /** The id of the last ping, and how many pings were written. */
@@ -50,23 +74,28 @@ const watchedMs = 10 * 60 * 1000;
 /** Of the messages with the same sender and id, only the latest are watched. */
 const maxSameId = 100;
 
+/** Messages whose callers wait for receipts: each of them keeps a request, and a connection, open. */
+const maxAwaitingReceipts = 2000;
+
 /** Pings for one message at most. */
 const maxPings = 2;
 
 /**
- * Learns what became of messages to other servers after our own server had processed them.
+ * Learns what became of messages after our own server had processed them: from the recipient's server,
+ * or from the recipient's client.
  *
  * A ping (XEP-0199) from the sender's resource to the recipient's server is a barrier there: it follows
  * the message on the same server-to-server stream, and the answers come back in the same order. It goes
  * to a resource of the domain. A result comes from a server such as Prosody, which has processed the
  * message by then. ejabberd answers with an error, and its clients and rooms are separate processes that
  * may still return the message after that: a second ping gives them time, and proves nothing.
+ *
+ * A receipt (XEP-0184) comes from the recipient's client to the sender's resource, with the id of the
+ * message, possibly before our own server has answered the barrier.
  */
-export class RemoteConfirmation {
+export class Confirmations {
+  readonly #options: ConfirmationsOptions;
   readonly #stream: StreamHandle;
-  readonly #timeoutMs: number;
-  readonly #log: Logger;
-  readonly #onLateBounce: (() => void) | undefined;
   /** By sender and id; the oldest message first. */
   readonly #watched = new LRUCache<string, readonly Watched[]>({
     maxSize: maxWatched,
@@ -76,48 +105,62 @@ export class RemoteConfirmation {
       if (reason === 'evict' || reason === 'expire') unwatch(same);
     },
   });
-  readonly #awaitingServer = new Set<Watched>();
+  readonly #waiting = new Set<Watched>();
+  /** Those whose callers have no answer yet and asked for a receipt. */
+  readonly #awaitingReceipts = new Set<Watched>();
   #isFinishing = false;
 
-  constructor({ stream, timeoutMs, log, onLateBounce }: RemoteConfirmationOptions) {
-    this.#stream = stream;
-    this.#timeoutMs = timeoutMs;
-    this.#log = log;
-    this.#onLateBounce = onLateBounce;
+  constructor(options: ConfirmationsOptions) {
+    this.#options = options;
+    this.#stream = options.stream;
   }
 
-  /** Answers every waiting caller that our own server has processed the message. */
+  /** Answers every waiting caller with what is known. */
   handleClose(): void {
-    this.#settleAll();
+    for (const { wake } of this.#waiting) wake?.();
   }
 
   /** The same, and lets no further caller wait. */
   finish(): void {
     this.#isFinishing = true;
-    this.#settleAll();
+    this.handleClose();
   }
 
-  /** Begins to look for a bounce of the stanza. Call it before the stanza is written. */
-  watch({ id, from, to, isGroupchat }: Pick<Stanza, 'id' | 'from' | 'to' | 'isGroupchat'>): Watch {
+  /** Whether one more caller may wait for a receipt. */
+  mayAwaitReceipt(): boolean {
+    return !this.#isFinishing && this.#awaitingReceipts.size < maxAwaitingReceipts;
+  }
+
+  /** Begins to look for what comes back for the stanza. Call it before the stanza is written. */
+  watch(
+    { id, from, to, isGroupchat }: Pick<Stanza, 'id' | 'from' | 'to' | 'isGroupchat'>,
+    confirmers: Confirmers,
+  ): Watch {
     const message: Watched = {
       from,
       to,
       isGroupchat,
-      settle: undefined,
-      bounce: undefined,
+      outcome: 'server',
+      wake: undefined,
       state: 'in flight',
+      receipt: confirmers.waitMs === undefined ? 'none' : 'requested',
+      onLateReceipt: undefined,
       isUnwatched: false,
       pingId: '',
       pings: 0,
     };
+    if (message.receipt === 'requested') this.#awaitingReceipts.add(message);
     const key = keyOf(id, from.toString());
     const same = this.#watched.get(key) ?? [];
     answerEqual(same, to);
     unwatch(same.slice(0, 1 - maxSameId));
     this.#keep(key, [...same.slice(1 - maxSameId), message]);
     return {
-      confirm: () => this.#confirm(message),
-      forget: () => this.#forget(key, message),
+      confirm: () => this.#confirm(message, confirmers),
+      forget: () => {
+        this.#awaitingReceipts.delete(message);
+        this.#forget(key, message);
+      },
     };
   }
 
@@ -137,38 +180,93 @@ export class RemoteConfirmation {
     if (found === undefined) return false;
     const [key, message] = found;
     this.#forget(key, message);
-    this.#onLateBounce?.();
+    this.#options.onLateBounce?.();
     const { id, to: sender } = stanza.attrs;
     const { condition, type } = readBounce(stanza, message).options.stanzaError ?? {};
     const recipientDomain = message.to.domain;
-    this.#log.warn({ id, sender, recipientDomain, condition, type }, 'bounced after the answer');
+    this.#options.log.warn(
+      { id, sender, recipientDomain, condition, type },
+      'bounced after the answer',
+    );
     return true;
   }
 
-  async #confirm(message: Watched): Promise<Receipt['confirmed']> {
-    message.state = 'processed';
-    const outcome =
-      message.bounce ?? (this.#timeoutMs > 0 ? await this.#awaitServer(message) : 'server');
-    message.state = 'answered';
-    if (outcome instanceof Error) throw outcome;
-    return outcome;
+  /**
+   * Takes the receipt of a message, of several equal ones the oldest. Any client of the recipient may
+   * send it, and only the first one counts; it is logged if the caller has been answered already.
+   */
+  takeReceipt(stanza: Element): boolean {
+    const id = stanza.getChild('received', receiptsNamespace)?.attrs['id'];
+    const { from, to } = stanza.attrs;
+    if (id === undefined || from === undefined || to === undefined) return false;
+    const message = this.#watched
+      .get(keyOf(id, to))
+      ?.find((it) => it.receipt === 'requested' && isOfRecipient(it.to, from));
+    if (message === undefined) return false;
+    message.receipt = 'received';
+    if (message.state !== 'answered') {
+      message.outcome = 'recipient';
+      message.wake?.();
+      return true;
+    }
+    this.#options.onLateReceipt?.();
+    message.onLateReceipt?.();
+    const recipientDomain = message.to.domain;
+    this.#options.log.info({ id, sender: to, recipientDomain }, 'receipt after the answer');
+    return true;
   }
 
-  async #awaitServer(message: Watched): Promise<Receipt['confirmed'] | Error> {
-    if (this.#isFinishing || this.#stream.isBlocked()) return 'server';
-    if (this.#awaitingServer.size >= maxWatched) return 'server';
+  async #confirm(
+    message: Watched,
+    { isRemote, waitMs }: Confirmers,
+  ): Promise<{ confirmed: Confirmed; arrival: Arrival | undefined }> {
+    message.state = 'processed';
+    const deadline = performance.now() + (waitMs ?? 0);
+    if (isRemote) await this.#awaitServer(message);
+    if (waitMs === undefined) return { confirmed: this.#answer(message), arrival: undefined };
+    // The caller may not look at it at once, or at all.
+    const confirmed = this.#awaitReceipt(message, deadline);
+    confirmed.catch(() => undefined);
+    if (message.outcome instanceof Error) throw message.outcome;
+    const onLate = (callback: () => void): void => void (message.onLateReceipt = callback);
+    return { confirmed: message.outcome, arrival: { confirmed, onLate } };
+  }
+
+  async #awaitServer(message: Watched): Promise<void> {
+    const { remoteMs } = this.#options;
+    if (remoteMs === 0 || message.outcome !== 'server') return;
+    if (this.#stream.isBlocked() || this.#waiting.size >= maxWatched) return;
+    await this.#wait(message, remoteMs, () => this.#ping(message));
+    this.#stream.forget(message.pingId);
+  }
+
+  async #awaitReceipt(message: Watched, deadline: number): Promise<Confirmed> {
+    const mayCome = message.receipt === 'requested' && message.state === 'processed';
+    if (mayCome && this.#stream.isOpen()) await this.#wait(message, deadline - performance.now());
+    return this.#answer(message);
+  }
+
+  /** Waits until there is more to know, unless the message has bounced or the gateway stops. */
+  async #wait(message: Watched, timeoutMs: number, begin?: () => void): Promise<void> {
+    if (message.outcome instanceof Error || this.#isFinishing) return;
     let timer: NodeJS.Timeout | undefined;
-    const outcome = await new Promise<Receipt['confirmed'] | Error>((settle) => {
-      message.settle = settle;
-      this.#awaitingServer.add(message);
-      timer = setTimeout(settle, this.#timeoutMs, 'server');
-      this.#ping(message);
+    await new Promise<void>((resolve) => {
+      message.wake = resolve;
+      this.#waiting.add(message);
+      timer = setTimeout(resolve, timeoutMs);
+      begin?.();
     });
     clearTimeout(timer);
-    message.settle = undefined;
-    this.#awaitingServer.delete(message);
-    this.#stream.forget(message.pingId);
-    return outcome;
+    message.wake = undefined;
+    this.#waiting.delete(message);
+  }
+
+  /** What the caller learns. */
+  #answer(message: Watched): Confirmed {
+    message.state = 'answered';
+    this.#awaitingReceipts.delete(message);
+    if (message.outcome instanceof Error) throw message.outcome;
+    return message.outcome;
   }
 
   #ping(message: Watched): void {
@@ -190,13 +288,11 @@ export class RemoteConfirmation {
       this.#ping(message);
       return;
     }
+    const isNew = message.state === 'processed' && message.outcome === 'server';
+    if (isNew && !isError && !message.isUnwatched) message.outcome = 'remote';
     // Now, and not when the caller goes on, because the next bounce may be in the same chunk.
-    message.state = 'answered';
-    message.settle?.(isError || message.isUnwatched ? 'server' : 'remote');
-  }
-
-  #settleAll(): void {
-    for (const { settle } of this.#awaitingServer) settle?.('server');
+    if (message.receipt === 'none') message.state = 'answered';
+    message.wake?.();
   }
 
   #refuse(stanza: Element, state: Watched['state']): boolean {
@@ -204,8 +300,8 @@ export class RemoteConfirmation {
     if (found === undefined) return false;
     const [key, message] = found;
     this.#forget(key, message);
-    message.bounce = readBounce(stanza, message);
-    message.settle?.(message.bounce);
+    message.outcome = readBounce(stanza, message);
+    message.wake?.();
     return true;
   }
 
@@ -239,12 +335,17 @@ function answerEqual(messages: readonly Watched[], to: Jid): void {
   for (const message of messages) {
     if (message.state !== 'processed' || !isSameAddress(message.to, to.toString())) continue;
     message.state = 'answered';
-    message.settle?.('server');
+    message.wake?.();
   }
 }
 
 function unwatch(messages: readonly Watched[]): void {
   for (const message of messages) message.isUnwatched = true;
+}
+
+/** Whether `from` is the recipient; if that is a bare JID, any client there. */
+function isOfRecipient(to: Jid, from: string): boolean {
+  return isSameAddress(to, to.resource === undefined ? bareOf(from) : from);
 }
 
 /**

@@ -1,0 +1,353 @@
+import { getHeapSnapshot } from 'node:v8';
+import { parse } from 'ltx';
+import { pino } from 'pino';
+import { describe, expect, test } from 'vitest';
+import { parseJid } from '../../../../src/core/jid/jid.ts';
+import { parseJson } from '../../../../src/core/json.ts';
+import { parseMessageFromXml } from '../../../../src/core/message/from-xml.ts';
+import { serializeMessage } from '../../../../src/core/message/message.ts';
+import { decodeUtf8 } from '../../../../src/core/text.ts';
+import { Confirmations } from '../../../../src/xmpp/delivery/confirmation.ts';
+import { StreamHandle } from '../../../../src/xmpp/stream/handle.ts';
+import { context, readMessageFromJson } from '../../core/message-context.ts';
+
+const { limits } = context;
+
+/** Which of these are in the heap, repeated, once the garbage has been collected. */
+async function findRepeatedInHeap(words: readonly string[]): Promise<string[]> {
+  const patterns = words.map((word) => ({ word, pattern: new RegExp(`(${word} ){20}`) }));
+  const found = new Set<string>();
+  let rest = '';
+  for await (const chunk of getHeapSnapshot()) {
+    const part = `${rest}${chunk}`;
+    for (const { word, pattern } of patterns) if (pattern.test(part)) found.add(word);
+    rest = part.slice(-1000);
+  }
+  return [...found];
+}
+
+test.each([
+  [
+    'JSON',
+    (id: string, text: string) =>
+      readMessageFromJson(
+        parseJson(
+          decodeUtf8(
+            Buffer.from(
+              `{"to": "a-long-name@remote.example", "body": "${text}", "message_attributes": {"id": "${id}"}}`,
+            ),
+          ),
+        ),
+        { ...context, limits },
+      ),
+  ],
+  [
+    'XML',
+    (id: string, text: string) =>
+      parseMessageFromXml(
+        decodeUtf8(
+          Buffer.from(
+            `<message id='${id}' to='a-long-name@remote.example'><body>${text}</body></message>`,
+          ),
+        ),
+        { ...context, limits },
+      ),
+  ],
+])('the text of a message from %s is not kept', async (_, read) => {
+  const remote = new Confirmations({
+    stream: new StreamHandle(),
+    remoteMs: 0,
+    log: pino({ enabled: false }),
+  });
+  for (const word of ['first', 'second', 'third']) {
+    remote.watch(
+      serializeMessage(read(`an-id-of-the-caller-${word}`, `${word} `.repeat(20_000)), limits),
+      { isRemote: true, waitMs: undefined },
+    );
+  }
+  const kept = decodeUtf8(Buffer.from('kept '.repeat(20_000)));
+  // V8 itself keeps the last string that a regular expression was applied to.
+  expect(await findRepeatedInHeap(['first', 'second', 'kept'])).toEqual(['kept']);
+  expect(kept).toHaveLength(100_000);
+  // Keeps it alive until here.
+  remote.handleClose();
+});
+
+const stanzas = "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'";
+
+const sender = 'juliet@example.org/http-x';
+
+/** A remote confirmation whose pings the test answers. */
+function attach(remoteMs: number) {
+  const stream = new StreamHandle();
+  const remote = new Confirmations({ stream, remoteMs, log: pino({ enabled: false }) });
+  const pings: string[] = [];
+  stream.attach({
+    write: (xml) => pings.push(/id='([^']+)'/.exec(xml)?.[1] ?? ''),
+    isBlocked: () => false,
+    close: async () => {},
+    destroy: () => {},
+  });
+  const watch = (id: string) => {
+    const addresses = { from: parseJid(sender), to: parseJid('bob@remote.example') };
+    const message = { id, ...addresses, isGroupchat: false };
+    const watched = remote.watch(message, { isRemote: true, waitMs: undefined });
+    return { confirm: async () => (await watched.confirm()).confirmed };
+  };
+  const answer = (xml: string): void =>
+    stream.receive(
+      parse(`<iq id='${pings.shift()}' from='remote.example/gateway' to='${sender}' ${xml}</iq>`),
+    );
+  const bounce = (id: string): boolean =>
+    remote.takeBounceOfProcessed(
+      parse(
+        `<message type='error' id='${id}' from='bob@remote.example' to='${sender}'><error type='cancel'><service-unavailable ${stanzas}/></error></message>`,
+      ),
+    );
+  return { watch, answer, bounce };
+}
+
+test.each([
+  ['a result', "type='result'>", 'remote'],
+  [
+    'an error of our own server, which cannot reach it',
+    `type='error'><error type='cancel'><remote-server-not-found ${stanzas}/></error>`,
+    'server',
+  ],
+  [
+    'a refusal of the sender by the module of our own server',
+    `type='error'><error type='auth'><forbidden ${stanzas}/><sender-refused xmlns='urn:xmpp-message-gateway:0'/></error>`,
+    'server',
+  ],
+])('a ping answered with %s', async (_, xml, confirmed) => {
+  const { watch, answer } = attach(50);
+  const outcome = watch('1').confirm();
+  answer(xml);
+  expect(await outcome).toBe(confirmed);
+});
+
+const ejabberds = `type='error'><error type='cancel'><item-not-found ${stanzas}/></error>`;
+
+test('pings answered with errors of the remote server, whose bounces may come later', async () => {
+  const { watch, answer } = attach(30_000);
+  const outcome = watch('1').confirm();
+  answer(ejabberds);
+  answer(ejabberds);
+  expect(await outcome).toBe('server');
+});
+
+test('a bounce between the two pings', async () => {
+  const { watch, answer, bounce } = attach(30_000);
+  const outcome = watch('1').confirm();
+  answer(ejabberds);
+  bounce('1');
+  await expect(outcome).rejects.toMatchObject({ code: 'bounced' });
+});
+
+test.each([
+  ['many others', (index: number) => `other ${index}`, 20_000],
+  ['many with its id', () => '1', 100],
+])(
+  'a message that had to make room for %s is not confirmed by the remote server',
+  async (_, idOf, count) => {
+    const { watch, answer } = attach(5000);
+    const outcome = watch('1').confirm();
+    for (let index = 0; index < count; index += 1) watch(idOf(index));
+    answer("type='result'>");
+    expect(await outcome).toBe('server');
+  },
+);
+
+test('a bounce is never charged to an equal message that our server has processed', async () => {
+  const { watch, bounce } = attach(30_000);
+  const processed = watch('1').confirm();
+  watch('1');
+  expect(await processed).toBe('server');
+  expect(bounce('1')).toBe(false);
+});
+
+/** Confirmations on a stream, for messages to `to` with the id `1`. */
+function attachReceipts({ remoteMs = 0, waitMs = 30_000, isRemote = false } = {}) {
+  const stream = new StreamHandle();
+  const late: string[] = [];
+  const confirmations = new Confirmations({
+    stream,
+    remoteMs,
+    log: pino({}, { write: (line) => void late.push(String(JSON.parse(line).msg)) }),
+    onLateReceipt: () => late.push('counted'),
+  });
+  const pings: string[] = [];
+  stream.attach({
+    write: (xml) => pings.push(/id='([^']+)'/.exec(xml)?.[1] ?? ''),
+    isBlocked: () => false,
+    close: async () => {},
+    destroy: () => {},
+  });
+  const watch = (to: string, id = '1') => {
+    const addresses = { from: parseJid(sender), to: parseJid(to) };
+    return confirmations.watch({ id, ...addresses, isGroupchat: false }, { isRemote, waitMs });
+  };
+  const receive = (from: string, id = '1', to = sender, name = 'received'): boolean =>
+    confirmations.takeReceipt(
+      parse(
+        `<message from='${from}' to='${to}'><${name} xmlns='urn:xmpp:receipts' id='${id}'/></message>`,
+      ),
+    );
+  const bounce = (from: string): boolean =>
+    confirmations.takeBounceOfProcessed(
+      parse(
+        `<message type='error' id='1' from='${from}' to='${sender}'><error type='cancel'><gone ${stanzas}/></error></message>`,
+      ),
+    );
+  const answerPing = (from: string): void =>
+    stream.receive(parse(`<iq id='${pings.shift()}' from='${from}' type='result'/>`));
+  return { confirmations, watch, receive, bounce, answerPing, pings, late };
+}
+
+const bob = 'bob@example.org';
+
+describe('a receipt', () => {
+  test.each([
+    ['a client of a bare recipient', bob, `${bob}/phone`],
+    ['the account of a bare recipient', bob, bob],
+    ['an address that is prepared', bob, 'BOB@Example.ORG/phone'],
+    ['the client that was addressed', `${bob}/phone`, `${bob}/phone`],
+    ['a gateway to another network', 'sms.example.org', 'sms.example.org/x'],
+  ])('of %s counts', async (_, to, from) => {
+    const { watch, receive } = attachReceipts();
+    const { arrival, confirmed } = await watch(to).confirm();
+    expect(confirmed).toBe('server');
+    expect(receive(from)).toBe(true);
+    expect(await arrival?.confirmed).toBe('recipient');
+  });
+
+  test.each([
+    ['somebody else', bob, ['mallory@example.org/phone']],
+    ["the recipient's domain", bob, ['example.org']],
+    ['the same name elsewhere', bob, ['bob@elsewhere.example/phone']],
+    ['another client than the one addressed', `${bob}/phone`, [`${bob}/desk`]],
+    ['the account of the client addressed', `${bob}/phone`, [bob]],
+    ['another message', bob, [`${bob}/phone`, '2']],
+    ['another sender', bob, [`${bob}/phone`, '1', 'carol@example.org/http-x']],
+    ['another resource of the sender', bob, [`${bob}/phone`, '1', 'juliet@example.org/desk']],
+    ['the sender without resource', bob, [`${bob}/phone`, '1', 'juliet@example.org']],
+    ['another kind', bob, [`${bob}/phone`, '1', sender, 'request']],
+  ] as const)('of %s is nothing', async (_, to, forged) => {
+    const { confirmations, watch, receive, late } = attachReceipts();
+    const { arrival } = await watch(to).confirm();
+    const [from, ...rest] = forged;
+    expect(receive(from, ...rest)).toBe(false);
+    confirmations.finish();
+    expect(await arrival?.confirmed).toBe('server');
+    expect(late).toEqual([]);
+  });
+
+  test('may come before the answer to the barrier', async () => {
+    const { watch, receive } = attachReceipts();
+    const watched = watch(bob);
+    receive(`${bob}/phone`);
+    const { confirmed, arrival } = await watched.confirm();
+    expect([confirmed, await arrival?.confirmed]).toEqual(['recipient', 'recipient']);
+  });
+
+  test('of a second client is nothing more', async () => {
+    const { watch, receive, late } = attachReceipts();
+    const { arrival } = await watch(bob).confirm();
+    expect([receive(`${bob}/phone`), receive(`${bob}/desk`)]).toEqual([true, false]);
+    expect(await arrival?.confirmed).toBe('recipient');
+    expect(late).toEqual([]);
+  });
+
+  test('that comes late is told, logged and counted, once', async () => {
+    const { watch, receive, late } = attachReceipts({ waitMs: 1 });
+    const { arrival } = await watch(bob).confirm();
+    arrival?.onLate(() => late.push('told'));
+    expect(await arrival?.confirmed).toBe('server');
+    receive(`${bob}/phone`);
+    receive(`${bob}/desk`);
+    expect(late).toEqual(['counted', 'told', 'receipt after the answer']);
+  });
+
+  test('that was not asked for is nothing', async () => {
+    const { confirmations, receive, late } = attachReceipts();
+    const message = { id: '1', from: parseJid(sender), to: parseJid(bob), isGroupchat: false };
+    const asked = { isRemote: true, waitMs: undefined };
+    expect((await confirmations.watch(message, asked).confirm()).arrival).toBeUndefined();
+    expect(receive(`${bob}/phone`)).toBe(false);
+    expect(late).toEqual([]);
+  });
+
+  test('belongs to the oldest of several equal messages, which waits no longer', async () => {
+    const { watch, receive } = attachReceipts();
+    const first = await watch(bob).confirm();
+    const second = await watch(bob).confirm();
+    expect(await first.arrival?.confirmed).toBe('server');
+    expect([receive(`${bob}/phone`), receive(`${bob}/phone`)]).toEqual([true, true]);
+    expect(await second.arrival?.confirmed).toBe('recipient');
+  });
+
+  test('is told from that of another recipient of the same list', async () => {
+    const { confirmations, watch, receive } = attachReceipts();
+    const [one, two] = [await watch(bob).confirm(), await watch('carol@example.org').confirm()];
+    receive('carol@example.org/phone');
+    confirmations.handleClose();
+    expect(await one.arrival?.confirmed).toBe('server');
+    expect(await two.arrival?.confirmed).toBe('recipient');
+  });
+});
+
+describe('while a receipt is awaited', () => {
+  test('a bounce ends the wait', async () => {
+    const { watch, bounce, receive, late } = attachReceipts();
+    const { arrival } = await watch(bob).confirm();
+    expect(bounce(bob)).toBe(true);
+    await expect(arrival?.confirmed).rejects.toMatchObject({ code: 'bounced' });
+    expect(receive(`${bob}/phone`)).toBe(false);
+    expect(late).toEqual([]);
+  });
+
+  test("the recipient's server confirms, and the wait goes on", async () => {
+    const remote = 'bob@remote.example';
+    const all = attachReceipts({ remoteMs: 30_000, isRemote: true });
+    const outcome = all.watch(remote).confirm();
+    all.answerPing('remote.example/gateway');
+    const { confirmed, arrival } = await outcome;
+    expect(confirmed).toBe('remote');
+    all.receive(`${remote}/phone`);
+    expect(await arrival?.confirmed).toBe('recipient');
+  });
+
+  test('what is known at the end is the answer', async () => {
+    const all = attachReceipts({ remoteMs: 30_000, isRemote: true });
+    const outcome = all.watch('bob@remote.example').confirm();
+    all.answerPing('remote.example/gateway');
+    const { arrival } = await outcome;
+    all.confirmations.finish();
+    expect(await arrival?.confirmed).toBe('remote');
+  });
+
+  test('a receipt ends the wait for the server of the recipient', async () => {
+    const all = attachReceipts({ remoteMs: 30_000, isRemote: true });
+    const outcome = all.watch('bob@remote.example').confirm();
+    all.receive('bob@remote.example/phone');
+    // In the same chunk.
+    all.answerPing('remote.example/gateway');
+    expect((await outcome).confirmed).toBe('recipient');
+  });
+
+  test('no more than 2,000 others may wait', async () => {
+    const { confirmations, watch, receive } = attachReceipts();
+    const watches = Array.from({ length: 2000 }, (_, index) => watch(bob, `${index}`));
+    expect(confirmations.mayAwaitReceipt()).toBe(false);
+    const arrivals = await Promise.all(watches.map((it) => it.confirm()));
+    receive(`${bob}/phone`, '7');
+    expect(await arrivals[7]?.arrival?.confirmed).toBe('recipient');
+    expect(confirmations.mayAwaitReceipt()).toBe(true);
+    watch(bob, 'next').forget();
+    expect(confirmations.mayAwaitReceipt()).toBe(true);
+    confirmations.finish();
+    expect(confirmations.mayAwaitReceipt()).toBe(false);
+    const known = await Promise.all(arrivals.map(({ arrival }) => arrival?.confirmed));
+    expect(known.filter((it) => it === 'server')).toHaveLength(1999);
+  });
+});
