@@ -42,6 +42,9 @@ function listeners(site: Site): string {
   const plain = [
     c2sListener(site.c2sPort, startTls),
     ...(c2sTlsPort === undefined ? [] : [c2sListener(c2sTlsPort, { tls: true })]),
+    ...(options.s2s === undefined
+      ? []
+      : [{ port: options.s2s.port, ip: '127.0.0.1', module: 'ejabberd_s2s_in' }]),
     {
       port: site.adminPort,
       ip: '127.0.0.1',
@@ -54,7 +57,7 @@ function listeners(site: Site): string {
   return `listen:\n${indent(stringify(plain), 2)}${components.join('')}`;
 }
 
-function modules({ muc, extra }: ServerOptions): string {
+function modules({ muc, s2s, extra }: ServerOptions): string {
   const enabled = {
     mod_admin_extra: {},
     mod_blocking: {},
@@ -67,16 +70,18 @@ function modules({ muc, extra }: ServerOptions): string {
     mod_privacy: {},
     mod_roster: {},
     ...(muc === undefined ? {} : { mod_muc: { host: muc } }),
+    ...(s2s === undefined ? {} : { mod_s2s_dialback: {} }),
   };
   return `modules:\n${indent(stringify(enabled), 2)}${indent(extra?.modules?.join('\n'), 2)}\n`;
 }
 
 function configuration(site: Site): string {
-  const { extra } = site.options;
+  const { extra, s2s } = site.options;
   const top = {
     hosts: site.domains,
     loglevel: 'info',
     certfiles: [site.certificates.pemFile],
+    ...(s2s && { outgoing_s2s_port: s2s.outgoingPort, s2s_use_starttls: false }),
     api_permissions: { tests: { who: { ip: '127.0.0.1/8' }, what: '*' } },
   };
   const hosts = site.domains.map((domain) => `  ${domain}:\n${indent(extra?.host, 4)}\n`);

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { freePort } from '../system/ports.ts';
+import { startEjabberd } from './ejabberd.ts';
 import { startProsody } from './prosody.ts';
 import type { ServerOptions, XmppServer } from './xmpp-server.ts';
 
@@ -10,14 +11,40 @@ const folders = ['../../../test/support/servers/prosody-modules', '../../../pros
 /** A domain whose server accepts no connections. */
 export const unreachable = 'down.example';
 
-/** Two Prosodys that reach each other's domains over s2s (dialback) on loopback. */
+/** The domain of the Prosody beside an ejabberd, which has no other way to find it on loopback. */
+export const loopback = '127.0.0.1';
+
+/** Two servers that reach each other's domains over s2s (dialback) on loopback. */
 export interface Federation {
   readonly near: XmppServer;
   readonly far: XmppServer;
   stop(): Promise<void>;
 }
 
-/** Starts both. The options must not set `modules_enabled` or plugin paths at the top level. */
+/** Starts an ejabberd and, with the domain `loopback`, a Prosody. */
+export async function startMixedFederation(near: ServerOptions): Promise<Federation> {
+  const [nearPort, farPort] = [await freePort(), await freePort()];
+  const far = {
+    domains: [loopback],
+    components: [{ domain: 'unused.example', secret: 'secret' }],
+  };
+  const ports = portsOf(near, nearPort);
+  const farServer = await startProsody(withS2s(far, farPort, ports));
+  try {
+    const s2s = { port: nearPort, outgoingPort: farPort };
+    const nearServer = await startEjabberd({ ...near, s2s });
+    return { near: nearServer, far: farServer, stop: () => stopBoth(nearServer, farServer) };
+  } catch (error) {
+    await farServer.stop();
+    throw error;
+  }
+}
+
+async function stopBoth(near: XmppServer, far: XmppServer): Promise<void> {
+  await Promise.all([near.stop(), far.stop()]);
+}
+
+/** Starts two Prosodys. The options must not set `modules_enabled` or plugin paths at the top level. */
 export async function startFederation(
   near: ServerOptions,
   far: ServerOptions,
@@ -31,13 +58,7 @@ export async function startFederation(
   const nearServer = await startProsody(withS2s(near, nearPort, ports));
   try {
     const farServer = await startProsody(withS2s(far, farPort, ports));
-    return {
-      near: nearServer,
-      far: farServer,
-      stop: async () => {
-        await Promise.all([nearServer.stop(), farServer.stop()]);
-      },
-    };
+    return { near: nearServer, far: farServer, stop: () => stopBoth(nearServer, farServer) };
   } catch (error) {
     await nearServer.stop();
     throw error;

@@ -36,6 +36,8 @@ export interface ServerOptions {
   readonly directTls?: boolean;
   /** Domain of a MUC service; default: none. */
   readonly muc?: string;
+  /** Reaches other servers (ejabberd): its own port, and the port of all others; default: it does not. */
+  readonly s2s?: { readonly port: number; readonly outgoingPort: number };
   /** For a cluster of ejabberds; default: a node that is not distributed. */
   readonly node?: ErlangNode;
   /** Further lines of configuration: Lua for Prosody, YAML for ejabberd. */

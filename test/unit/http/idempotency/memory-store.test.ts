@@ -21,6 +21,16 @@ describe('the answer to a key', () => {
     expect(await store.begin(key, ['a'])).toEqual(answer);
   });
 
+  test('is replaced when more is known', async () => {
+    const store = createAnswerStore();
+    await store.begin(key, ['a']);
+    const amend = await store.finish(key, answer);
+    await amend({ ...answer, body: '{"more": 1}' });
+    await amend({ ...answer, body: '{"more": 2}' });
+    expect(await store.begin(key, ['a'])).toMatchObject({ body: '{"more": 2}' });
+    await expect(store.begin(key, ['b'])).rejects.toEqual(mismatch);
+  });
+
   test('is for the same caller only', async () => {
     const store = createAnswerStore();
     await store.begin(key, ['a']);

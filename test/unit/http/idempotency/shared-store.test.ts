@@ -40,6 +40,18 @@ describe('the answer to a key', () => {
     expect(await two.begin({ ...key, caller: 'user bot@example.org' }, ['b'])).toBeUndefined();
   });
 
+  test('is replaced for all processes when more is known', async () => {
+    const [one, two] = [createSharedAnswerStore(claims, 1), createSharedAnswerStore(claims, 1)];
+    await one.begin(key, ['a']);
+    const amend = await one.finish(key, { ...answer, waitSeconds: 20 });
+    expect(await two.begin(key, ['a'])).toEqual({ ...answer, waitSeconds: 20 });
+    for (const more of [1, 2]) {
+      await amend({ ...answer, body: `{"more": ${more}}` });
+      expect(await two.begin(key, ['a'])).toEqual({ ...answer, body: `{"more": ${more}}` });
+    }
+    await expect(two.begin(key, ['b'])).rejects.toEqual(refusal('idempotency-mismatch'));
+  });
+
   test('is forgotten if there was none to keep', async () => {
     const store = createSharedAnswerStore(claims, 1);
     await store.begin(key, ['a']);

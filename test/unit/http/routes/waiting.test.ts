@@ -1,0 +1,154 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { GatewayError } from '../../../../src/core/errors.ts';
+import type { Message, Receipt } from '../../../../src/core/message/message.ts';
+import { type HttpAnswer, send } from '../../../support/clients/http.ts';
+import {
+  basic,
+  buildReceipt,
+  startTestGateway,
+  type TestGateway,
+  userPath,
+} from '../test-gateway.ts';
+
+/** The wait for the receipt of one message, ended by the test. */
+interface Wait {
+  readonly message: Message;
+  readonly end: (confirmed: Receipt['confirmed'] | GatewayError) => void;
+  late: (() => void) | undefined;
+}
+
+let gateway: TestGateway;
+let waits: Wait[];
+let onWait: () => void;
+/** Recipients of whom no receipt can be had. */
+const never = 'never@example.org';
+
+beforeEach(async () => {
+  waits = [];
+  onWait = () => {};
+  gateway = await startTestGateway({
+    deliver: async (message) => {
+      const receipt = buildReceipt(message);
+      if (message.waitMs === undefined || message.to.toString() === never) return receipt;
+      const confirmed = new Promise<Receipt['confirmed']>((resolve, reject) => {
+        const end: Wait['end'] = (known) =>
+          known instanceof GatewayError ? reject(known) : resolve(known);
+        waits.push({ message, end, late: undefined });
+      });
+      confirmed.catch(() => undefined);
+      const own = waits.at(-1);
+      onWait();
+      return {
+        ...receipt,
+        arrival: { confirmed, onLate: (callback) => void (own && (own.late = callback)) },
+      };
+    },
+  });
+});
+
+function post(body: unknown, headers: Readonly<Record<string, string>> = {}): Promise<HttpAnswer> {
+  const lines = Array.isArray(body);
+  return send(gateway.port, {
+    method: 'POST',
+    path: userPath,
+    headers: {
+      Authorization: basic('bot'),
+      'Content-Type': lines ? 'application/x-ndjson' : 'application/json',
+      ...headers,
+    },
+    body: lines ? body.map((it) => `${JSON.stringify(it)}\n`).join('') : JSON.stringify(body),
+  });
+}
+
+/** Resolves when this many waits have begun. */
+function untilWaiting(count: number): Promise<void> {
+  return new Promise((resolve) => {
+    onWait = () => {
+      if (waits.length >= count) resolve();
+    };
+    onWait();
+  });
+}
+
+const prefer = { Prefer: 'wait=20' };
+const message = { to: 'bob@example.org', body: 'x' };
+
+test.each(['recipient', 'server', 'remote'] as const)('the answer is %s', async (confirmed) => {
+  const answer = post(message, prefer);
+  await untilWaiting(1);
+  expect(waits[0]?.message.waitMs).toBe(20_000);
+  waits[0]?.end(confirmed);
+  expect((await answer).json()).toMatchObject({ status: 'success', confirmed });
+  expect((await answer).headers['preference-applied']).toBe('wait=20');
+});
+
+test('a preference that is not applied is not said to be', async () => {
+  const answer = await post({ ...message, to: never }, prefer);
+  expect(answer.status).toBe(200);
+  expect(answer.headers['preference-applied']).toBeUndefined();
+});
+
+test('a bounce during the wait is the answer, and so are replays', async () => {
+  const headers = { ...prefer, 'Idempotency-Key': 'k' };
+  const answer = post(message, headers);
+  await untilWaiting(1);
+  const stanzaError = { condition: 'gone', type: 'cancel', text: undefined } as const;
+  waits[0]?.end(new GatewayError('bounced', 'Gone.', { stanzaError }));
+  expect((await answer).status).toBe(404);
+  const replay = await post(message, headers);
+  expect(replay.status).toBe(404);
+  expect(replay.headers['idempotency-replayed']).toBe('true');
+});
+
+test('a replay says what is known by then', async () => {
+  const headers = { ...prefer, 'Idempotency-Key': 'k' };
+  const first = post(message, headers);
+  await untilWaiting(1);
+  waits[0]?.end('server');
+  expect((await first).json()).toMatchObject({ confirmed: 'server' });
+  expect((await post(message, headers)).json()).toMatchObject({ confirmed: 'server' });
+  waits[0]?.late?.();
+  const replay = await post(message, headers);
+  expect(replay.json()).toMatchObject({ confirmed: 'recipient' });
+  expect(replay.headers['preference-applied']).toBe('wait=20');
+  expect(waits).toHaveLength(1);
+});
+
+describe('a list', () => {
+  const to = Array.from({ length: 40 }, (_, index) => `user-${index}@example.org`);
+
+  test('is sent although the first recipients are waited for', async () => {
+    const answer = post({ to: [...to, never], body: 'x' }, prefer);
+    await untilWaiting(to.length);
+    for (const [index, { end }] of waits.entries()) end(index === 3 ? 'recipient' : 'server');
+    const results = (await answer).json()['results'] as { to: string; confirmed: string }[];
+    expect(results.map((it) => it.to)).toEqual([...to, never]);
+    const confirmed = results.filter((it) => it.confirmed === 'recipient');
+    expect(confirmed).toMatchObject([{ to: to[3] }]);
+    expect((await answer).headers['preference-applied']).toBe('wait=20');
+  });
+
+  test('with a bounce during the wait', async () => {
+    const answer = post({ to: to.slice(0, 2), body: 'x' }, prefer);
+    await untilWaiting(2);
+    waits[0]?.end(new GatewayError('bounced', 'No.'));
+    waits[1]?.end('recipient');
+    expect((await answer).status).toBe(207);
+    expect((await answer).json()['results']).toMatchObject([
+      { code: 'bounced' },
+      { confirmed: 'recipient' },
+    ]);
+  });
+});
+
+test('each line says how long to wait for it; the header does not count', async () => {
+  const lines = [{ ...message, wait: 3 }, message, { ...message, wait: 'x' }];
+  const answer = post(lines, prefer);
+  await untilWaiting(1);
+  waits[0]?.end('recipient');
+  const answers = (await answer).body.trimEnd().split('\n');
+  expect(waits.map((it) => it.message.waitMs)).toEqual([3000]);
+  expect(answers.find((it) => it.startsWith('{"line":1,'))).toContain('"confirmed":"recipient"');
+  expect(answers.find((it) => it.startsWith('{"line":3,'))).toContain('"pointer":"/wait"');
+  expect((await answer).headers['preference-applied']).toBeUndefined();
+});
