@@ -25,6 +25,12 @@ export const headers = {
     description: 'The request was answered before; this is the same answer again.',
     schema: { type: 'string', const: 'true' },
   },
+  PreferenceApplied: {
+    description:
+      'RFC 7240: a receipt of the recipient’s client was asked for, and waited for at most so many seconds. Missing if that was not possible.',
+    schema: { type: 'string', pattern: '^wait=[0-9]+$' },
+    example: 'wait=20',
+  },
 } as const;
 
 const byStatus: ReadonlyMap<number, Readonly<Record<string, keyof typeof headers>>> = new Map([
@@ -46,6 +52,9 @@ export function headersOf(status: number, isMessageUrl: boolean): Record<string,
       Object.entries(byStatus.get(status) ?? {}).map(([name, key]) => [name, reference(key)]),
     ),
     ...(isKept ? { 'Idempotency-Replayed': reference('IdempotencyReplayed') } : {}),
+    ...(isMessageUrl && (status === 200 || status === 207)
+      ? { 'Preference-Applied': reference('PreferenceApplied') }
+      : {}),
   };
 }
 

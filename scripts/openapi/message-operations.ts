@@ -50,7 +50,11 @@ const stanza = { $ref: '#/components/schemas/Stanza' };
 const xml = { schema: stanza, examples: messageExamples['application/xml'] };
 
 const lines = {
-  schema: { type: 'string', description: 'A message as `application/json` has it on each line.' },
+  schema: {
+    type: 'string',
+    description:
+      'A message as `application/json` has it on each line, with an optional `idempotency_key` (as in the header) and `wait` (seconds, 0 to 60, as `Prefer: wait`).',
+  },
 };
 
 /** The request body of both URLs. */
@@ -92,6 +96,7 @@ function buildOperation(url: MessageUrl, pool: ResponsePool): object {
       parameter('dryRun'),
       parameter('format'),
       parameter('idempotencyKey'),
+      parameter('prefer'),
       parameter('traceparent'),
     ],
     requestBody: { $ref: '#/components/requestBodies/Message' },
@@ -130,7 +135,7 @@ function buildPartial(sender: string): object {
   return {
     description:
       'For a list of recipients: not every message was accepted. `results` has a receipt or a problem for each, in order. For `application/x-ndjson`: an answer for each line, in the order in which their fates are known, with its number in `line`, and a last line `{"lines": N, "accepted": A, "refused": R}`.',
-    headers: headersOf(207, false),
+    headers: headersOf(207, true),
     content: {
       'application/x-ndjson': { schema: { type: 'string' } },
       'application/json': {

@@ -70,6 +70,14 @@ export const parameters = {
       'A new one for each message, the same for each try: the first answer is kept for 24 hours and given to all later tries. 429 and 5xx are not kept.',
     schema: { type: 'string', pattern: '^[!-~]{1,257}$' },
   },
+  prefer: {
+    name: 'Prefer',
+    in: 'header',
+    description:
+      'RFC 7240: `wait=SECONDS` (at most 60) asks for a receipt of the recipient’s client (XEP-0184) and waits for it. Everything else is ignored. With `application/x-ndjson` each line has a `wait` of its own instead.',
+    schema: { type: 'string' },
+    example: 'wait=20',
+  },
   traceparent: {
     name: 'traceparent',
     in: 'header',

@@ -95,8 +95,9 @@ const receipt = {
     mode: { type: 'string', enum: modes, description: 'How the message was sent for its sender.' },
     confirmed: {
       type: 'string',
-      enum: ['server', 'remote'],
-      description: 'Whose server has processed it: at least our own, or the recipient’s too.',
+      enum: ['server', 'remote', 'recipient'],
+      description:
+        'Who has it: at least our own server, or the recipient’s too, or a client of the recipient, which has sent a receipt.',
     },
   },
 };

@@ -73,6 +73,7 @@ describe.each(servers)('what deploy/ has for the gateway on $kind', ({ start }) 
       'stream_ready 1',
       'stream_connects_total 1',
       'late_bounces_total 0',
+      'late_receipts_total 0',
       'in_flight_messages 0',
       'in_flight_bytes 0',
     ]) {

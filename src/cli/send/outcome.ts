@@ -17,6 +17,8 @@ export interface Fate extends Verdict {
   readonly isOwn: boolean;
   /** The id of the message, if it was confirmed. */
   readonly id: string | undefined;
+  /** Whether a client of the recipient has it. */
+  readonly hasArrived: boolean;
   /** What happened, as a sentence for people. */
   readonly reason: string;
   /** Further lines for people. */
@@ -37,7 +39,8 @@ export async function attemptPost(
     if (!(error instanceof PostFailure)) throw error;
     const reason = `no answer from ${new URL(url).origin}: ${error.message}`;
     const verdict = judgeFailure(error.wasConnected);
-    const fate = { ...verdict, isOwn: false, id: undefined, reason, details: [] };
+    const unsent = { isOwn: false, id: undefined, hasArrived: false };
+    const fate = { ...verdict, ...unsent, reason, details: [] };
     return { answer: undefined, fates: to.map(() => fate), retryAfterMs: undefined };
   }
 }
@@ -79,7 +82,8 @@ function describeFate(verdict: Verdict, status: number, fields: Fields): Fate {
       ? [`${status}, but the answer is not from a gateway: check the URL`]
       : describeProblem(status, fields);
   const id = verdict.outcome === 'confirmed' ? String(fields['id']) : undefined;
-  return { ...verdict, isOwn: false, id, reason, details };
+  const hasArrived = id !== undefined && fields['confirmed'] === 'recipient';
+  return { ...verdict, isOwn: false, id, hasArrived, reason, details };
 }
 
 const kindsOfUser =
@@ -141,6 +145,9 @@ export const exitCodes: Readonly<Record<Outcome, number>> = {
   unknown: 76,
   'not-permitted': 77,
 };
+
+/** The server has processed the message, but no receipt of the recipient's client came in time. */
+export const exitNoReceipt = 79;
 
 /** Combines the recipients: the outcome that needs attention most. */
 export function worstOutcome(outcomes: readonly Outcome[]): Outcome {

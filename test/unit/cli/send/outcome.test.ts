@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import {
   combineOutcomes,
   exitCodes,
+  exitNoReceipt,
   judgeAnswer,
   judgeFailure,
   judgeResult,
@@ -113,7 +114,7 @@ test.each<[Outcome[], Outcome]>([
 
 test('the exit codes are the documented ones', () => {
   const page = readFileSync(new URL('../../../../docs/commands.md', import.meta.url), 'utf8');
-  const codes = new Set([64, 78, ...Object.values(exitCodes)]);
+  const codes = new Set([64, 78, exitNoReceipt, ...Object.values(exitCodes)]);
   expect([...page.matchAll(/^\| (\d+) \|/gm)].map(([, code]) => Number(code))).toEqual(
     [...codes].toSorted((a, b) => a - b),
   );

@@ -293,6 +293,8 @@ describe('wrong usage', () => {
     [['--url', url, ...names, '--user', 'b', 'hi'], 'expected --user once, got it twice'],
     [['--url', url, ...names, '--from', '@', 'hi'], 'from: '],
     [['--url', url, ...names, '--timeout', '0', 'hi'], 'expected --timeout'],
+    [['--url', url, ...names, '--wait', '61', 'hi'], 'expected --wait'],
+    [['--url', url, ...names, '--wait', '0', 'hi'], 'expected --wait'],
     [['--url', url, ...names, '--idempotency-key', 'a b', 'hi'], 'as --idempotency-key'],
     [['--url', url, ...names, ''], 'expected a text, got none'],
     [['--url', url, ...names], 'expected a text, got none'],
@@ -306,4 +308,28 @@ describe('wrong usage', () => {
       'password is missing: give it in the environment (XMPP_GATEWAY_PASSWORD) or in /dev/null/',
     );
   });
+});
+
+test.each([
+  ['its client has it', 'recipient', 0, ''],
+  ['no receipt came', 'server', 79, "sent, but no receipt of the recipient's client came.\n"],
+])('--wait: %s', async (_, confirmed, code, err) => {
+  const { url, seen } = await startScript([
+    { status: 200, body: { status: 'success', id: 'm1', confirmed } },
+  ]);
+  expect(await send(url, '--wait', '20', 'hi')).toEqual({ code, out: 'm1\n', err });
+  expect(seen[0]?.headers['prefer']).toBe('wait=20');
+});
+
+test('--wait with several recipients: who has no receipt, and worse codes first', async () => {
+  const receipt = { status: 200, id: 'm1', confirmed: 'recipient' };
+  const results = [receipt, { ...receipt, confirmed: 'remote' }];
+  const both = ['--to', 'carol@example.org', '--wait', '1', 'hi'];
+  const { url } = await startScript([{ status: 200, body: { status: 'success', results } }]);
+  const { code, err } = await send(url, ...both);
+  expect(code).toBe(79);
+  expect(err).toBe("carol@example.org: sent, but no receipt of the recipient's client came.\n");
+  const refused = [results[1], { status: 404, code: 'bounced' }];
+  const other = await startScript([{ status: 207, body: { results: refused } }]);
+  expect((await send(other.url, ...both)).code).toBe(1);
 });
