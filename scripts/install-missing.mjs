@@ -104,6 +104,8 @@ export const testPackages = [
   'lua-check',
   'chromium',
   'redis-server',
+  // A client library that answers receipts.
+  'python3-slixmpp',
   'haproxy',
   // For the files in deploy/.
   'fail2ban',

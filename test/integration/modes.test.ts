@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { request } from '../support/clients/http.ts';
+import { post, request } from '../support/clients/http.ts';
+import { answerReceipt, asksForReceipt } from '../support/clients/receipts.ts';
 import { enterRoom } from '../support/clients/room.ts';
 import { openSessionOn, type Session } from '../support/clients/session.ts';
 import { find } from '../support/clients/stanza.ts';
+import { apiAccount } from '../support/gateway/gateway.ts';
 import { type GatewaySite, startGatewaySite } from '../support/gateway/site.ts';
 import { announcesServedSenders, servesPrivilegedSenders } from '../support/servers/differences.ts';
 import { modeSetups } from '../support/servers/mode-setups.ts';
@@ -86,6 +88,24 @@ describe.each(modeSetups)('mode $mode on $kind', ({ kind, mode, options, start }
     expect(root.attributes).toMatchObject({ from, type: 'chat' });
     expect(find(root, 'body')?.children).toEqual(['hi']);
     expect(find(root, 'body')?.namespace).toBe('jabber:client');
+  });
+
+  test('waits for a receipt, or says that it does not', async () => {
+    const id = 'waited for';
+    const answering = mode === 'client' ? answerReceipt(site.bob, id) : undefined;
+    const answer = await post(
+      `${site.gateway.url}/api/1.0/xmppdomains/example.org/gateway/messages/alice`,
+      {
+        auth: [apiAccount.username, apiAccount.password],
+        headers: { prefer: 'wait=60' },
+        body: JSON.stringify({ to: 'bob@example.org', id, body: 'hi' }),
+      },
+    );
+    await answering;
+    const isApplied = mode === 'client';
+    expect(answer.json()).toMatchObject({ confirmed: isApplied ? 'recipient' : 'server' });
+    expect(answer.headers['preference-applied']).toBe(isApplied ? 'wait=60' : undefined);
+    expect(asksForReceipt(await site.bob.waitForMessage(id))).toBe(isApplied);
   });
 
   test('copies it to the other devices of the sender, or not', async () => {

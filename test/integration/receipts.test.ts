@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { type HttpAnswer, post, request } from '../support/clients/http.ts';
 import { answerReceipt, asksForReceipt, receiptXml } from '../support/clients/receipts.ts';
 import { enterRoom } from '../support/clients/room.ts';
@@ -18,7 +19,12 @@ import {
 } from '../support/servers/federation.ts';
 import type { XmppServer } from '../support/servers/xmpp-server.ts';
 import { freePort } from '../support/system/ports.ts';
+import { startChild } from '../support/system/processes.ts';
 import { waitUntil } from '../support/system/wait.ts';
+
+const slixmppClient = fileURLToPath(
+  new URL('../support/clients/slixmpp_client.py', import.meta.url),
+);
 
 const room = 'lobby@rooms.example.org';
 
@@ -150,7 +156,7 @@ describe.each(federations)('a receipt of the recipient on $kind', ({ kind, far, 
     const answer = await send({ to, id, body: 'hi', ...more }, { seconds });
     await Promise.all(answering);
     table.push(
-      `  ${recipient.padEnd(28)} ${answer.status} confirmed: ${answer.json()['confirmed']}`,
+      `  ${recipient.padEnd(28)} ${answer.status} confirmed: ${String(answer.json()['confirmed'])}`,
     );
     expect(answer.status).toBe(200);
     expect(answer.json()).toMatchObject({ id, confirmed, mode: 'client' });
@@ -190,11 +196,27 @@ describe.each(federations)('a receipt of the recipient on $kind', ({ kind, far, 
   ])('is waited for with %s', async (name, body, options) => {
     const id = `input-${name.replaceAll(' ', '-')}`;
     const answering = answerReceipt(session('bob'), id);
-    const query = ('query' in options ? String(options.query) : '').replace('ID', id);
+    const query = ('query' in options ? options.query : '').replace('ID', id);
     const answer = await send(body.replace('ID', id), { ...options, query });
     await answering;
     expect(answer.json()).toMatchObject({ id, confirmed: 'recipient' });
     expect(answer.headers['preference-applied']).toBe('wait=60');
+  });
+
+  test('comes from a client library by itself', async () => {
+    const { near } = servers;
+    await near.register('lib', 'lib');
+    const client = await startChild({
+      // Not the first in PATH, which may be one without Debian's packages.
+      file: '/usr/bin/python3',
+      args: [slixmppClient, 'lib@example.org/slixmpp', 'lib', String(near.c2sPort)],
+    });
+    onTestFinished(async () => void (await client.end('SIGKILL')));
+    await waitUntil(() => client.output().includes('ready'), { label: 'slixmpp' });
+    for (const to of ['lib@example.org', 'lib@example.org/slixmpp']) {
+      const answer = await send({ to, body: 'hi' });
+      expect(answer.json()).toMatchObject({ to, confirmed: 'recipient' });
+    }
   });
 
   test('is told for each recipient of a list', async () => {

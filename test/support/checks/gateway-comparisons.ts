@@ -126,7 +126,7 @@ export async function compareGateway({
     try {
       const comparison = await compareWithClient(stage, chooseKinds(stage), {
         from: await readSender(gateway),
-        open: async () => createHttpWay(gateway),
+        open: async () => createHttpWay(gateway, mode),
         senderSees: 'errors',
         language,
       });

@@ -1,6 +1,7 @@
 import { type HttpAnswer, post } from '../clients/http.ts';
 import { parseStanza, type Stanza, xmlLang } from '../clients/stanza.ts';
 import { apiAccount, type GatewayProcess } from '../gateway/gateway.ts';
+import type { Mode } from '../servers/mode-setups.ts';
 import type { Kind, Way } from './as-a-client.ts';
 
 /** Posts a body as alice@example.org, by the API account. */
@@ -8,11 +9,13 @@ export function postAsAlice(
   { url }: GatewayProcess,
   body: string,
   type = 'application/json',
+  headers: Readonly<Record<string, string>> = {},
 ): Promise<HttpAnswer> {
   return post(`${url}/api/1.0/xmppdomains/example.org/gateway/messages/alice`, {
     auth: [apiAccount.username, apiAccount.password],
     type,
     body,
+    headers,
   });
 }
 
@@ -26,18 +29,26 @@ export async function readSender(gateway: GatewayProcess): Promise<string> {
   return from;
 }
 
-/** Sends through the gateway: every other message as JSON where JSON can express it, else as XML. */
-export function createHttpWay(gateway: GatewayProcess): Way {
+const request = "<request xmlns='urn:xmpp:receipts'/>";
+
+/**
+ * Sends through the gateway: every other message as JSON where JSON can express it, else as XML. In mode
+ * client, a request for a receipt is left to the gateway.
+ */
+export function createHttpWay(gateway: GatewayProcess, mode: Mode): Way {
   const received: Stanza[] = [];
   let count = 0;
   return {
     received,
-    send: async (message) => {
+    send: async (whole) => {
       count += 1;
+      const isAsked = mode === 'client' && whole.includes(request);
+      const message = isAsked ? whole.replace(request, '') : whole;
+      const headers = isAsked ? { prefer: 'wait=1' } : {};
       const json = count % 2 === 0 ? writeJson(message) : undefined;
       const answer = await (json === undefined
-        ? postAsAlice(gateway, message, 'application/xml')
-        : postAsAlice(gateway, json));
+        ? postAsAlice(gateway, message, 'application/xml', headers)
+        : postAsAlice(gateway, json, 'application/json', headers));
       if (answer.status !== 200) received.push(readBounce(message, answer));
     },
     close: async () => {},

@@ -347,7 +347,7 @@ describe('while a receipt is awaited', () => {
     expect(confirmations.mayAwaitReceipt()).toBe(true);
     confirmations.finish();
     expect(confirmations.mayAwaitReceipt()).toBe(false);
-    const known = await Promise.all(arrivals.map(({ arrival }) => arrival?.confirmed));
+    const known = await Promise.all(arrivals.map(async ({ arrival }) => arrival?.confirmed));
     expect(known.filter((it) => it === 'server')).toHaveLength(1999);
   });
 });
