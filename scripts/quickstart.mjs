@@ -32,10 +32,6 @@ function readArguments() {
 }
 
 function checkPlatform() {
-  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
-  if (major < 20 || (major === 20 && minor < 19)) {
-    throw new Error(`expected Node.js 20.19 or newer, this is ${process.versions.node}`);
-  }
   if (process.platform !== 'linux') {
     throw new Error(`expected Linux (Debian or Ubuntu), this is ${process.platform}`);
   }

@@ -1,105 +1,17 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs';
-import { type Command, exitConfig, exitUsage, firstSentence, UsageError } from './cli/command.ts';
-import { ConfigError } from './config/errors.ts';
+// Nothing is imported before the version is known to suffice: what older versions of Node.js lack would
+// end them with a stack trace.
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 
-/** Each is loaded only when it is needed, so that `send` does not wait for everything that `serve` needs. */
-const commands = new Map<string, () => Promise<Command>>([
-  ['init', async () => (await import('./cli/init.ts')).initCommand],
-  ['check', async () => (await import('./cli/check/check.ts')).checkCommand],
-  ['serve', async () => (await import('./cli/serve.ts')).serveCommand],
-  ['send', async () => (await import('./cli/send/send.ts')).sendCommand],
-  ['hash-password', async () => (await import('./cli/hash-password.ts')).hashPasswordCommand],
-  ['permissions', async () => (await import('./cli/permissions.ts')).permissionsCommand],
-  ['grant', async () => (await import('./cli/permissions.ts')).grantCommand],
-  ['revoke', async () => (await import('./cli/permissions.ts')).revokeCommand],
-]);
-
-const program = 'xmpp-message-gateway';
-
-async function main([first = '', ...others]: readonly string[]): Promise<number> {
-  if (first === '--help' || first === '-h') return print(await overview());
-  if (first === '--version') return print(`${readVersion()}\n`);
-  // `serve` is the default command.
-  const isNamed = first !== '' && !first.startsWith('-');
-  const name = isNamed ? first : 'serve';
-  const load = commands.get(name);
-  if (load === undefined) {
-    return refuse(`unknown command ${JSON.stringify(name)}`, await overview());
-  }
-  // SIGHUP must not end `serve` while it is loading. It reads its configuration only after that.
-  if (name === 'serve') process.on('SIGHUP', () => {});
-  const command = await load();
-  const args = isNamed ? others : process.argv.slice(2);
-  if (asksForHelp(args)) return print(`${usage(command)}\n${command.help}`);
-  try {
-    return await command.run(args, process);
-  } catch (error) {
-    if (!(error instanceof UsageError || isParseArgsError(error))) throw error;
-    const more = `\nFor more: ${program} ${name} --help\nAll commands: ${program} --help\n`;
-    return refuse(firstSentence(error.message), usage(command) + more);
-  }
-}
-
-function usage({ synopsis }: Command): string {
-  return `Usage:\n  ${program} ${synopsis}\n`;
-}
-
-async function overview(): Promise<string> {
-  const all = await Promise.all([...commands.values()].map((load) => load()));
-  const lines = all.map(({ synopsis, summary }) => `  ${program} ${synopsis}\n      ${summary}\n`);
-  return `Usage:
-${lines.join('')}
-  ${program} COMMAND --help
-  ${program} --help | --version
-
-A first configuration: ${program} init
-
-Exit codes: 0 success, 1 failure, 64 wrong usage, 78 faulty configuration; send has more.
-`;
-}
-
-function print(text: string): number {
-  process.stdout.write(text);
-  return 0;
-}
-
-function refuse(sentence: string, more: string): number {
-  process.stderr.write(`${program}: ${sentence}\n\n${more}`);
-  return exitUsage;
-}
-
-function asksForHelp(args: readonly string[]): boolean {
-  const end = args.indexOf('--');
-  return args.slice(0, end === -1 ? undefined : end).some((arg) => /^(--help|-h)$/.test(arg));
-}
-
-function readVersion(): string {
-  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
-  const { version }: { version: string } = JSON.parse(text);
-  return version;
-}
-
-/** Tells the operator why the command failed; returns the exit code. */
-function explain(error: unknown): number {
-  if (error instanceof ConfigError) {
-    process.stderr.write(`${error.message}\n`);
-    return exitConfig;
-  }
-  process.stderr.write(`${program}: ${error instanceof Error ? error.message : String(error)}\n`);
-  return 1;
-}
-
-function isParseArgsError(error: unknown): error is Error {
-  return (
-    error instanceof Error &&
-    'code' in error &&
-    typeof error.code === 'string' &&
-    error.code.startsWith('ERR_PARSE_ARGS')
+if (major < 20 || (major === 20 && minor < 19)) {
+  process.stderr.write(
+    `xmpp-message-gateway needs Node.js 20.19 or newer, and this is ${process.versions.node}: README.md says where to get it.\n`,
+  );
+  process.exitCode = 1;
+} else {
+  const { runProgram } = await import('./program.ts');
+  process.exitCode = await runProgram(
+    process.argv.slice(2),
+    new URL('../package.json', import.meta.url),
   );
 }
-
-// By default, Node.js opens its inspector, through which other local processes could take this one over.
-process.on('SIGUSR1', () => {});
-
-process.exitCode = await main(process.argv.slice(2)).catch(explain);

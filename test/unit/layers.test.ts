@@ -123,7 +123,7 @@ function folderGraph(): Map<string, Set<string>> {
 }
 
 test('the imports are found', () => {
-  expect(imports.get('main.ts')).toContain('cli/serve.ts');
+  expect(imports.get('program.ts')).toContain('cli/serve.ts');
   const known = new Set([...files, ...builtinModules.map((name) => `node:${name}`)]);
   const isPath = (name: string): boolean => name.endsWith('.ts') || name.startsWith('node:');
   const unknown = [...imports.values()].flat().filter((name) => isPath(name) && !known.has(name));
