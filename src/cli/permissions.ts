@@ -49,6 +49,8 @@ export const revokeCommand: Command = {
 within a second. A grant in the configuration can only be revoked there.
 
   -c, --config FILE  the configuration
+
+Exit codes: 0 revoked, 1 failed, or the user still may send through *@domain.
 `,
   run: (args, surroundings) => runGrantCommand(args, false, surroundings),
 };
@@ -90,7 +92,7 @@ async function runGrant(
   { stdout, stderr, env }: Surroundings,
 ): Promise<number> {
   const config = await loadConfig(path);
-  const pattern = readPattern(text, config);
+  const { pattern, domain } = readPattern(text, config);
   const isFixed = config.permissions.xmppgateway.includes(pattern);
   if (isFixed && !isGranted) {
     throw new Error(
@@ -99,12 +101,20 @@ async function runGrant(
   }
   const grants = await openStateFile(config, path);
   const isChanged = await grants.set(pattern, isGranted);
-  stdout.write(`${describeGrant(pattern, isGranted, isChanged)}\n`);
   const fault = logGrant(
     { action: isGranted ? 'grant' : 'revoke', target: pattern, isChanged },
     env,
   );
   if (fault !== undefined) stderr.write(`this is not in the system's log: ${fault}\n`);
+  const everybody = `*@${domain}`;
+  const isInConfig = config.permissions.xmppgateway.includes(everybody);
+  if (!isGranted && pattern !== everybody && (isInConfig || grants.current.has(everybody))) {
+    const place = isInConfig ? path : 'permissions.state_file';
+    throw new Error(
+      `${describeGrant(pattern, isGranted, isChanged)}, but ${pattern} still may send through ${everybody}, which is granted in ${place}`,
+    );
+  }
+  stdout.write(`${describeGrant(pattern, isGranted, isChanged)}\n`);
   return 0;
 }
 
@@ -149,10 +159,10 @@ function describeGrant(pattern: string, isGranted: boolean, isChanged: boolean):
     : `there is no grant for ${pattern}`;
 }
 
-function readPattern(text: string, { domains }: Config): string {
+function readPattern(text: string, { domains }: Config): ReturnType<typeof parsePermission> {
   try {
-    const { pattern, domain } = parsePermission(text);
-    if (domains.includes(domain)) return pattern;
+    const permission = parsePermission(text);
+    if (domains.includes(permission.domain)) return permission;
   } catch (error) {
     if (!(error instanceof JidError)) throw error;
   }
