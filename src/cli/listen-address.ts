@@ -22,10 +22,8 @@ export function isTaken(error: unknown): boolean {
 }
 
 /** Advises the operator when the gateway cannot listen at the address configured under `key`. */
-export function listenAdvice(error: unknown, key: 'http' | 'http.metrics'): string {
-  return isTaken(error)
-    ? `If a gateway is already running there, ask its /readyz, or stop it first. Otherwise change ${key}.port.`
-    : `Correct ${key}.host and ${key}.port, or run the gateway as a user that may listen there.`;
+export function listenAdvice(key: 'http' | 'http.metrics'): string {
+  return `Correct ${key}.host and ${key}.port, or run the gateway as a user that may listen there.`;
 }
 
 /** Warns if others on the network can read what clients send to the HTTP listener. */

@@ -13,8 +13,15 @@ import {
   UsageError,
   wantsColour,
 } from './command.ts';
-import { datesFault, httpExposure, listenAdvice, metricsExposure } from './listen-address.ts';
+import {
+  datesFault,
+  httpExposure,
+  isTaken,
+  listenAdvice,
+  metricsExposure,
+} from './listen-address.ts';
 import { createPrettyLog, LogStream } from './log.ts';
+import { describeHolder, findHttpHolder, findMetricsHolder, foreignAdvice } from './port-holder.ts';
 
 const standardOutput = 1;
 
@@ -102,8 +109,8 @@ async function runGateway(
   const { stateFile } = config.permissions;
   const grants = stateFile === undefined ? undefined : await openGrants(stateFile);
   const gateway = await createGateway(config, log, grants);
-  const port = await gateway.start().catch((error: unknown) => {
-    throw error instanceof ListenError ? describeListenError(error) : error;
+  const port = await gateway.start().catch(async (error: unknown) => {
+    throw error instanceof ListenError ? await describeListenError(error, config.http) : error;
   });
   const { host } = config.http;
   log.info({ host, port }, 'listening for HTTP');
@@ -142,9 +149,17 @@ function warnOfDates(http: Config['http'], log: Logger): void {
   if (fault !== undefined) log.warn(`http.tls: ${fault}`);
 }
 
-function describeListenError({ key, address, cause }: ListenError): Error {
+async function describeListenError(
+  { key, address, cause }: ListenError,
+  http: Config['http'],
+): Promise<Error> {
   const what = `${key === 'http' ? 'HTTP' : 'metrics'} at ${address.host}:${address.port}`;
-  return new Error(`${what}: ${describeError(cause)}\n${listenAdvice(cause, key)}`, { cause });
+  if (!isTaken(cause)) {
+    return new Error(`${what}: ${describeError(cause)}\n${listenAdvice(key)}`, { cause });
+  }
+  const holder = await (key === 'http' ? findHttpHolder(http) : findMetricsHolder(address));
+  const why = holder === undefined ? describeError(cause) : describeHolder(holder);
+  return new Error(`${what}: ${why}\n${foreignAdvice(key, address.port)}`, { cause });
 }
 
 function firstSignal(): Promise<NodeJS.Signals> {

@@ -1,14 +1,19 @@
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
+import { createServer, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { stringify } from 'yaml';
 import { isSince } from '../../src/xmpp/server/identity.ts';
-import { request } from '../support/clients/http.ts';
 import { openSessionOn } from '../support/clients/session.ts';
 import { check } from '../support/gateway/check-command.ts';
-import { apiPasswordHash, gatewayConfig, startGatewayProcess } from '../support/gateway/gateway.ts';
+import {
+  apiPasswordHash,
+  gatewayConfig,
+  runCommand,
+  startGatewayProcess,
+} from '../support/gateway/gateway.ts';
 import { startEjabberd } from '../support/servers/ejabberd.ts';
 import { prosodyPrivilege, withModule } from '../support/servers/mode-setups.ts';
 import { startProsody } from '../support/servers/prosody.ts';
@@ -19,6 +24,15 @@ import { freePort } from '../support/system/ports.ts';
 import { createDirectory, removeDirectory } from '../support/system/processes.ts';
 import { startRedis } from '../support/system/redis.ts';
 import { openTerminal } from '../support/system/terminal.ts';
+import { waitUntil } from '../support/system/wait.ts';
+
+/** Listens for HTTP during the test, as a program that is no gateway; resolves with the port. */
+async function holdPort(answer: RequestListener): Promise<number> {
+  const holder = createServer(answer).listen(0, '127.0.0.1');
+  onTestFinished(() => void holder.close());
+  await once(holder, 'listening');
+  return (holder.address() as AddressInfo).port;
+}
 
 const components = [{ domain: 'gateway.example.org', secret: 'component-secret' }];
 const domains = ['example.org', 'bots.example.org'];
@@ -126,15 +140,17 @@ describe.each(servers)('check against $kind', ({ kind, start }) => {
   });
 
   test('a port for metrics that somebody else has is told', async () => {
-    const holder = createServer().listen(0, '127.0.0.1');
-    await once(holder, 'listening');
-    const { port } = holder.address() as AddressInfo;
+    const port = await holdPort((_req, res) =>
+      res.end('node_exporter_build_info{version="1"} 1\n'),
+    );
     const { code, text } = await run(
       config({ http: { port: await freePort(), metrics: { port } } }),
     );
-    holder.close();
-    expect(text).toContain(`FAILED metrics at 127.0.0.1:${port}: listen EADDRINUSE`);
-    expect(text).toContain('Otherwise change http.metrics.port.');
+    expect(text).toContain(
+      `FAILED metrics at 127.0.0.1:${port}: another program listens there (it answers as node_exporter)
+       Stop it, or change http.metrics.port. To see which program it is: sudo ss -ltnp 'sport = :${port}'
+`,
+    );
     expect(code).toBe(1);
   });
 
@@ -220,23 +236,75 @@ FAILED component gateway.example.org at 127.0.0.1:${port}: connect ECONNREFUSED 
     expect(text).toContain(lines.c2s);
   });
 
-  test('beside a running gateway it leaves the component stream alone', async () => {
-    const gateway = await startGatewayProcess({ config: config() });
+  test('beside a running gateway it says that it is ready, and leaves the component stream alone', async () => {
+    const metrics = { port: await freePort() };
+    const gateway = await startGatewayProcess({ config: config({ http: { metrics } }) });
     onTestFinished(async () => void (await gateway.stop()));
-    const { code, text } = await run(config({ http: { port: gateway.port } }));
+    const { code, text } = await run(config({ http: { port: gateway.port, metrics } }));
     const said = [
-      `FAILED HTTP at 127.0.0.1:${gateway.port}: listen EADDRINUSE: address already in use 127.0.0.1:${gateway.port}\n`,
-      '       If a gateway is already running there, ask its /readyz, or stop it first. Otherwise change http.port.\n',
+      `ok     HTTP at 127.0.0.1:${gateway.port}: the gateway is running and ready\n`,
+      `ok     metrics at 127.0.0.1:${metrics.port}: the gateway is running\n`,
       `ok     XMPP server: ${serverNames[kind]}\n`,
-      'FAILED component gateway.example.org at 127.0.0.1:COMPONENT: not tried, so as not to disturb a running gateway\n',
+      'ok     component gateway.example.org at 127.0.0.1:COMPONENT: used by the running gateway\n',
+      'ok     messages of example.org: mode plain; ',
     ].join('');
-    expect(text).toBe(`${lines.configuration}${said}${lines.c2s}`);
-    expect(code).toBe(1);
-    expect((await request(`${gateway.url}/readyz`)).status).toBe(200);
+    expect(text.startsWith(lines.configuration + said)).toBe(true);
+    expect(text.endsWith(lines.c2s)).toBe(true);
+    expect(code).toBe(0);
     const streams = gateway
       .logLines()
       .filter(({ msg }) => String(msg).startsWith('component stream'));
     expect(streams).toHaveLength(1);
+
+    const others = await run(
+      config({
+        domains: ['example.org'],
+        http: { port: gateway.port, metrics },
+        api_accounts: [],
+        permissions: { xmppgateway: [] },
+      }),
+    );
+    expect(others.text).toContain(
+      `FAILED HTTP at 127.0.0.1:${gateway.port}: a gateway for other domains is running there (example.org, bots.example.org)\n`,
+    );
+    expect(others.code).toBe(1);
+  });
+
+  test('beside a gateway that is not ready it says why, and prints the lines that mend it', async () => {
+    const wrong = config({ component: { secret: 'wrong' } });
+    const gateway = await startGatewayProcess({ config: wrong, ready: false });
+    onTestFinished(async () => void (await gateway.stop()));
+    await gateway.waitForLine('component stream down');
+    const { code, stdout } = await check({ ...wrong, http: { port: gateway.port } });
+    expect(stdout).toContain(
+      `FAILED HTTP at 127.0.0.1:${gateway.port}: the gateway is running, but not ready: the XMPP server refused component.secret`,
+    );
+    expect(stdout).toMatch(/^FAILED component .*\n\n {7}Make component\.secret/m);
+    expect(code).toBe(1);
+  });
+
+  test('with --watch it waits until the gateway is ready, and says what it waits for', async () => {
+    const port = await freePort();
+    const file = join(directory, 'watched.yaml');
+    const settings = config({ http: { port } });
+    writeFileSync(file, stringify(settings), { mode: 0o600 });
+    const watch = ['check', '--config', file, '--watch'];
+    const terminal = openTerminal(watch);
+    const piped = runCommand(watch);
+    const waiting = `no gateway is running at 127.0.0.1:${port}`;
+    await waitUntil(() => terminal.screen().includes(waiting), { label: 'the line' });
+    const gateway = await startGatewayProcess({ config: settings });
+    onTestFinished(async () => void (await gateway.stop()));
+    expect(await terminal.ended).toBe(0);
+    const ready = 'ready  example.org: mode plain, bots.example.org: mode plain';
+    expect(terminal.screen().endsWith(`\r\u001b[K${ready}\r\n`)).toBe(true);
+    const { code, stdout } = await piped;
+    const printed = stdout.trimEnd().split('\n');
+    expect(code).toBe(0);
+    expect(printed[0]).toContain(`waiting: ${waiting}`);
+    expect(printed.at(-1)).toBe(ready);
+    // Only changes are printed.
+    expect(new Set(printed).size).toBe(printed.length);
   });
 
   test('where nothing listens it names the error, the keys to look at, and the lines of both servers', async () => {
@@ -280,6 +348,32 @@ FAILED password checks for bots.example.org at 127.0.0.1:${c2sPort} (starttls): 
     expect(bad.text).toContain('Is Redis (6 or newer) running there');
     expect(bad.text).not.toMatch(/wrong-one|redis-secret/);
     expect(bad.code).toBe(1);
+  });
+
+  test('a certificate that nobody needs yet is no failure', async () => {
+    const { caFile } = await createCertificates(directory, ['example.org']);
+    const c2s = { security: 'starttls', ca_file: caFile };
+    const stateFile = join(directory, 'permissions.json');
+    const settings = (...xmppgateway: string[]): object =>
+      config({ c2s, permissions: { xmppgateway, state_file: stateFile } });
+    const failed = /^FAILED password checks for bots\.example\.org /m;
+
+    const nobody = await run(settings());
+    expect(nobody.text).toMatch(
+      /^later {2}password checks for example\.org at .* failed \(\w+\): .*\. This is not needed yet: no user of example\.org has the permission\.$/m,
+    );
+    expect(nobody.text).not.toContain('FAILED');
+    expect(nobody.code).toBe(0);
+
+    const one = await run(settings('bot@bots.example.org'));
+    expect(one.text).toMatch(/^later {2}password checks for example\.org /m);
+    expect(one.text).toMatch(failed);
+    expect(one.code).toBe(1);
+
+    writeFileSync(stateFile, '{"xmppgateway": ["*@bots.example.org"]}');
+    const granted = await run(settings());
+    expect(granted.text).toMatch(failed);
+    expect(granted.code).toBe(1);
   });
 
   test('a certificate of an unknown CA is told with its cause', async () => {

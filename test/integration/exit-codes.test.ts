@@ -123,7 +123,7 @@ api_accounts: [{ username: alerts, password_hash: plain-text-password, domains: 
     ],
     ['metrics', 'http.metrics', (port: number) => ({ metrics: { port } })],
   ])('1, a port for %s that somebody else has', async (what, key, listenAt) => {
-    const holder = createServer().listen(0, '127.0.0.1');
+    const holder = createServer((socket) => socket.end('220 ready\r\n')).listen(0, '127.0.0.1');
     await once(holder, 'listening');
     const { port } = holder.address() as AddressInfo;
     const file = write(
@@ -138,8 +138,8 @@ api_accounts: [{ username: alerts, password_hash: plain-text-password, domains: 
     holder.close();
     expect(code).toBe(1);
     expect(stderr).toBe(
-      `xmpp-message-gateway: ${what} at 127.0.0.1:${port}: listen EADDRINUSE: address already in use 127.0.0.1:${port}
-If a gateway is already running there, ask its /readyz, or stop it first. Otherwise change ${key}.port.
+      `xmpp-message-gateway: ${what} at 127.0.0.1:${port}: another program listens there (it does not answer HTTP)
+Stop it, or change ${key}.port. To see which program it is: sudo ss -ltnp 'sport = :${port}'
 `,
     );
   });

@@ -11,7 +11,7 @@ import { expect, test } from 'vitest';
 const layers: Readonly<Record<string, readonly string[]>> = {
   '.': ['cli/*', 'config'],
   cli: ['auth', 'config', 'core/*', 'gateway', 'xmpp/probes', 'xmpp/server'],
-  'cli/check': ['cli', 'config', 'core/*', 'store', 'xmpp/*'],
+  'cli/check': ['auth', 'cli', 'config', 'core/*', 'store', 'xmpp/*'],
   'cli/send': ['cli', 'config', 'core/*'],
   gateway: ['auth/*', 'config', 'core/*', 'http/*', 'store', 'templates', 'xmpp/*'],
   config: ['auth', 'core/*', 'templates'],

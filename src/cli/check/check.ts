@@ -1,4 +1,5 @@
-import { X509Certificate } from 'node:crypto';
+import { openGrants } from '../../auth/permission-file.ts';
+import { parsePermission } from '../../auth/permissions.ts';
 import { type Config, ConfigError, loadConfig } from '../../config/config.ts';
 import { describeError } from '../../core/text.ts';
 import { tryStore } from '../../store/store.ts';
@@ -10,33 +11,31 @@ import {
   parseOptions,
   refuseOperands,
   requireOption,
+  UsageError,
   wantsColour,
 } from '../command.ts';
-import {
-  datesFault,
-  httpExposure,
-  isTaken,
-  listenAdvice,
-  metricsExposure,
-  tryListening,
-} from '../listen-address.ts';
+import { withProgress } from '../live-line.ts';
+import { checkListeners } from './listeners.ts';
 import { checkLogin } from './login.ts';
-import { type Finding, findingsToJson, formatFindings } from './report.ts';
+import { type Finding, findingsToJson, formatFindings, isAllGood } from './report.ts';
 import { checkStream } from './stream.ts';
+import { watchReadiness } from './watch.ts';
 
 const maxConcurrentLogins = 4;
 
 /** `check` */
 export const checkCommand: Command = {
-  synopsis: 'check --config FILE [--json]',
+  synopsis: 'check --config FILE [--json | --watch]',
   summary: 'test the configuration and the XMPP server, and say how to fix what is wrong',
   help: `Tests the configuration, the HTTP certificate, the component stream, whether the XMPP server
-trusts the gateway, the size of stanzas, and the password checks. Stop the gateway first:
-while one is running, the component stream is not tested.
+trusts the gateway, the size of stanzas, and the password checks. If the gateway is running, it is
+asked whether it is ready; while it is, the component stream is left to it.
 
   -c, --config FILE  the configuration
       --json         print {"ok": …, "findings": [{"ok", "text", "advice"}]} instead of text
+      --watch        wait until the running gateway is ready, and show what it waits for
 
+Each line begins with ok, FAILED, or later: this does not work, but nothing needs it yet.
 The text is coloured on a terminal, unless NO_COLOR is set.
 
 Exit codes: 0 all good, 1 something failed, 78 faulty configuration.
@@ -45,17 +44,23 @@ Exit codes: 0 all good, 1 something failed, 78 faulty configuration.
     const { values, positionals } = parseOptions(args, {
       config: { type: 'string', short: 'c' },
       json: { type: 'boolean' },
+      watch: { type: 'boolean' },
     });
     refuseOperands(positionals);
     const path = requireOption(values.config, '--config FILE');
+    if (values.watch === true) {
+      if (values.json === true) throw new UsageError('expected --json or --watch, got both');
+      return watchReadiness(await loadConfig(path), path, surroundings);
+    }
+    const work = withProgress('Testing', surroundings.stderr, runChecks(path));
     const { stdout } = surroundings;
     if (values.json !== true) {
-      const findings = await runChecks(path);
+      const findings = await work;
       stdout.write(formatFindings(findings, wantsColour(surroundings)));
       return exitCode(findings);
     }
     try {
-      const findings = await runChecks(path);
+      const findings = await work;
       stdout.write(findingsToJson(findings));
       return exitCode(findings);
     } catch (error) {
@@ -68,7 +73,7 @@ Exit codes: 0 all good, 1 something failed, 78 faulty configuration.
 };
 
 function exitCode(findings: readonly Finding[]): number {
-  return findings.every(({ isGood }) => isGood) ? 0 : 1;
+  return isAllGood(findings) ? 0 : 1;
 }
 
 /** Tests everything that the gateway needs; throws ConfigError. */
@@ -80,53 +85,49 @@ async function runChecks(path: string): Promise<readonly Finding[]> {
     timeoutMs: config.auth.timeoutMs,
     maxConcurrent: maxConcurrentLogins,
   });
-  const listenError = await tryListening(config.http);
+  const { findings: listeners, gateway } = await checkListeners(config);
   const recognising = recogniseServer(config);
+  const { findings: grants, domainsOfUsers } = await findUsers(config.permissions);
   return [
     { isGood: true, text: `configuration: ${path}` },
-    describeListening(
-      `HTTP at ${addressOf(config.http)}`,
-      listenError,
-      'http',
-      httpExposure(config.http),
-    ),
-    ...checkCertificate(config.http),
-    ...(await checkMetrics(config.http)),
+    ...listeners,
+    ...grants,
     ...(
       await Promise.all([
-        checkStream(config, recognising, isTaken(listenError)),
+        checkStream(config, recognising, gateway),
         checkStore(config),
-        ...domains.map(async (domain) => [
-          await checkLogin(passwordCheck, c2s, domain, recognising),
-        ]),
+        ...domains.map(async (domain) => {
+          const finding = await checkLogin(passwordCheck, c2s, domain, recognising);
+          const isNeeded = domainsOfUsers === undefined || domainsOfUsers.has(domain);
+          return [isNeeded ? finding : describeUnneeded(finding, domain)];
+        }),
       ])
     ).flat(),
   ];
 }
 
-async function checkMetrics(http: Config['http']): Promise<Finding[]> {
-  const { metrics } = http;
-  if (metrics === undefined) return [];
-  const error = await tryListening(metrics);
-  const what = `metrics at ${addressOf(metrics)}`;
-  return [describeListening(what, error, 'http.metrics', metricsExposure(http))];
-}
-
-function addressOf({ host, port }: { readonly host: string; readonly port: number }): string {
-  return `${host}:${port}`;
-}
-
-function describeListening(
-  what: string,
-  error: Error | undefined,
-  key: 'http' | 'http.metrics',
-  exposure: string | undefined,
-): Finding {
-  if (error === undefined) {
-    return { isGood: true, text: `${what}: free to listen`, advice: exposure };
+/**
+ * Finds the domains in which an XMPP user has the permission; undefined if the grants cannot be read,
+ * so that it is not known.
+ */
+async function findUsers({ xmppgateway, stateFile }: Config['permissions']): Promise<{
+  readonly findings: readonly Finding[];
+  readonly domainsOfUsers: ReadonlySet<string> | undefined;
+}> {
+  try {
+    const granted = stateFile === undefined ? [] : (await openGrants(stateFile)).current;
+    const domainsOfUsers = [...xmppgateway, ...granted].map((who) => parsePermission(who).domain);
+    return { findings: [], domainsOfUsers: new Set(domainsOfUsers) };
+  } catch (error) {
+    return { findings: [{ isGood: false, text: describeError(error) }], domainsOfUsers: undefined };
   }
-  const advice = listenAdvice(error, key);
-  return { isGood: false, text: `${what}: ${describeError(error)}`, advice };
+}
+
+/** Passwords are checked only for users who have the permission. */
+function describeUnneeded(finding: Finding, domain: string): Finding {
+  if (finding.isGood) return finding;
+  const text = `${finding.text}. This is not needed yet: no user of ${domain} has the permission.`;
+  return { ...finding, text, isNeeded: false };
 }
 
 async function checkStore(config: Config): Promise<Finding[]> {
@@ -141,15 +142,3 @@ async function checkStore(config: Config): Promise<Finding[]> {
 
 const storeAdvice =
   'Is Redis (6 or newer) running there, and does "store" have the right user, password and database? With rediss://, does "store_tls" have the CA of its certificate, and the certificate that it asks for?';
-
-/** Reports the dates of the certificate, if there is TLS; loadConfig has checked that the key fits. */
-function checkCertificate(http: Config['http']): readonly Finding[] {
-  if (http.tls === undefined) return [];
-  const fault = datesFault(http);
-  const { validTo } = new X509Certificate(http.tls.cert);
-  if (fault === undefined) {
-    return [{ isGood: true, text: `http.tls: certificate and key fit, valid until ${validTo}` }];
-  }
-  const advice = 'Renew it. If the gateway is running, send it SIGHUP.';
-  return [{ isGood: false, text: `http.tls: ${fault}`, advice }];
-}

@@ -14,29 +14,64 @@ import {
   type ServerIdentity,
   type ServerKind,
 } from '../../xmpp/server/identity.ts';
+import { streamOpening } from '../../xmpp/stream/supervisor.ts';
 import type { DomainModes } from '../../xmpp/stream/trust-proof.ts';
 import { openTrustedStream } from '../../xmpp/stream/trusted-stream.ts';
 import type { StreamFailure } from '../../xmpp/wire/stream-failure.ts';
+import type { GatewayState } from '../port-holder.ts';
 import type { Finding } from './report.ts';
 
-/** Tests the component stream; `recognising` resolves with the kind of server that its greeting shows. */
+/**
+ * Tests the component stream, unless a running gateway uses it; `recognising` resolves with the kind of
+ * server that its greeting shows.
+ */
 export async function checkStream(
   config: Config,
   recognising: Promise<ServerKind | undefined>,
-  isGatewayRunning: boolean,
+  gateway: GatewayState | undefined,
 ): Promise<Finding[]> {
   const { component } = config;
   const what = `component ${component.domain} at ${component.host}:${component.port}`;
-  if (isGatewayRunning) {
+  if (gateway !== undefined && mayHaveStream(gateway)) {
     // On ejabberd, a second connection would receive answers that the running gateway is waiting for.
-    const text = `${what}: not tried, so as not to disturb a running gateway`;
     const kind = await recognising;
-    return [...describeRecognised(kind && { kind, version: undefined }), { isGood: false, text }];
+    const server = kind && { kind, version: undefined };
+    return [...describeRecognised(server), ...describeRunning(config, what, gateway, server)];
   }
   const found = await tryStream(config);
   const server = await identify(config, await recognising, found);
   const sizes = 'kind' in found ? [] : await checkStanzaSize(config, server);
   return [...describeRecognised(server), ...describeStream(config, what, found, server), ...sizes];
+}
+
+/** A gateway that has reported a failure has no stream that could be disturbed. */
+function mayHaveStream(gateway: GatewayState): boolean {
+  return gateway.status === 'ready' || gateway.reason === streamOpening;
+}
+
+function describeRunning(
+  config: Config,
+  what: string,
+  gateway: GatewayState,
+  server: ServerIdentity | undefined,
+): readonly Finding[] {
+  if (gateway.status !== 'ready') return [];
+  const domains = Object.entries(gateway.domains).map(([domain, report]) => {
+    return [domain, { report }] as const;
+  });
+  return [
+    { isGood: true, text: `${what}: used by the running gateway` },
+    ...describeDomains(config, new Map(domains), server),
+  ];
+}
+
+function describeDomains(
+  { component, delivery }: Config,
+  modes: Parameters<typeof describeModes>[0],
+  server: ServerIdentity | undefined,
+): readonly Finding[] {
+  const isChosen = delivery.mode !== 'auto';
+  return describeModes(modes, { component: component.domain, isChosen, server });
 }
 
 /** A server tells its version only to a component that it has accepted; otherwise `kind` is a guess. */
@@ -61,19 +96,19 @@ function describeRecognised(server: ServerIdentity | undefined): Finding[] {
 }
 
 function describeStream(
-  { component, domains, delivery }: Config,
+  config: Config,
   what: string,
   found: DomainModes | StreamFailure,
   server: ServerIdentity | undefined,
 ): readonly Finding[] {
+  const { component, domains } = config;
   if ('kind' in found) {
     const advice = adviceFor(found, component, server) ?? adviceForSilence(component, server);
     return [{ isGood: false, text: `${what}: ${describeReason(found, server)}`, advice }];
   }
-  const isChosen = delivery.mode !== 'auto';
   return [
     { isGood: true, text: `${what}: connected and trusted for ${domains.join(', ')}` },
-    ...describeModes(found, { component: component.domain, isChosen, server }),
+    ...describeDomains(config, found, server),
   ];
 }
 
@@ -120,7 +155,7 @@ export interface ModesContext {
 
 /** Describes each domain's mode and its consequences, with advice on a better mode unless one is prescribed. */
 export function describeModes(
-  modes: DomainModes,
+  modes: ReadonlyMap<string, { readonly report: ModeReport }>,
   { component, isChosen, server }: ModesContext,
 ): readonly Finding[] {
   return [...modes].map(([domain, { report }]) => {

@@ -28,6 +28,9 @@ const stableMs = 10_000;
 /** Milliseconds to wait when only an operator can help. */
 const misconfiguredBackOffMs = 4000;
 
+/** The reason why nothing can be sent, until the first attempt to open the stream has ended. */
+export const streamOpening = 'the component stream is being opened';
+
 /**
  * Keeps one trusted component stream open. It reconnects with back-off and jitter, slowly when the
  * server refuses the component, and logs each new reason together with what to do about it.
@@ -45,7 +48,7 @@ export function createComponentStream(options: {
   let attempts = 0;
   let isStopped = false;
   let loggedReason: string | undefined;
-  let readiness: Readiness = { ready: false, reason: 'the component stream is being opened' };
+  let readiness: Readiness = { ready: false, reason: streamOpening };
 
   const take = (found: DomainModes): void => {
     for (const [domain, { form }] of found) {

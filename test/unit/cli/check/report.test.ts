@@ -32,6 +32,16 @@ test('colours do not change the text', () => {
   expect(coloured.replaceAll(/\u001b\[[\d;]*m/g, '')).toBe(plain);
 });
 
+test('what is not needed yet is no failure', () => {
+  const unneeded: Finding = { isGood: false, isNeeded: false, text: 'a' };
+  expect(formatFindings([unneeded], false)).toBe('later  a\n');
+  expect(formatFindings([unneeded], true)).toContain('\u001b[33mlater \u001b[0m a');
+  expect(JSON.parse(findingsToJson([unneeded]))).toEqual({
+    ok: true,
+    findings: [{ ok: false, needed: false, text: 'a' }],
+  });
+});
+
 test('for machines', () => {
   const json = JSON.parse(findingsToJson(findings.slice(0, 2)));
   expect(json).toEqual({

@@ -1,0 +1,140 @@
+import { X509Certificate } from 'node:crypto';
+import type { Config } from '../../config/config.ts';
+import { describeError } from '../../core/text.ts';
+import {
+  datesFault,
+  httpExposure,
+  isTaken,
+  listenAdvice,
+  metricsExposure,
+  tryListening,
+} from '../listen-address.ts';
+import {
+  describeHolder,
+  findHttpHolder,
+  findMetricsHolder,
+  foreignAdvice,
+  type GatewayState,
+} from '../port-holder.ts';
+import type { Finding } from './report.ts';
+
+/** What was found where the gateway listens. */
+export interface ListenersReport {
+  readonly findings: readonly Finding[];
+  /** The state of the gateway that is running there, if one is. */
+  readonly gateway: GatewayState | undefined;
+}
+
+/** Tests whether the gateway can listen for HTTP and for metrics, or is running already. */
+export async function checkListeners(config: Config): Promise<ListenersReport> {
+  const { http } = config;
+  const { finding, gateway } = await checkHttp(config);
+  return {
+    findings: [finding, ...checkCertificate(http), ...(await checkMetrics(http, gateway))],
+    gateway,
+  };
+}
+
+async function checkHttp({
+  http,
+  domains,
+}: Config): Promise<{ finding: Finding; gateway?: GatewayState }> {
+  const what = `HTTP at ${addressOf(http)}`;
+  const error = await tryListening(http);
+  if (error === undefined) {
+    return {
+      finding: { isGood: true, text: `${what}: free to listen`, advice: httpExposure(http) },
+    };
+  }
+  const holder = isTaken(error) ? await findHttpHolder(http) : undefined;
+  if (holder?.kind !== 'gateway') {
+    return { finding: describeTaken(what, error, 'http', http.port, holder) };
+  }
+  return {
+    finding: describeGateway(what, holder.state, domains, httpExposure(http)),
+    gateway: holder.state,
+  };
+}
+
+function describeGateway(
+  what: string,
+  state: GatewayState,
+  domains: readonly string[],
+  exposure: string | undefined,
+): Finding {
+  if (state.status === 'unavailable') {
+    return {
+      isGood: false,
+      text: `${what}: the gateway is running, but not ready: ${state.reason}`,
+      advice: exposure,
+    };
+  }
+  const served = Object.keys(state.domains);
+  const isOurs = served.toSorted().join() === domains.toSorted().join();
+  return isOurs
+    ? { isGood: true, text: `${what}: the gateway is running and ready`, advice: exposure }
+    : {
+        isGood: false,
+        text: `${what}: a gateway for other domains is running there (${served.join(', ')})`,
+        advice:
+          'If it is this one, restart it, because its domains have changed. Otherwise stop it, or change http.port.',
+      };
+}
+
+async function checkMetrics(
+  http: Config['http'],
+  gateway: GatewayState | undefined,
+): Promise<readonly Finding[]> {
+  const { metrics } = http;
+  if (metrics === undefined) return [];
+  const what = `metrics at ${addressOf(metrics)}`;
+  const error = await tryListening(metrics);
+  const exposure = metricsExposure(http);
+  if (error === undefined) {
+    return [{ isGood: true, text: `${what}: free to listen`, advice: exposure }];
+  }
+  const holder = isTaken(error) ? await findMetricsHolder(metrics) : undefined;
+  if (holder?.kind !== 'metrics') {
+    return [describeTaken(what, error, 'http.metrics', metrics.port, holder)];
+  }
+  return gateway === undefined
+    ? [
+        {
+          isGood: false,
+          text: `${what}: ${describeHolder(holder)}`,
+          advice: 'Stop that gateway, or change http.metrics.port.',
+        },
+      ]
+    : [{ isGood: true, text: `${what}: the gateway is running`, advice: exposure }];
+}
+
+/** Describes an address at which the gateway cannot listen; `foreign` has the port, if that is known. */
+function describeTaken(
+  what: string,
+  error: Error,
+  key: 'http' | 'http.metrics',
+  port: number,
+  foreign: Parameters<typeof describeHolder>[0] | undefined,
+): Finding {
+  return {
+    isGood: false,
+    text: `${what}: ${foreign === undefined ? describeError(error) : describeHolder(foreign)}`,
+    advice: isTaken(error) ? foreignAdvice(key, port) : listenAdvice(key),
+  };
+}
+
+function addressOf({ host, port }: { readonly host: string; readonly port: number }): string {
+  return `${host}:${port}`;
+}
+
+/** Reports the dates of the certificate, if there is TLS; loadConfig has checked that the key fits. */
+function checkCertificate(http: Config['http']): readonly Finding[] {
+  if (http.tls === undefined) return [];
+  const fault = datesFault(http);
+  const { validTo } = new X509Certificate(http.tls.cert);
+  if (fault === undefined) {
+    return [{ isGood: true, text: `http.tls: certificate and key fit, valid until ${validTo}` }];
+  }
+  const advice = 'Renew it. If the gateway is running, send it SIGHUP.';
+  return [{ isGood: false, text: `http.tls: ${fault}`, advice }];
+}
