@@ -21,13 +21,17 @@ export type InitChoices = Omit<InitAnswers, 'passwordHash'> & {
 /** Finds the answer to a question; without a `fallback`, an answer is required. */
 type Find = (name: keyof InitFlags, question: string, fallback?: string) => Promise<string>;
 
-/** Completes the flags: asks on a terminal, otherwise takes defaults. Throws UsageError. */
+/**
+ * Completes the flags: asks on a terminal, otherwise takes defaults. `installed` are the servers that may
+ * be meant when the flags name none. Throws UsageError.
+ */
 export async function findAnswers(
   flags: InitFlags,
   surroundings: Surroundings,
+  installed: readonly ServerKind[],
 ): Promise<InitChoices> {
   if (surroundings.stdin.isTTY !== true) {
-    return collect(flags, (name, _question, fallback) => {
+    return collect(flags, installed, (name, _question, fallback) => {
       if (fallback !== undefined) return Promise.resolve(fallback);
       throw new UsageError(`--${name} is missing, and there is no terminal to ask on`);
     });
@@ -36,6 +40,7 @@ export async function findAnswers(
   try {
     return await collect(
       flags,
+      installed,
       async (_name, question, fallback) => {
         const hint = fallback === undefined ? '' : ` [${fallback || 'none'}]`;
         return (await prompt.ask(`${question}${hint}: `)).trim() || (fallback ?? '');
@@ -50,6 +55,7 @@ export async function findAnswers(
 /** With `onFault`, reports what is wrong with an answer and asks again; without, throws. */
 async function collect(
   flags: InitFlags,
+  installed: readonly ServerKind[],
   find: Find,
   onFault?: (fault: string) => void,
 ): Promise<InitChoices> {
@@ -81,7 +87,9 @@ async function collect(
   );
   const server = await read(
     'server',
-    'XMPP server: prosody, ejabberd or both',
+    installed.length === 0
+      ? 'No XMPP server was found on this machine. For which one: prosody, ejabberd or both'
+      : 'Two XMPP servers are installed here, and none is running. For which one: prosody, ejabberd or both',
     'both',
     parseServer,
   );

@@ -4,8 +4,8 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
 import { hashPassword } from '../auth/password-hash.ts';
 import { recogniseServer, type ServerPlaces } from '../xmpp/probes/probes.ts';
-import { setupLines } from '../xmpp/server/config-lines.ts';
-import { describeServer, type ServerIdentity, type ServerKind } from '../xmpp/server/identity.ts';
+import { buildGatewayFile } from '../xmpp/server/config-lines.ts';
+import { describeServer, type ServerKind } from '../xmpp/server/identity.ts';
 import {
   type Command,
   parseOptions,
@@ -20,18 +20,21 @@ import {
   type InitFlags,
   secretFile,
 } from './init-answers.ts';
+import { withProgress } from './live-line.ts';
+import { findInstalledServers, serverKinds, setupCommands, setupFiles } from './server-setup.ts';
 
 /** `init` */
 export const initCommand: Command = {
   synopsis: 'init [--domain DOMAIN] [--server prosody|ejabberd] [option…]',
-  summary: 'create a configuration, and print the lines that the XMPP server needs',
-  help: `Writes a first configuration with an API account, and a file component.secret beside it.
+  summary: 'create a configuration, and the file that the XMPP server needs',
+  help: `Writes a first configuration with an API account, and beside it component.secret and the file
+with the same secret for the XMPP server. Then it prints the commands to type next.
 It never overwrites a file. On a terminal it asks for the options that are missing;
 otherwise --domain is required.
 
       --domain DOMAIN     domain of the XMPP users; may be given several times
       --component DOMAIN  the gateway's own domain; default: gateway.DOMAIN
-      --server NAME       print the lines for prosody, ejabberd or both;
+      --server NAME       the XMPP server: prosody, ejabberd or both;
                           default: the server found on this machine, or else both
       --account NAME      name of the API account; default: alerts
       --bot JID           XMPP user who may send under its own name; default: none
@@ -48,45 +51,80 @@ const defaultPlaces: ServerPlaces = {
   c2s: { host: '127.0.0.1', port: 5222, security: 'starttls' },
 };
 
-/** Writes the files and prints the lines that the server needs; resolves with the exit code. */
+/**
+ * Writes the files, and prints the commands to type next; resolves with the exit code. `installed` are
+ * the servers on this machine.
+ */
 export async function init(
   args: readonly string[],
   surroundings: Surroundings,
   places: ServerPlaces = defaultPlaces,
+  installed: readonly ServerKind[] = findInstalledServers(),
 ): Promise<number> {
   const { config, flags } = readFlags(args);
-  const secretPath = join(dirname(config), secretFile);
-  for (const path of [config, secretPath]) {
+  const beside = (name: string): string => join(dirname(config), name);
+  for (const path of [config, beside(secretFile), ...Object.values(setupFiles).map(beside)]) {
     if (existsSync(path))
       throw new Error(
         `${path} already exists and was not changed; with --config, choose another folder`,
       );
   }
-  const found = flags.server === undefined ? await recogniseServer(places) : undefined;
-  const answers = await findAnswers({ ...flags, server: flags.server ?? found }, surroundings);
+  const found =
+    flags.server === undefined
+      ? await findServer(places, installed, surroundings.stderr)
+      : undefined;
+  const server = flags.server ?? found?.kind;
+  const answers = await findAnswers({ ...flags, server }, surroundings, installed);
   const password = randomBytes(18).toString('base64url');
+  const secret = randomBytes(32).toString('hex');
   const text = buildConfigText({ ...answers, passwordHash: await hashPassword(password) });
   await mkdir(dirname(config), { recursive: true });
-  await writeNew(secretPath, `${randomBytes(32).toString('hex')}\n`);
+  await writeNew(beside(secretFile), `${secret}\n`);
   await writeNew(config, text);
-  const { server, component, domains, account } = answers;
+  const kinds = answers.server === 'both' ? serverKinds : [answers.server];
+  for (const kind of kinds) {
+    await writeNew(beside(setupFiles[kind]), buildServerFile(kind, answers.component, secret));
+  }
+  const files = [config, ...[secretFile, ...kinds.map((kind) => setupFiles[kind])].map(beside)];
   surroundings.stdout.write(
-    `Created ${config} and ${secretPath}
+    `Created ${listInWords(files)}
 
-API account: ${account}
+API account: ${answers.account}
 Password:    ${password}   (shown once)
 
-== What the XMPP server needs
-
-${found === undefined ? '' : describeFound(found)}${serverLines(server, component)}
-
-In place of <the same as component.secret>, put the line in ${secretPath}. Then restart the server.
-
-== Next steps
-
-${nextCommands(programName(surroundings), config, account, domains[0] ?? '')}`,
+${found === undefined ? '' : describeFound(found)}${nextCommands(programName(surroundings), config, kinds, answers)}`,
   );
   return 0;
+}
+
+/** A server on this machine. */
+interface FoundServer {
+  readonly kind: ServerKind;
+  readonly isRunning: boolean;
+}
+
+/** Finds the server that runs here, or else the only one that is installed. */
+async function findServer(
+  places: ServerPlaces,
+  installed: readonly ServerKind[],
+  screen: Surroundings['stderr'],
+): Promise<FoundServer | undefined> {
+  const running = await withProgress(
+    'Looking for the XMPP server',
+    screen,
+    recogniseServer(places),
+  );
+  if (running !== undefined) return { kind: running, isRunning: true };
+  const [kind, ...others] = installed;
+  return kind === undefined || others.length > 0 ? undefined : { kind, isRunning: false };
+}
+
+function buildServerFile(kind: ServerKind, domain: string, secret: string): string {
+  const { host, port } = defaultPlaces.component;
+  const name = nameOf(kind);
+  const comment = `Lets xmpp-message-gateway connect to ${name}. Keep it private: the secret allows speaking as any user.`;
+  const text = buildGatewayFile({ kind, version: undefined }, { domain, host, port }, secret);
+  return `${kind === 'prosody' ? '--' : '#'} ${comment}\n${text}`;
 }
 
 function readFlags(args: readonly string[]): { config: string; flags: InitFlags } {
@@ -108,15 +146,17 @@ async function writeNew(path: string, text: string): Promise<void> {
   await writeFile(path, text, { flag: 'wx', mode: 0o600 });
 }
 
-function describeFound(kind: ServerKind): string {
-  return `${describeServer({ kind, version: undefined })} was found on this machine. (To choose another server, use --server.)\n\n`;
+function describeFound({ kind, isRunning }: FoundServer): string {
+  return `${nameOf(kind)} is ${isRunning ? 'running' : 'installed'} on this machine. (To choose another server, use --server.)\n\n`;
 }
 
-function serverLines(server: InitChoices['server'], domain: string): string {
-  const { host, port } = defaultPlaces.component;
-  const identity: ServerIdentity | undefined =
-    server === 'both' ? undefined : { kind: server, version: undefined };
-  return setupLines({ domain, host, port }, identity);
+function nameOf(kind: ServerKind): string {
+  return describeServer({ kind, version: undefined });
+}
+
+/** `a, b and c` */
+function listInWords(texts: readonly string[]): string {
+  return texts.join(', ').replace(/, ([^,]*)$/, ' and $1');
 }
 
 /** Returns how the program was called, so that the printed commands can be pasted. */
@@ -126,12 +166,36 @@ function programName({ argv }: Surroundings): string {
   return isBare ? `node ${quoteForShell(relative('', file))}` : 'xmpp-message-gateway';
 }
 
-/** The sender is a user, because in mode client the sender must exist. */
-function nextCommands(program: string, config: string, account: string, domain: string): string {
+/** The sender of the first message is a user, because in mode client the sender must exist. */
+function nextCommands(
+  program: string,
+  config: string,
+  kinds: readonly ServerKind[],
+  { account, domains }: InitChoices,
+): string {
   const file = quoteForShell(config);
-  const you = `YOU@${domain}`;
-  return `${program} check --config ${file}     # says what is still wrong and how to fix it
-${program} serve --config ${file}     # then, in another terminal:
-${program} send --url http://127.0.0.1:8080 --user ${quoteForShell(account)} --from ${you} --to ${you} 'Hello'
+  const you = `YOU@${domains[0] ?? ''}`;
+  const setups = kinds.map((kind) => {
+    const commands = setupCommands(kind, join(dirname(config), setupFiles[kind]));
+    const title =
+      kinds.length > 1
+        ? `If the server is ${nameOf(kind)}`
+        : `Let ${nameOf(kind)} know the gateway`;
+    return `1. ${title}:\n\n${commands.map((line) => `   ${line}\n`).join('')}`;
+  });
+  return `== Next steps
+
+${setups.join('\n')}
+2. Test everything; it says what is still wrong, and how to fix it:
+
+   ${program} check --config ${file}
+
+3. Start the gateway:
+
+   ${program} serve --config ${file}
+
+Then, in another terminal, send yourself a message (it asks for the password above):
+
+   ${program} send --url http://127.0.0.1:8080 --user ${quoteForShell(account)} --from ${you} --to ${you} 'Hello'
 `;
 }

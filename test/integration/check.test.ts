@@ -316,7 +316,7 @@ FAILED component gateway.example.org at 127.0.0.1:${port}: connect ECONNREFUSED 
 
        Is the XMPP server running, and does it listen for components there?
 
-       Prosody (prosody.cfg.lua), above all VirtualHost lines:
+       Prosody (/etc/prosody/conf.d/gateway.cfg.lua):
 
          component_ports = { ${port} }
 `,
@@ -330,7 +330,7 @@ FAILED password checks for bots.example.org at 127.0.0.1:${c2sPort} (starttls): 
          c2s.host, c2s.port  where it listens
 `,
     );
-    expect(stdout).toContain('ejabberd (ejabberd.yml), under listen:');
+    expect(stdout).toContain('ejabberd (/etc/ejabberd/gateway.yml):');
     expect(stdout).not.toContain('XMPP server:');
     expect(code).toBe(1);
   });

@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
@@ -21,7 +21,7 @@ import { createDirectory, removeDirectory } from '../support/system/processes.ts
 const project = fileURLToPath(new URL('../..', import.meta.url));
 
 /** mod_privilege (XEP-0356), which the server may have for us or for others. */
-const privileges = {
+const privilegesOf = {
   prosody: prosodyPrivileges([
     ['us', 'gateway.localhost', 'privileged'],
     ['another component', 'transport.localhost', 'plain'],
@@ -90,7 +90,8 @@ describe.each(['prosody', 'ejabberd'] as const)("on Debian's configuration of %s
   let debian: DebianServer;
   let folder: string;
   let printed: string;
-  let forPlain: readonly PrintedLines[];
+  /** The commands of `init` that let the server know the gateway. */
+  let setup: readonly string[];
   let password: string;
   let config: Record<string, unknown>;
 
@@ -100,7 +101,7 @@ describe.each(['prosody', 'ejabberd'] as const)("on Debian's configuration of %s
   const secret = (): string => readFileSync(join(folder, 'component.secret'), 'utf8').trim();
   /** The lines that `check` prints for a better mode than plain. */
   const findLinesFor = async (mode: string): Promise<readonly PrintedLines[]> => {
-    await debian.configureWith(forPlain);
+    await debian.configureWith([], setup);
     const { stdout } = await check(config);
     const lines = linesIn(readAdvice(stdout));
     const first = lines.findIndex(({ place }) => place.startsWith(`${mode}, on `));
@@ -126,8 +127,17 @@ describe.each(['prosody', 'ejabberd'] as const)("on Debian's configuration of %s
       },
     );
     stdout.end();
-    printed = (await text(stdout)).replaceAll('5347', String(server.componentPort));
-    forPlain = linesIn(printed);
+    printed = await text(stdout);
+    const own = join(
+      folder,
+      { prosody: 'prosody-gateway.cfg.lua', ejabberd: 'ejabberd-gateway.yml' }[kind],
+    );
+    writeFileSync(own, readFileSync(own, 'utf8').replace('5347', String(server.componentPort)));
+    // Without what needs root and systemd.
+    setup = Array.from(
+      printed.matchAll(/^ {3}(?:sudo )?((?:install|sed) .*)$/gm),
+      ([, line = '']) => line.replace(/-o \w+ -g \w+ /, ''),
+    );
     [, password = ''] = /^Password: +(\S+)/m.exec(printed) ?? [];
     const written: { component: object } = parse(readFileSync(file, 'utf8'));
     config = {
@@ -162,9 +172,13 @@ describe.each(['prosody', 'ejabberd'] as const)("on Debian's configuration of %s
     }
   }
 
-  /** With these lines all is right, in this mode. */
-  async function expectMode(mode: string, lines: readonly PrintedLines[]): Promise<void> {
-    await debian.configureWith(lines);
+  /** After these commands, and with these lines, all is right, in this mode. */
+  async function expectMode(
+    mode: string,
+    lines: readonly PrintedLines[],
+    commands: readonly string[] = setup,
+  ): Promise<void> {
+    await debian.configureWith(lines, commands);
     const { code, stdout } = await check(config);
     expect(stdout).toContain(`ok     messages of localhost: mode ${mode};`);
     expect([code, stdout.includes('FAILED')]).toEqual([0, false]);
@@ -176,38 +190,43 @@ describe.each(['prosody', 'ejabberd'] as const)("on Debian's configuration of %s
     }
   }
 
-  test('the lines of init make it ready, in the mode that needs nothing else', async () => {
+  test('the commands of init make it ready, in the mode that needs nothing else', async () => {
     expect(printed).not.toMatch({ prosody: /ejabberd/i, ejabberd: /prosody/i }[kind]);
-    await expectMode('plain', forPlain);
+    expect(printed).toContain(`systemctl restart ${kind}\n`);
+    await expectMode('plain', []);
+  });
+
+  test('so do they when they are run twice', async () => {
+    await expectMode('plain', [], [...setup, ...setup]);
   });
 
   test('so do the lines of check, when the server does not know the gateway yet', async () => {
     await debian.configureWith([]);
     const { code, stdout } = await check(config);
     expect([code, stdout.includes('ECONNREFUSED')]).toEqual([1, true]);
-    await expectMode('plain', linesIn(readAdvice(stdout)));
+    await expectMode('plain', linesIn(readAdvice(stdout)), []);
   });
 
   test('with the module and the lines of check for it, the mode is client', async () => {
     const lines = await findLinesFor('client');
     await debian.installModule();
     const toCopy = lines.filter(({ lines: [first] }) => first?.startsWith('install ') !== true);
-    await expectMode('client', [...forPlain, ...toCopy]);
+    await expectMode('client', toCopy);
   });
 
   /** What ejabberd's releases from 24.10 on do with privileges is a reason not to print the lines. */
   test.each(kind === 'prosody' ? ['privileged'] : [])(
     'with the lines of check for it, the mode is %s',
     async (mode) => {
-      await expectMode(mode, [...forPlain, ...(await findLinesFor(mode))]);
+      await expectMode(mode, await findLinesFor(mode));
     },
   );
 
   test.each(kind === 'prosody' ? ['carol'] : [])(
-    'with the lines of init, a message to %s, who blocks the sender, comes back',
+    'with the file of init, a message to %s, who blocks the sender, comes back',
     async (blocker) => {
       const { server } = debian;
-      await debian.configureWith(forPlain);
+      await debian.configureWith([], setup);
       await server.register(blocker, 'secret');
       const session = await openSessionOn(server, blocker, 'secret', { tls: true });
       onTestFinished(session.destroy);
@@ -231,17 +250,20 @@ describe.each(['prosody', 'ejabberd'] as const)("on Debian's configuration of %s
   test('the example for production makes it ready, as the README says', async () => {
     const example = examples[kind];
     const file = join(debian.directory, example.installedAs);
+    const copy = join(folder, 'example');
     const own = readFileSync(join(project, example.path), 'utf8')
       .replaceAll('gateway.example.org', 'gateway.localhost')
       .replaceAll('CHANGE-ME', secret())
       .replaceAll('5347', String(debian.server.componentPort));
-    writeFileSync(file, own, { mode: 0o600 });
-    onTestFinished(() => rmSync(file));
+    writeFileSync(copy, own);
     await debian.installModule();
-    await expectMode('client', example.lines(file));
+    await expectMode('client', example.lines(file), [`cp ${copy} ${file}`]);
   });
 
-  test.each(privileges[kind])('with mod_privilege for $whom, the mode is $mode', async (setup) => {
-    await expectMode(setup.mode, [...forPlain, ...setup.lines]);
-  });
+  test.each(privilegesOf[kind])(
+    'with mod_privilege for $whom, the mode is $mode',
+    async (privileges) => {
+      await expectMode(privileges.mode, privileges.lines);
+    },
+  );
 });

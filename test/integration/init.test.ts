@@ -21,31 +21,24 @@ afterEach(() => removeDirectory(folder));
 const at = (name: string): string => join(folder, name);
 const modeOf = (name: string): number => statSync(at(name)).mode & 0o777;
 
-/** The lines to copy below a sentence that ends with a colon, without their indentation. */
-function linesBelow(said: string, heading: string): string {
-  const [, lines = ''] = new RegExp(`${heading}:\\n\\n((?: {2}.*\\n)+)`).exec(said) ?? [];
-  return lines.replaceAll(/^ {2}/gm, '');
-}
+const setupFiles = { prosody: 'prosody-gateway.cfg.lua', ejabberd: 'ejabberd-gateway.yml' };
 
-/** The configuration of a server that has what `init` said it needs, and a component besides. */
-function serverOptions(kind: ServerKind, said: string): ServerOptions {
-  const components = [{ domain: 'other.example.org', secret: 'other-secret' }];
-  if (kind === 'prosody') {
-    const above = linesBelow(said, 'above all VirtualHost lines');
-    return { components, extra: { global: above + linesBelow(said, 'and at its end') } };
-  }
-  const listener = linesBelow(said, 'under listen').replaceAll(/^/gm, '  ');
-  writeFileSync(at('gateway.yml'), `listen:\n${listener}`);
-  const access = 'access_rules: {trusted_network: {allow: all}}';
-  const modules = linesBelow(said, 'lock the gateway out').trimEnd().split('\n');
+/** The configuration of a server that includes the file that `init` wrote, and has another component. */
+function serverOptions(kind: ServerKind, port: number): ServerOptions {
+  const file = at(setupFiles[kind]);
+  writeFileSync(file, readFileSync(file, 'utf8').replace('5347', String(port)));
+  const include = {
+    prosody: `Include ${JSON.stringify(file)}`,
+    ejabberd: `include_config_file: [${file}]`,
+  };
   return {
-    components,
-    extra: { global: `${access}\ninclude_config_file: [${at('gateway.yml')}]`, modules },
+    components: [{ domain: 'other.example.org', secret: 'other-secret' }],
+    extra: { global: include[kind] },
   };
 }
 
 describe.each(servers)('init for $kind', ({ kind, start }) => {
-  test('has all that a message needs: its configuration, its lines for the server, its password', async () => {
+  test('has all that a message needs: its configuration, its file for the server, its password', async () => {
     const file = at('gateway.yaml');
     const names = ['--domain', 'example.org', '--component', 'http.example.org', '--server', kind];
     const { code, stdout, stderr } = await runCommand([
@@ -59,16 +52,15 @@ describe.each(servers)('init for $kind', ({ kind, start }) => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const secret = readFileSync(at('component.secret'), 'utf8').trim();
     expect(secret).toMatch(/^[0-9a-f]{64}$/);
-    expect([modeOf('component.secret'), modeOf('gateway.yaml')]).toEqual([0o600, 0o600]);
+    for (const name of ['component.secret', 'gateway.yaml', setupFiles[kind]]) {
+      expect([name, modeOf(name)]).toEqual([name, 0o600]);
+    }
     const [, password = ''] = /^Password: +(\S+)/m.exec(stdout) ?? [];
     expect(readFileSync(file, 'utf8')).not.toContain(password);
     expect(stdout).not.toContain(secret);
 
     const port = await freePort();
-    const said = stdout
-      .replaceAll('5347', String(port))
-      .replaceAll('<the same as component.secret>', secret);
-    const server = await start(serverOptions(kind, said));
+    const server = await start(serverOptions(kind, port));
     onTestFinished(server.stop);
     await server.register('bob', 'bob-secret');
     await server.register('bot', 'bot-secret');
@@ -112,8 +104,9 @@ test('asks on a terminal, again where the answer is no good', async () => {
   expect(config.component.domain).toBe('gateway.example.org');
   expect(config.apiAccounts.map(({ username }) => username)).toEqual(['monitor']);
   expect(config.permissions.xmppgateway).toEqual(['bot@b.example.org']);
-  expect(terminal.screen()).toContain('module: ejabberd_service');
-  expect(terminal.screen()).not.toContain('prosody.cfg.lua');
+  expect(terminal.screen()).toContain('Let ejabberd know the gateway');
+  expect(readdirSync(folder)).toContain(setupFiles.ejabberd);
+  expect(readdirSync(folder)).not.toContain(setupFiles.prosody);
 });
 
 test('writes nothing when the terminal is left in between', async () => {

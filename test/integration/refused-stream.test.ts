@@ -31,7 +31,7 @@ const faults = [
     advice: 'Make component.secret and component.domain the same on both sides',
     lines: [
       '\n  Component "gateway.example.org"\n    component_secret = "<the same as component.secret>"\n    validate_from_addresses = false\n',
-      '\n      "gateway.example.org":\n        password: "<the same as component.secret>"\n',
+      '\n        "gateway.example.org":\n          password: "<the same as component.secret>"\n',
     ],
   },
   {
@@ -42,7 +42,7 @@ const faults = [
     advice: '',
     lines: [
       '\n  Component "unknown.example.org"\n',
-      '\n    check_from: false\n    hosts:\n      "unknown.example.org":\n',
+      '\n      check_from: false\n      hosts:\n        "unknown.example.org":\n',
     ],
   },
   {

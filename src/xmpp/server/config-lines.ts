@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { isSince, type ServerIdentity, type ServerKind } from './identity.ts';
+import { describeServer, isSince, type ServerIdentity, type ServerKind } from './identity.ts';
 
 /** The part of the component's address that is in the server's configuration as well. */
 export interface AdviceAddress {
@@ -24,19 +24,39 @@ function linesFor(
     .join('\n\n');
 }
 
+/** The files that let the gateway connect, beside the configuration of Debian's servers. */
+export const gatewayFiles: Readonly<Record<ServerKind, string>> = {
+  prosody: '/etc/prosody/conf.d/gateway.cfg.lua',
+  ejabberd: '/etc/ejabberd/gateway.yml',
+};
+
+/** Builds such a file: it lets a component with this secret connect, and be trusted. */
+export function buildGatewayFile(
+  { kind, version }: ServerIdentity,
+  address: AdviceAddress,
+  secret: string,
+): string {
+  return kind === 'prosody' ? prosodyFile(address, version, secret) : ejabberdFile(address, secret);
+}
+
 /** Lines that let a component connect and be trusted. */
 export function componentLines(address: AdviceAddress, server?: ServerIdentity): string {
   return linesFor(server, {
-    prosody: (version) => prosodyComponentLines(address, version),
-    ejabberd: () => ejabberdComponentLines(address),
+    prosody: (version) => describeFile({ kind: 'prosody', version }, address),
+    ejabberd: (version) => describeFile({ kind: 'ejabberd', version }, address),
   });
 }
 
 /** All lines for a server that does not know the gateway yet. */
 export function setupLines(address: AdviceAddress, server?: ServerIdentity): string {
   return linesFor(server, {
-    prosody: (version) => prosodyComponentLines(address, version),
-    ejabberd: () => `${ejabberdComponentLines(address)}
+    prosody: (version) => describeFile({ kind: 'prosody', version }, address),
+    ejabberd: (version) => `${describeFile({ kind: 'ejabberd', version }, address)}
+
+in ejabberd.yml, at its end:
+
+  include_config_file:
+    - ${gatewayFiles.ejabberd}
 
 and under modules, if mod_fail2ban is there (change its line: a module listed twice keeps ejabberd
 from starting), else wrong passwords of users lock the gateway out:
@@ -46,22 +66,25 @@ from starting), else wrong passwords of users lock the gateway out:
   });
 }
 
-function prosodyComponentLines(
+function describeFile(server: ServerIdentity, address: AdviceAddress): string {
+  const text = buildGatewayFile(server, address, '<the same as component.secret>');
+  const name = describeServer({ ...server, version: undefined });
+  return `${name} (${gatewayFiles[server.kind]}):\n\n${text.trimEnd().replace(/^/gm, '  ')}`;
+}
+
+function prosodyFile(
   { domain, host, port }: AdviceAddress,
   version: string | undefined,
+  secret: string,
 ): string {
-  const bounceBlocked = `
-  bounce_blocked_messages = true -- else a message to somebody who blocks the sender gets 200`;
-  return `Prosody (prosody.cfg.lua), above all VirtualHost lines:
-
-  component_ports = { ${port} }
-  component_interfaces = { "${addressOf(host)}" }${dropsBlocked(version) ? bounceBlocked : ''}
-
-and at its end:
-
-  Component "${domain}"
-    component_secret = "<the same as component.secret>"
-    validate_from_addresses = false`;
+  const bounceBlocked = `bounce_blocked_messages = true -- else a message to somebody who blocks the sender gets 200
+`;
+  return `component_ports = { ${port} }
+component_interfaces = { "${addressOf(host)}" }
+${dropsBlocked(version) ? bounceBlocked : ''}Component "${domain}"
+  component_secret = "${secret}"
+  validate_from_addresses = false
+`;
 }
 
 /** Prosody 13 silently drops messages from blocked senders unless it is configured to return them. */
@@ -69,16 +92,16 @@ export function dropsBlocked(prosodyVersion: string | undefined): boolean {
   return isSince(prosodyVersion, '13.0') !== false;
 }
 
-function ejabberdComponentLines({ domain, host, port }: AdviceAddress): string {
-  return `ejabberd (ejabberd.yml), under listen:
-
+function ejabberdFile({ domain, host, port }: AdviceAddress, secret: string): string {
+  return `listen:
   - port: ${port}
     ip: "${addressOf(host)}"
     module: ejabberd_service
     check_from: false
     hosts:
       "${domain}":
-        password: "<the same as component.secret>"`;
+        password: "${secret}"
+`;
 }
 
 function addressOf(host: string): string {
@@ -89,10 +112,10 @@ function addressOf(host: string): string {
 /** Lines that let a connected component speak for users. */
 export function trustLines({ domain, port }: AdviceAddress, server?: ServerIdentity): string {
   return linesFor(server, {
-    prosody: () => `Prosody (prosody.cfg.lua), below the line Component "${domain}":
+    prosody: () => `Prosody, below the line Component "${domain}":
 
   validate_from_addresses = false`,
-    ejabberd: () => `ejabberd (ejabberd.yml), in the ejabberd_service listener of port ${port}:
+    ejabberd: () => `ejabberd, in the ejabberd_service listener of port ${port}:
 
   check_from: false`,
   });

@@ -1,4 +1,13 @@
-import { copyFileSync, cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { freePorts } from '../system/ports.ts';
@@ -19,8 +28,8 @@ export interface DebianServer {
   readonly server: XmppServer;
   /** The directory that replaces /etc/prosody or /etc/ejabberd. */
   readonly directory: string;
-  /** Has the server run with Debian's configuration and these lines in it. */
-  configureWith(lines: readonly PrintedLines[]): Promise<void>;
+  /** Has the server run with Debian's configuration, after these commands, and with these lines in it. */
+  configureWith(lines: readonly PrintedLines[], commands?: readonly string[]): Promise<void>;
   /** Installs mod_message_gateway as an operator would, unless it is installed. */
   installModule(): Promise<void>;
 }
@@ -34,15 +43,37 @@ export async function startDebianServer(kind: ServerKind): Promise<DebianServer>
   });
   const directory = dirname(server.caFile);
   const file = join(directory, configFiles[kind]);
-  const shipped = readFileSync(file, 'utf8');
+  const shipped = readFileSync(file, 'utf8').replaceAll(prosodyModules, join(directory, 'modules'));
+  const gatewayFile = join(directory, gatewayFiles[kind]);
   let installed: Promise<void> | undefined;
+
+  /** Inserts lines into Debian's file, or into the one that is only for the gateway. */
+  const insertHere = ({ place, lines }: PrintedLines): void => {
+    const own = lines.map((line) =>
+      line
+        .replaceAll(prosodyModules, join(directory, 'modules'))
+        .replaceAll(`/etc/${kind}`, directory),
+    );
+    if (place.includes(`/${gatewayFiles[kind]})`)) {
+      writeFileSync(gatewayFile, `${own.join('\n')}\n`, { mode: 0o600 });
+      return;
+    }
+    const isBelowComponent = / Component "/.test(place) && existsSync(gatewayFile);
+    const target = isBelowComponent ? gatewayFile : file;
+    const text = insertLines(kind, readFileSync(target, 'utf8'), { place, lines: own });
+    writeFileSync(target, text, { mode: 0o600 });
+  };
+
   return {
     server,
     directory,
-    configureWith: async (lines) => {
-      const text = lines.reduce((before, some) => insertLines(kind, before, some), shipped);
-      const own = text.replaceAll(prosodyModules, join(directory, 'modules'));
-      writeFileSync(file, own, { mode: 0o600 });
+    configureWith: async (lines, commands = []) => {
+      writeFileSync(file, shipped, { mode: 0o600 });
+      rmSync(gatewayFile, { force: true });
+      for (const command of commands) {
+        execFileSync('/bin/sh', ['-ec', command.replaceAll(`/etc/${kind}`, directory)]);
+      }
+      for (const some of lines) insertHere(some);
       // As ejabberd/README.md has it; Prosody takes another configuration only when it starts.
       if (kind === 'ejabberd') await callApi(server, 'reload_config', {});
       else await server.restart();
@@ -74,6 +105,9 @@ const installModule = {
     await callApi(server, 'module_install', { module: moduleName });
   },
 };
+
+/** The files for the gateway, as `gatewayFiles` of src has them. */
+const gatewayFiles = { prosody: 'conf.d/gateway.cfg.lua', ejabberd: 'gateway.yml' };
 
 const configFiles = { prosody: 'prosody.cfg.lua', ejabberd: 'ejabberd.yml' };
 

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +7,9 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { verifyPassword } from '../../../src/auth/password-hash.ts';
 import type { Command } from '../../../src/cli/command.ts';
 import { init as initAt, initCommand } from '../../../src/cli/init.ts';
+import { findInstalledServers, setupCommands } from '../../../src/cli/server-setup.ts';
 import { loadConfig } from '../../../src/config/config.ts';
+import type { ServerKind } from '../../../src/xmpp/server/identity.ts';
 import { run } from './run.ts';
 
 let folder: string;
@@ -19,11 +21,13 @@ afterEach(() => rmSync(folder, { recursive: true }));
 const at = (name: string): string => join(folder, name);
 /** The discard port, where nothing listens. */
 const nowhere = { host: '127.0.0.1', port: 9 };
-/** `init` on a machine whose XMPP server, if any, listens for components at this address. */
-const initCommandAt = (component = nowhere): Command => ({
+/** `init` on a machine with these servers, one of which may listen for components at this address. */
+const initCommandAt = (component = nowhere, installed: readonly ServerKind[] = []): Command => ({
   ...initCommand,
-  run: (args, surroundings) =>
-    initAt(args, surroundings, { component, c2s: { ...nowhere, security: 'starttls' } }),
+  run: (args, surroundings) => {
+    const places = { component, c2s: { ...nowhere, security: 'starttls' } } as const;
+    return initAt(args, surroundings, places, installed);
+  },
 });
 const init = (...args: string[]) => run(initCommandAt(), ['--config', at('gateway.yaml'), ...args]);
 
@@ -48,14 +52,17 @@ test('quotes a name that YAML would misread', async () => {
   expect(config.apiAccounts[0]?.username).toBe('#1 "no" {x}');
 });
 
-test.each(['gateway.yaml', 'component.secret'])('never overwrites %s', async (name) => {
-  writeFileSync(at(name), 'mine');
-  await expect(init('--domain', 'example.org')).rejects.toThrow(
-    `${at(name)} already exists and was not changed`,
-  );
-  expect(readFileSync(at(name), 'utf8')).toBe('mine');
-  expect(readdirSync(folder)).toEqual([name]);
-});
+test.each(['gateway.yaml', 'component.secret', 'prosody-gateway.cfg.lua', 'ejabberd-gateway.yml'])(
+  'never overwrites %s',
+  async (name) => {
+    writeFileSync(at(name), 'mine');
+    await expect(init('--domain', 'example.org')).rejects.toThrow(
+      `${at(name)} already exists and was not changed`,
+    );
+    expect(readFileSync(at(name), 'utf8')).toBe('mine');
+    expect(readdirSync(folder)).toEqual([name]);
+  },
+);
 
 describe('wrong usage', () => {
   test.each([
@@ -72,55 +79,97 @@ describe('wrong usage', () => {
   });
 });
 
-describe('what it prints', () => {
+/** The files for servers that `init` wrote, and its output. */
+async function initFor(command: Command, ...args: string[]) {
+  const { out } = await run(command, [
+    '--config',
+    at('gateway.yaml'),
+    '--domain',
+    'example.org',
+    ...args,
+  ]);
+  const files = readdirSync(folder).filter((name) => /^(prosody|ejabberd)-/.test(name));
+  return { out, files };
+}
+
+const [ofProsody, ofEjabberd] = ['prosody-gateway.cfg.lua', 'ejabberd-gateway.yml'];
+
+describe("the server's file", () => {
   test.each([
-    ['prosody', ['prosody.cfg.lua']],
-    ['ejabberd', ['ejabberd.yml']],
-    ['both', ['prosody.cfg.lua', 'ejabberd.yml']],
-  ])('the lines for %s', async (server, files) => {
-    const { out } = await init('--domain', 'example.org', '--server', server);
-    expect(out.match(/prosody\.cfg\.lua|ejabberd\.yml/g)).toEqual(files);
+    ['prosody', [ofProsody]],
+    ['ejabberd', [ofEjabberd]],
+    ['both', [ofEjabberd, ofProsody]],
+  ])('for --server %s: %j', async (server, expected) => {
+    const { files, out } = await initFor(initCommandAt(), '--server', server);
+    expect(files).toEqual(expected);
+    const secret = readFileSync(at('component.secret'), 'utf8').trim();
+    expect(out).not.toContain(secret);
+    for (const file of files) {
+      expect(readFileSync(at(file), 'utf8')).toContain(`"${secret}"`);
+      expect(statSync(at(file)).mode & 0o777).toBe(0o600);
+      expect(out).toMatch(new RegExp(`install -o .* ${at(file)} /etc/`));
+    }
   });
 
   test.each([
-    [
-      'prosody',
-      'Prosody',
-      ['prosody.cfg.lua'],
-      'does not match any configured external components',
-    ],
-    ['ejabberd', 'ejabberd', ['ejabberd.yml'], "<stream:stream id='14944763139221074660'>"],
-  ])(
-    'without --server, the lines for the server that answers: %s',
-    async (_kind, name, files, says) => {
-      const server = createServer((socket) => socket.on('error', () => {}).end(says));
-      await once(server.listen(0, '127.0.0.1'), 'listening');
-      const { port } = server.address() as AddressInfo;
-      const args = ['--config', at('gateway.yaml'), '--domain', 'example.org'];
-      const { out } = await run(initCommandAt({ host: '127.0.0.1', port }), args);
-      server.close();
-      expect(out).toContain(
-        `\n${name} was found on this machine. (To choose another server, use --server.)\n`,
-      );
-      expect(out.match(/prosody\.cfg\.lua|ejabberd\.yml/g)).toEqual(files);
+    ['prosody', 'Prosody', 'does not match any configured external components', ofProsody],
+    ['ejabberd', 'ejabberd', "<stream:stream id='14944763139221074660'>", ofEjabberd],
+  ])('for the server that is running: %s', async (_kind, name, says, file) => {
+    const server = createServer((socket) => socket.on('error', () => {}).end(says));
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const { port } = server.address() as AddressInfo;
+    const place = { host: '127.0.0.1', port };
+    const { out, files } = await initFor(initCommandAt(place, ['prosody', 'ejabberd']));
+    server.close();
+    expect(out).toContain(
+      `\n${name} is running on this machine. (To choose another server, use --server.)\n`,
+    );
+    expect(files).toEqual([file]);
+  });
+
+  test('for the only server that is installed, where none is running', async () => {
+    const { out, files } = await initFor(initCommandAt(nowhere, ['ejabberd']));
+    expect(out).toContain('\nejabberd is installed on this machine. ');
+    expect(files).toEqual([ofEjabberd]);
+  });
+
+  test.each([[[]], [['prosody', 'ejabberd']]] as const)(
+    'for both where %j are installed and none is running',
+    async (installed) => {
+      const { out, files } = await initFor(initCommandAt(nowhere, [...installed]));
+      expect(files).toEqual([ofEjabberd, ofProsody]);
+      expect(out).not.toContain('on this machine');
+      expect(out).toContain('1. If the server is Prosody:');
+      expect(out).toContain('1. If the server is ejabberd:');
     },
   );
+});
 
-  test('the lines for both where nothing answers', async () => {
-    const { out } = await init('--domain', 'example.org');
-    expect(out.match(/prosody\.cfg\.lua|ejabberd\.yml/g)).toEqual([
-      'prosody.cfg.lua',
-      'ejabberd.yml',
-    ]);
-    expect(out).not.toContain('found on this machine');
-  });
+test('the servers that are installed are known by their programs', () => {
+  expect(findInstalledServers(() => false)).toEqual([]);
+  expect(findInstalledServers((file) => file === '/usr/bin/prosodyctl')).toEqual(['prosody']);
+  expect(findInstalledServers(() => true)).toEqual(['prosody', 'ejabberd']);
+});
 
+test.each([
+  [true, /^(?!sudo )/],
+  [false, /^sudo /],
+])('the commands for the server, as root (%j)', (isRoot, pattern) => {
+  for (const kind of ['prosody', 'ejabberd'] as const) {
+    const commands = setupCommands(kind, "it's.conf", isRoot);
+    for (const command of commands) expect(command).toMatch(pattern);
+    expect(commands[0]).toContain(`'it'\\''s.conf' /etc/${kind}/`);
+    expect(commands.at(-1)).toContain(`systemctl restart ${kind}`);
+  }
+});
+
+describe('what it prints', () => {
   test('commands that can be pasted', async () => {
     const file = at("it's.yaml");
     const { out } = await run(initCommandAt(), ['--domain', 'example.org', '--config', file], {
       argv: ['node', join(process.cwd(), 'dist/main.js')],
     });
     const quoted = `'${file.replace("'", "'\\''")}'`;
-    expect(out).toContain(`\nnode dist/main.js check --config ${quoted} `);
+    expect(out).toContain(`\n   node dist/main.js check --config ${quoted}\n`);
   });
 });

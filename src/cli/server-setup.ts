@@ -1,0 +1,46 @@
+import { existsSync } from 'node:fs';
+import { gatewayFiles } from '../xmpp/server/config-lines.ts';
+import type { ServerKind } from '../xmpp/server/identity.ts';
+import { quoteForShell } from './command.ts';
+
+export const serverKinds: readonly ServerKind[] = ['prosody', 'ejabberd'];
+
+/** The programs that manage the servers, where packages put them. */
+const programs: Readonly<Record<ServerKind, readonly string[]>> = {
+  prosody: ['/usr/bin/prosodyctl', '/usr/local/bin/prosodyctl'],
+  ejabberd: ['/usr/sbin/ejabberdctl', '/usr/bin/ejabberdctl'],
+};
+
+/** The servers that are installed on this machine. */
+export function findInstalledServers(exists = existsSync): readonly ServerKind[] {
+  return serverKinds.filter((kind) => programs[kind].some((file) => exists(file)));
+}
+
+/** The name of the server's file beside the gateway's configuration. */
+export const setupFiles: Readonly<Record<ServerKind, string>> = {
+  prosody: 'prosody-gateway.cfg.lua',
+  ejabberd: 'ejabberd-gateway.yml',
+};
+
+/**
+ * Includes the file, once, and exempts the gateway from mod_fail2ban where Debian's configuration has it
+ * without options: wrong passwords of users would lock the gateway out.
+ */
+const changeEjabberd = `sed -i.bak -e '$a include_config_file: [${gatewayFiles.ejabberd}]' -e '/^include_config_file: .*gateway.yml/d' -e 's/^  mod_fail2ban: {}$/  mod_fail2ban: {access: trusted_network}/' /etc/ejabberd/ejabberd.yml`;
+
+/** The commands that give the server the file `source` and restart it; with sudo, unless we are root. */
+export function setupCommands(
+  kind: ServerKind,
+  source: string,
+  isRoot = process.getuid?.() === 0,
+): readonly string[] {
+  const rights = {
+    prosody: '-o root -g prosody -m 640',
+    ejabberd: '-o ejabberd -g ejabberd -m 600',
+  };
+  return [
+    `install ${rights[kind]} ${quoteForShell(source)} ${gatewayFiles[kind]}`,
+    ...(kind === 'ejabberd' ? [changeEjabberd] : []),
+    `systemctl restart ${kind}`,
+  ].map((command) => (isRoot ? command : `sudo ${command}`));
+}
