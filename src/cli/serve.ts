@@ -1,9 +1,11 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Logger, pino } from 'pino';
 import { openGrants } from '../auth/permission-file.ts';
 import { type Config, ConfigError, loadConfig } from '../config/config.ts';
 import { changesThatNeedRestart } from '../config/reload.ts';
 import { describeError } from '../core/text.ts';
-import { createGateway, ListenError } from '../gateway/gateway.ts';
+import { createGateway, type Gateway, ListenError } from '../gateway/gateway.ts';
+import { recogniseServer } from '../xmpp/probes/probes.ts';
 import {
   type Command,
   parseOptions,
@@ -22,8 +24,12 @@ import {
 } from './listen-address.ts';
 import { createPrettyLog, LogStream } from './log.ts';
 import { describeHolder, findHttpHolder, findMetricsHolder, foreignAdvice } from './port-holder.ts';
+import { adviceForRefusal } from './server-setup.ts';
 
 const standardOutput = 1;
+
+/** How often to look whether the first attempt to connect has ended, in milliseconds. */
+const firstAttemptPollMs = 100;
 
 const reloadAdvice = 'Correct it and send SIGHUP again.';
 
@@ -119,6 +125,7 @@ async function runGateway(
   warnOfDates(config.http, log);
   const ofMetrics = metricsExposure(config.http);
   if (ofMetrics !== undefined) log.warn({ host: config.http.metrics?.host }, ofMetrics);
+  void adviseOnRefusal(config, log, gateway);
 
   const reload = async (): Promise<void> => {
     try {
@@ -142,6 +149,28 @@ async function runGateway(
   log.info({ signal }, 'stopping');
   await gateway.stop();
   return signal;
+}
+
+/**
+ * Logs, once, how to let the server listen for components, if the first attempt finds that nothing does.
+ * Later it may refuse connections because it is being restarted, which needs no advice.
+ */
+async function adviseOnRefusal(config: Config, log: Logger, gateway: Gateway): Promise<void> {
+  const { component } = config;
+  const before = reasonOf(gateway);
+  while (before !== undefined && reasonOf(gateway) === before) {
+    await sleep(firstAttemptPollMs, undefined, { ref: false });
+  }
+  if (reasonOf(gateway)?.includes('ECONNREFUSED') !== true) return;
+  const kind = await recogniseServer(config);
+  const advice = adviceForRefusal(component, kind && { kind, version: undefined });
+  const { host, port } = component;
+  log.warn({ host, port, advice }, 'nothing listens for components');
+}
+
+function reasonOf(gateway: Gateway): string | undefined {
+  const readiness = gateway.readiness();
+  return readiness.ready ? undefined : readiness.reason;
 }
 
 function warnOfDates(http: Config['http'], log: Logger): void {

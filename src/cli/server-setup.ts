@@ -1,6 +1,9 @@
 import { existsSync } from 'node:fs';
+import type { Config } from '../config/config.ts';
+import { isLoopback } from '../config/cross-checks.ts';
+import { adviceForSilence } from '../xmpp/server/advice.ts';
 import { gatewayFiles } from '../xmpp/server/config-lines.ts';
-import type { ServerKind } from '../xmpp/server/identity.ts';
+import type { ServerIdentity, ServerKind } from '../xmpp/server/identity.ts';
 import { quoteForShell } from './command.ts';
 
 export const serverKinds: readonly ServerKind[] = ['prosody', 'ejabberd'];
@@ -14,6 +17,22 @@ const programs: Readonly<Record<ServerKind, readonly string[]>> = {
 /** The servers that are installed on this machine. */
 export function findInstalledServers(exists = existsSync): readonly ServerKind[] {
   return serverKinds.filter((kind) => programs[kind].some((file) => exists(file)));
+}
+
+/**
+ * What to do when nothing listens where the gateway's component should connect. `running` is the server
+ * that answers elsewhere; if none does, the only one that is installed here is meant.
+ */
+export function adviceForRefusal(
+  component: Config['component'],
+  running: ServerIdentity | undefined,
+  installed = findInstalledServers(),
+): string {
+  const [kind, ...others] = isLoopback(component.host) ? installed : [];
+  if (running !== undefined || kind === undefined || others.length > 0) {
+    return adviceForSilence(component, running);
+  }
+  return adviceForSilence(component, { kind, version: undefined }, false);
 }
 
 /** The name of the server's file beside the gateway's configuration. */

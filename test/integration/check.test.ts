@@ -227,7 +227,7 @@ describe.each(servers)('check against $kind', ({ kind, start }) => {
     expect(code).toBe(1);
     expect(text).toContain(
       `ok     XMPP server: ${serverNames[kind]}
-FAILED component gateway.example.org at 127.0.0.1:${port}: connect ECONNREFUSED 127.0.0.1:${port}
+FAILED component gateway.example.org at 127.0.0.1:${port}: nothing listens there (ECONNREFUSED)
 
        The XMPP server is running. Correct component.host and component.port, or let it listen for components there:
 `,
@@ -312,7 +312,7 @@ FAILED component gateway.example.org at 127.0.0.1:${port}: connect ECONNREFUSED 
     const c2s = { port: c2sPort, security: 'starttls' };
     const { code, stdout } = await check(config({ component: { port }, c2s }));
     expect(stdout).toContain(
-      `FAILED component gateway.example.org at 127.0.0.1:${port}: connect ECONNREFUSED 127.0.0.1:${port}
+      `FAILED component gateway.example.org at 127.0.0.1:${port}: nothing listens there (ECONNREFUSED)
 
        Is the XMPP server running, and does it listen for components there?
 

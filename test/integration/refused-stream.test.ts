@@ -10,6 +10,7 @@ import {
 } from '../support/gateway/gateway.ts';
 import { servers } from '../support/servers/servers.ts';
 import type { XmppServer } from '../support/servers/xmpp-server.ts';
+import { freePort } from '../support/system/ports.ts';
 import { waitUntil } from '../support/system/wait.ts';
 
 // XEP-0114 §3 digests bytes: those of UTF-8.
@@ -114,6 +115,19 @@ describe.each(servers)('a component stream that $kind refuses', ({ kind, start }
       { label: `503 from /readyz with ${reason}` },
     );
   };
+  test('because it does not listen for components: the log has the lines of this server only', async () => {
+    const port = await freePort();
+    const config = gatewayConfig(trusting, { component: { port } });
+    gateway = await startGatewayProcess({ config, ready: false });
+    const line = await gateway.waitForLine('nothing listens for components');
+    expect(line).toMatchObject({ level: 40, host: '127.0.0.1', port });
+    expect(line['advice']).toMatch(/^The XMPP server is running\. /);
+    expect(line['advice']).toMatch(
+      { prosody: /component_ports/, ejabberd: /ejabberd_service/ }[kind],
+    );
+    expect(line['advice']).not.toMatch({ prosody: /ejabberd/, ejabberd: /Prosody/ }[kind]);
+  });
+
   const send = ({ url }: GatewayProcess, message: object, password: string = apiAccount.password) =>
     post(`${url}/api/1.0/xmppdomains/example.org/gateway/messages/alice`, {
       auth: [apiAccount.username, password],

@@ -1,12 +1,7 @@
 import type { Config } from '../../config/config.ts';
 import type { ModeReport } from '../../core/message/mode.ts';
 import { askVersion, probeSize } from '../../xmpp/probes/probes.ts';
-import {
-  adviceFor,
-  adviceForMode,
-  adviceForSilence,
-  sizeAdvice,
-} from '../../xmpp/server/advice.ts';
+import { adviceFor, adviceForMode, sizeAdvice } from '../../xmpp/server/advice.ts';
 import { dropsBlocked } from '../../xmpp/server/config-lines.ts';
 import {
   describeServer,
@@ -19,6 +14,7 @@ import type { DomainModes } from '../../xmpp/stream/trust-proof.ts';
 import { openTrustedStream } from '../../xmpp/stream/trusted-stream.ts';
 import type { StreamFailure } from '../../xmpp/wire/stream-failure.ts';
 import type { GatewayState } from '../port-holder.ts';
+import { adviceForRefusal } from '../server-setup.ts';
 import type { Finding } from './report.ts';
 
 /**
@@ -103,7 +99,7 @@ function describeStream(
 ): readonly Finding[] {
   const { component, domains } = config;
   if ('kind' in found) {
-    const advice = adviceFor(found, component, server) ?? adviceForSilence(component, server);
+    const advice = adviceFor(found, component, server) ?? adviceForRefusal(component, server);
     return [{ isGood: false, text: `${what}: ${describeReason(found, server)}`, advice }];
   }
   return [
@@ -119,6 +115,7 @@ const refusals = {
 };
 
 function describeReason(failure: StreamFailure, server: ServerIdentity | undefined): string {
+  if (failure.reason.includes('ECONNREFUSED')) return 'nothing listens there (ECONNREFUSED)';
   return failure.kind === 'not-authorized' && server !== undefined
     ? refusals[server.kind]
     : failure.reason;

@@ -10,7 +10,7 @@ import {
   sizeLines,
   trustLines,
 } from './config-lines.ts';
-import type { ServerIdentity } from './identity.ts';
+import { describeServer, type ServerIdentity } from './identity.ts';
 
 const restart = 'Then restart the server.';
 
@@ -79,13 +79,25 @@ export function adviceFor(
 const privilegesOnEjabberd =
   'Mode privileged works on ejabberd 23.10 to 24.09: older releases do not archive such messages, and in newer ones mod_privilege drops requests of components.';
 
-/** What to do when no usable answer comes from where the server should listen for components. */
-export function adviceForSilence(component: AdviceAddress, server?: ServerIdentity): string {
-  const question =
-    server === undefined
-      ? 'Is the XMPP server running, and does it listen for components there?'
-      : 'The XMPP server is running. Correct component.host and component.port, or let it listen for components there:';
-  return joinParts(question, setupLines(component, server), restart);
+/**
+ * What to do when no usable answer comes from where the server should listen for components. `server` is
+ * the one that answers elsewhere on that machine or, if `isRunning` is false, the one installed there.
+ */
+export function adviceForSilence(
+  component: AdviceAddress,
+  server?: ServerIdentity,
+  isRunning = true,
+): string {
+  return joinParts(describeSilence(server, isRunning), setupLines(component, server), restart);
+}
+
+function describeSilence(server: ServerIdentity | undefined, isRunning: boolean): string {
+  if (server === undefined) {
+    return 'Is the XMPP server running, and does it listen for components there?';
+  }
+  return isRunning
+    ? 'The XMPP server is running. Correct component.host and component.port, or let it listen for components there:'
+    : `${describeServer(server)} is installed here, but it does not answer. Start it, and let it listen for components there:`;
 }
 
 /**

@@ -7,8 +7,12 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { verifyPassword } from '../../../src/auth/password-hash.ts';
 import type { Command } from '../../../src/cli/command.ts';
 import { init as initAt, initCommand } from '../../../src/cli/init.ts';
-import { findInstalledServers, setupCommands } from '../../../src/cli/server-setup.ts';
-import { loadConfig } from '../../../src/config/config.ts';
+import {
+  adviceForRefusal,
+  findInstalledServers,
+  setupCommands,
+} from '../../../src/cli/server-setup.ts';
+import { type Config, loadConfig } from '../../../src/config/config.ts';
 import type { ServerKind } from '../../../src/xmpp/server/identity.ts';
 import { run } from './run.ts';
 
@@ -149,6 +153,33 @@ test('the servers that are installed are known by their programs', () => {
   expect(findInstalledServers(() => false)).toEqual([]);
   expect(findInstalledServers((file) => file === '/usr/bin/prosodyctl')).toEqual(['prosody']);
   expect(findInstalledServers(() => true)).toEqual(['prosody', 'ejabberd']);
+});
+
+describe('where nothing listens for components', () => {
+  const component = {
+    host: '127.0.0.1',
+    port: 5347,
+    domain: 'gateway.example.org',
+  } as Config['component'];
+  const remote = { ...component, host: 'xmpp.example.org' };
+  const [prosody, ejabberd] = [/prosody/i, /ejabberd/i];
+
+  test.each([
+    ['the only server that is installed', component, undefined, ['prosody'], [true, false]],
+    ['the one that answers', component, 'ejabberd', ['prosody'], [false, true]],
+    ['both, if both are installed', component, undefined, ['prosody', 'ejabberd'], [true, true]],
+    ['both, if it is on another machine', remote, undefined, ['prosody'], [true, true]],
+  ] as const)('the lines are for %s', (_whom, address, running, installed, named) => {
+    const identity = running && { kind: running, version: undefined };
+    const advice = adviceForRefusal(address, identity, installed);
+    expect([prosody.test(advice), ejabberd.test(advice)]).toEqual(named);
+  });
+
+  test('it says when the server has to be started first', () => {
+    expect(adviceForRefusal(component, undefined, ['prosody'])).toMatch(
+      /^Prosody is installed here, but it does not answer\. Start it, /,
+    );
+  });
 });
 
 test.each([
