@@ -1,3 +1,4 @@
+import { basename, relative } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 
@@ -110,4 +111,11 @@ export function wantsColour({ stdout, env }: Pick<Surroundings, 'stdout' | 'env'
 /** Quotes an argument so that it can be pasted into a shell. */
 export function quoteForShell(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+/** Returns how the program was called, so that the printed commands can be pasted. */
+export function programName({ argv }: Pick<Surroundings, 'argv'>): string {
+  const [, file = ''] = argv;
+  const isBare = basename(file) === 'main.js';
+  return isBare ? `node ${quoteForShell(relative('', file))}` : 'xmpp-message-gateway';
 }

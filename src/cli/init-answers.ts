@@ -77,7 +77,12 @@ async function collect(
       }
     }
   };
-  const domains = await read('domain', 'Domain of the XMPP users', undefined, parseDomains);
+  const domains = await read(
+    'domain',
+    'Domain of the XMPP users (after the @)',
+    undefined,
+    parseDomains,
+  );
   const [first = ''] = domains;
   const component = await read(
     'component',

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
-import { basename, dirname, join, relative } from 'node:path';
+import { dirname, join } from 'node:path';
 import { hashPassword } from '../auth/password-hash.ts';
 import { recogniseServer, type ServerPlaces } from '../xmpp/probes/probes.ts';
 import { buildGatewayFile } from '../xmpp/server/config-lines.ts';
@@ -9,6 +9,7 @@ import { describeServer, type ServerKind } from '../xmpp/server/identity.ts';
 import {
   type Command,
   parseOptions,
+  programName,
   quoteForShell,
   refuseOperands,
   type Surroundings,
@@ -157,13 +158,6 @@ function nameOf(kind: ServerKind): string {
 /** `a, b and c` */
 function listInWords(texts: readonly string[]): string {
   return texts.join(', ').replace(/, ([^,]*)$/, ' and $1');
-}
-
-/** Returns how the program was called, so that the printed commands can be pasted. */
-function programName({ argv }: Surroundings): string {
-  const [, file = ''] = argv;
-  const isBare = basename(file) === 'main.js';
-  return isBare ? `node ${quoteForShell(relative('', file))}` : 'xmpp-message-gateway';
 }
 
 /** The sender of the first message is a user, because in mode client the sender must exist. */

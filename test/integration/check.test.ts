@@ -95,6 +95,7 @@ describe.each(servers)('check against $kind', ({ kind, start }) => {
     component:
       'ok     component gateway.example.org at 127.0.0.1:COMPONENT: connected and trusted for example.org, bots.example.org\n',
     sizes: 'ok     stanzas of limits.stanza_bytes (262144): accepted by the XMPP server\n',
+    verdict: 'All that is needed works.\n',
     c2s: [
       'ok     password checks for example.org at 127.0.0.1:C2S (starttls)\n',
       'ok     password checks for bots.example.org at 127.0.0.1:C2S (starttls)\n',
@@ -116,7 +117,7 @@ describe.each(servers)('check against $kind', ({ kind, start }) => {
         `ok     messages of ${domain}: mode plain, as delivery.mode says; not in the sender's archive, nor on the sender's other devices; ${bounces[kind]}\n`,
     );
     expect(text).toBe(
-      `${lines.configuration}${http}${lines.server}${lines.component}${modes.join('')}${lines.sizes}${lines.c2s}`,
+      `${lines.configuration}${http}${lines.server}${lines.component}${modes.join('')}${lines.sizes}${lines.c2s}${lines.verdict}`,
     );
     expect(code).toBe(0);
   });
@@ -249,7 +250,7 @@ FAILED component gateway.example.org at 127.0.0.1:${port}: nothing listens there
       'ok     messages of example.org: mode plain; ',
     ].join('');
     expect(text.startsWith(lines.configuration + said)).toBe(true);
-    expect(text.endsWith(lines.c2s)).toBe(true);
+    expect(text.endsWith(lines.c2s + lines.verdict)).toBe(true);
     expect(code).toBe(0);
     const streams = gateway
       .logLines()

@@ -92,7 +92,7 @@ describe.each(servers)('init for $kind', ({ kind, start }) => {
 
 test('asks on a terminal, again where the answer is no good', async () => {
   const terminal = openTerminal(['init', '--server', 'ejabberd'], { cwd: folder });
-  await terminal.answer('Domain of the XMPP users: ', '\r');
+  await terminal.answer('Domain of the XMPP users (after the @): ', '\r');
   await terminal.answer('got nothing', 'Example.ORG b.example.org\r');
   await terminal.answer('[gateway.example.org]: ', 'org\r');
   await terminal.answer('neither a domain of the users', '\r');
@@ -111,7 +111,7 @@ test('asks on a terminal, again where the answer is no good', async () => {
 
 test('writes nothing when the terminal is left in between', async () => {
   const terminal = openTerminal(['init'], { cwd: folder });
-  await terminal.answer('users: ', 'example.org\r');
+  await terminal.answer('(after the @): ', 'example.org\r');
   await terminal.answer('[gateway.example.org]: ', '\u0003');
   expect(await terminal.ended).toBe(1);
   expect(readdirSync(folder)).toEqual([]);

@@ -57,6 +57,7 @@ Exit codes: 0 all good, 1 something failed, 78 faulty configuration.
     if (values.json !== true) {
       const findings = await work;
       stdout.write(formatFindings(findings, wantsColour(surroundings)));
+      stdout.write(describeVerdict(findings));
       return exitCode(findings);
     }
     try {
@@ -71,6 +72,13 @@ Exit codes: 0 all good, 1 something failed, 78 faulty configuration.
     }
   },
 };
+
+/** The last line, because advice on what works already may come before it. */
+function describeVerdict(findings: readonly Finding[]): string {
+  return isAllGood(findings)
+    ? 'All that is needed works.\n'
+    : 'Not all that is needed works: see the lines with FAILED.\n';
+}
 
 function exitCode(findings: readonly Finding[]): number {
   return isAllGood(findings) ? 0 : 1;

@@ -30,10 +30,19 @@ export async function checkLogin(
     }
     return {
       isGood: false,
-      text: `${text}: ${describeWithCause(error)}`,
+      text: `${text}: ${describeFailure(error)}`,
       advice: c2sAdvice(error, await recognising),
     };
   }
+}
+
+/** Of an error of OpenSSL, only the reason is for people: the rest names places in its sources. */
+function describeFailure(error: GatewayError): string {
+  const { cause, message } = error;
+  const isOpenSsl = cause instanceof Error && 'reason' in cause && 'library' in cause;
+  return isOpenSsl
+    ? `${message.replace(/\.$/, '')}: ${String(cause.reason)}`
+    : describeWithCause(error);
 }
 
 function c2sAdvice({ message, cause }: GatewayError, kind: ServerKind | undefined): string {

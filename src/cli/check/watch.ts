@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../../config/config.ts';
-import { quoteForShell, type Surroundings } from '../command.ts';
+import { programName, quoteForShell, type Surroundings } from '../command.ts';
 import { clearLine, showLine } from '../live-line.ts';
 import { describeHolder, findHttpHolder, foreignAdvice } from '../port-holder.ts';
 
@@ -15,8 +15,10 @@ const pollMs = 1000;
 export async function watchReadiness(
   config: Config,
   path: string,
-  { stdout }: Pick<Surroundings, 'stdout'>,
+  surroundings: Pick<Surroundings, 'stdout' | 'argv'>,
 ): Promise<number> {
+  const { stdout } = surroundings;
+  const serve = `${programName(surroundings)} serve --config ${quoteForShell(path)}`;
   const startedAt = performance.now();
   const isTerminal = stdout.isTTY === true;
   const end = isTerminal ? () => clearLine(stdout) : () => {};
@@ -28,7 +30,7 @@ export async function watchReadiness(
   let shown: string | undefined;
   try {
     for (;;) {
-      const state = await findState(config, path);
+      const state = await findState(config, serve);
       const seconds = Math.round((performance.now() - startedAt) / 1000);
       if (state.code !== undefined) {
         end();
@@ -48,13 +50,13 @@ export async function watchReadiness(
 /** What the gateway is doing; with `code` once there is nothing more to wait for. */
 async function findState(
   { http }: Config,
-  path: string,
+  serve: string,
 ): Promise<{ readonly text: string; readonly code?: number }> {
   const where = `${http.host}:${http.port}`;
   const holder = await findHttpHolder(http);
   if (holder === undefined) {
     return {
-      text: `no gateway is running at ${where}; to start it: serve --config ${quoteForShell(path)}`,
+      text: `no gateway is running at ${where}; to start it: ${serve}`,
     };
   }
   if (holder.kind === 'foreign') {
