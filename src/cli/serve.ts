@@ -158,10 +158,12 @@ async function runGateway(
 async function adviseOnRefusal(config: Config, log: Logger, gateway: Gateway): Promise<void> {
   const { component } = config;
   const before = reasonOf(gateway);
-  while (before !== undefined && reasonOf(gateway) === before) {
+  let reason = before;
+  while (reason !== undefined && reason === before) {
     await sleep(firstAttemptPollMs, undefined, { ref: false });
+    reason = reasonOf(gateway);
   }
-  if (reasonOf(gateway)?.includes('ECONNREFUSED') !== true) return;
+  if (reason?.includes('ECONNREFUSED') !== true) return;
   const kind = await recogniseServer(config);
   const advice = adviceForRefusal(component, kind && { kind, version: undefined });
   const { host, port } = component;

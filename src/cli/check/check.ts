@@ -32,7 +32,7 @@ trusts the gateway, the size of stanzas, and the password checks. If the gateway
 asked whether it is ready; while it is, the component stream is left to it.
 
   -c, --config FILE  the configuration
-      --json         print {"ok": …, "findings": [{"ok", "text", "advice"}]} instead of text
+      --json         print {"ok": …, "findings": [{"ok", "needed", "text", "advice"}]}
       --watch        wait until the running gateway is ready, and show what it waits for
 
 Each line begins with ok, FAILED, or later: this does not work, but nothing needs it yet.
