@@ -50,8 +50,13 @@ function readAnswer({ status, retryAfter, text }: PostAnswer, to: readonly strin
   return {
     answer: text,
     fates: to.length === 1 ? [readWhole(status, fields)] : readResults(status, fields, to),
-    retryAfterMs: /^\d{1,6}$/.test(retryAfter) ? Number(retryAfter) * 1000 : undefined,
+    retryAfterMs: readRetryAfter(retryAfter),
   };
+}
+
+/** Reads Retry-After in seconds; returns milliseconds, or undefined for anything else. */
+export function readRetryAfter(text: string): number | undefined {
+  return /^\d{1,6}$/.test(text) ? Number(text) * 1000 : undefined;
 }
 
 function readWhole(status: number, fields: Fields): Fate {
@@ -74,6 +79,38 @@ function readResult(address: string, result: unknown): Fate {
   const status = Number(fields['status']);
   const fate = describeFate(judgeResult(fields), status, fields);
   return { ...fate, isOwn: true, reason: `${address}: ${fate.reason}` };
+}
+
+/** What happened to a message of many, for one or several recipients. */
+export interface LineFate extends Omit<Fate, 'isOwn' | 'id'> {
+  /** The places in the list of recipients that were refused; undefined if the answer is about all. */
+  readonly refused: readonly number[] | undefined;
+}
+
+/** Reads an answer that is about many messages as a whole, which is never a receipt. */
+export function readRefusal({ status, text }: PostAnswer): Fate {
+  return readWhole(status, status === 200 || status === 207 ? {} : parseObject(text));
+}
+
+/** Reads one line of the answer to many messages in one request. */
+export function readLine(fields: Fields): LineFate {
+  const { results } = fields;
+  const status = Number(fields['status']);
+  if (!Array.isArray(results)) {
+    return { ...describeFate(judgeResult(fields), status, fields), refused: undefined };
+  }
+  const fates = results.map((result) =>
+    readResult(isRecord(result) ? String(result['to']) : '', result),
+  );
+  const outcome = worstOutcome(fates.map((fate) => fate.outcome));
+  const failed = fates.filter((fate) => fate.outcome !== 'confirmed');
+  return {
+    outcome,
+    mayRetry: failed.some(({ mayRetry }) => mayRetry),
+    reason: failed.map(({ reason }) => reason).join('; '),
+    details: [],
+    refused: fates.flatMap((fate, index) => (fate.outcome === 'confirmed' ? [] : [index])),
+  };
 }
 
 function describeFate(verdict: Verdict, status: number, fields: Fields): Fate {
@@ -118,7 +155,8 @@ function textsOf(values: readonly unknown[]): string[] {
   return values.filter((value) => typeof value === 'string');
 }
 
-function parseObject(text: string): Fields {
+/** Parses a JSON object; returns an empty one for anything else. */
+export function parseObject(text: string): Fields {
   try {
     const value: unknown = JSON.parse(text);
     return isRecord(value) ? value : {};
@@ -148,6 +186,9 @@ export const exitCodes: Readonly<Record<Outcome, number>> = {
 
 /** The server has processed the message, but no receipt of the recipient's client came in time. */
 export const exitNoReceipt = 79;
+
+/** Some of many messages were refused: EX_DATAERR of sysexits.h. */
+export const exitSomeRefused = 65;
 
 /** Combines the recipients: the outcome that needs attention most. */
 export function worstOutcome(outcomes: readonly Outcome[]): Outcome {

@@ -38,15 +38,13 @@ export function post(
   return new Promise((resolve, reject) => {
     let wasConnected = false;
     const fail = (error: unknown): void => reject(new PostFailure(error, wasConnected));
-    const outgoing = open(url, headers);
+    const outgoing = open(url, { ...headers, 'Content-Type': 'application/json' });
     const deadline = setTimeout(() => {
       outgoing.destroy(new Error(`none within ${Math.ceil(timeoutMs / 1000)} s`));
     }, timeoutMs);
     outgoing.once('close', () => clearTimeout(deadline));
-    outgoing.once('socket', (socket) => {
-      socket.once(url.startsWith('https:') ? 'secureConnect' : 'connect', () => {
-        wasConnected = true;
-      });
+    onceConnected(outgoing, () => {
+      wasConnected = true;
     });
     outgoing.once('error', fail);
     outgoing.once('response', (response) => {
@@ -56,13 +54,15 @@ export function post(
   });
 }
 
+/** Opens a POST on a new connection. */
 function open(url: string, headers: Readonly<Record<string, string>>): ClientRequest {
-  const options = {
-    method: 'POST',
-    agent: false,
-    headers: { ...headers, 'Content-Type': 'application/json' },
-  };
+  const options = { method: 'POST', agent: false, headers };
   return url.startsWith('https:') ? requestHttps(url, options) : requestHttp(url, options);
+}
+
+function onceConnected(outgoing: ClientRequest, listener: () => void): void {
+  const event = outgoing.protocol === 'https:' ? 'secureConnect' : 'connect';
+  outgoing.once('socket', (socket) => socket.once(event, listener));
 }
 
 async function collectAnswer(response: IncomingMessage): Promise<PostAnswer> {
@@ -89,4 +89,109 @@ export async function readAtMost(
     chunks.push(bytes);
   }
   return Buffer.concat(chunks);
+}
+
+/** What a BulkPost reports. */
+export interface BulkPostEvents {
+  /** A line of the answer, without its line end. */
+  readonly onLine: (line: string) => void;
+  /** More can be written. */
+  readonly onRoom: () => void;
+  /** It is over: undefined after a whole answer, else the refusal of all, or why there is no answer. */
+  readonly onClose: (end: PostAnswer | PostFailure | undefined) => void;
+}
+
+/** How long to wait for `100 Continue` before the body is sent anyway (RFC 9110 §10.1.1). */
+const continueMs = 1000;
+
+/** A POST of many lines (NDJSON), whose answer is read while they are sent. */
+export class BulkPost {
+  readonly #outgoing: ClientRequest;
+  readonly #events: BulkPostEvents;
+  #continueTimer: NodeJS.Timeout | undefined;
+  #wasConnected = false;
+  #hasRoom = false;
+  #isOver = false;
+
+  constructor(url: string, headers: Readonly<Record<string, string>>, events: BulkPostEvents) {
+    this.#events = events;
+    this.#outgoing = open(url, {
+      ...headers,
+      'Content-Type': 'application/x-ndjson',
+      // Without it, a refusal could get lost when the gateway closes a connection that is being written to.
+      Expect: '100-continue',
+    });
+    onceConnected(this.#outgoing, () => {
+      this.#wasConnected = true;
+      this.#continueTimer = setTimeout(() => this.#makeRoom(), continueMs);
+    });
+    this.#outgoing.once('continue', () => this.#makeRoom());
+    this.#outgoing.on('drain', () => this.#makeRoom());
+    this.#outgoing.on('error', (error) => this.#fail(error));
+    this.#outgoing.once('response', (response) => void this.#read(response));
+  }
+
+  /** Whether `write` would not have to buffer. */
+  get hasRoom(): boolean {
+    return this.#hasRoom;
+  }
+
+  write(line: Buffer): void {
+    this.#hasRoom = this.#outgoing.write(line);
+  }
+
+  /** Writes no further line. */
+  end(): void {
+    this.#hasRoom = false;
+    this.#outgoing.end();
+  }
+
+  destroy(reason: string): void {
+    this.#outgoing.destroy(new Error(reason));
+  }
+
+  #makeRoom(): void {
+    clearTimeout(this.#continueTimer);
+    if (this.#isOver || this.#outgoing.writableEnded) return;
+    this.#hasRoom = true;
+    this.#events.onRoom();
+  }
+
+  async #read(response: IncomingMessage): Promise<void> {
+    try {
+      const type = response.headers['content-type'] ?? '';
+      if (response.statusCode !== 207 || !type.includes('ndjson')) {
+        this.#close(await collectAnswer(response));
+      } else {
+        await this.#readLines(response);
+        this.#close(undefined);
+      }
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  async #readLines(response: IncomingMessage): Promise<void> {
+    let kept = '';
+    for await (const text of response.setEncoding('utf8')) {
+      const lines = (kept + String(text)).split('\n');
+      kept = lines.pop() ?? '';
+      if (kept.length > maxAnswerBytes) throw new Error('a line of the answer is too long');
+      for (const line of lines) if (!this.#isOver) this.#events.onLine(line);
+    }
+  }
+
+  #fail(error: unknown): void {
+    this.#close(new PostFailure(error, this.#wasConnected));
+  }
+
+  #close(end: PostAnswer | PostFailure | undefined): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#hasRoom = false;
+    clearTimeout(this.#continueTimer);
+    // A gateway that stops answers before the request has ended.
+    if (!this.#outgoing.writableFinished) this.#outgoing.destroy();
+    this.#events.onClose(end);
+  }
 }

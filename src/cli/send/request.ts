@@ -1,8 +1,8 @@
 import { type Jid, JidError, parseJid, parseLocalpart } from '../../core/jid/jid.ts';
 import { parseOption, UsageError } from '../command.ts';
 
-/** The message, its sender and the gateway. */
-export interface SendOptions {
+/** A sender and the gateway. */
+export interface Sender {
   /** The gateway's URL: scheme, host and port, with a path if a proxy serves the gateway below one. */
   readonly url: string;
   /** The user name for HTTP Basic: an API account's if there is a `from`, otherwise an XMPP user's. */
@@ -11,6 +11,10 @@ export interface SendOptions {
   readonly from: string | undefined;
   /** The sender's domain, if neither `from` nor `user` contains it. */
   readonly domain: string | undefined;
+}
+
+/** The message, its sender and the gateway. */
+export interface SendOptions extends Sender {
   /** The recipients, at least one. */
   readonly to: readonly string[];
   readonly type: string | undefined;
@@ -30,13 +34,17 @@ export interface SendRequest {
 
 /** Builds the request for a message; throws UsageError. */
 export function buildSendRequest(options: SendOptions): SendRequest {
+  const { to, type, id, subject, text } = options;
+  const message = { to: to.length === 1 ? to[0] : to, type, id, subject, body: text };
+  return { url: buildUrl(options), to, body: JSON.stringify(message) };
+}
+
+/** Builds the URL for the messages of a sender; throws UsageError. */
+export function buildUrl(options: Sender): string {
   const base = parseBase(options.url);
   const { local, domain } = senderOf(options);
   const user = options.from === undefined ? '' : `/${encodeURIComponent(local)}`;
-  const path = `/api/1.0/xmppdomains/${encodeURIComponent(domain)}/gateway/messages${user}`;
-  const { to, type, id, subject, text } = options;
-  const message = { to: to.length === 1 ? to[0] : to, type, id, subject, body: text };
-  return { url: base + path, to, body: JSON.stringify(message) };
+  return `${base}/api/1.0/xmppdomains/${encodeURIComponent(domain)}/gateway/messages${user}`;
 }
 
 /** What `url` has to be, for people. */
@@ -62,7 +70,7 @@ function parseBase(text: string): string {
   return new URL(text).href.replace(/\/+$/, '');
 }
 
-function senderOf({ from, user, domain }: SendOptions): { local: string; domain: string } {
+function senderOf({ from, user, domain }: Sender): { local: string; domain: string } {
   const [name, key] = from === undefined ? [user, 'user'] : [from, 'from'];
   const own = name.includes('@') ? readBareJid(name, key) : undefined;
   // The name of an API account may contain an at-sign without being a JID.

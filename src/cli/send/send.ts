@@ -9,6 +9,7 @@ import {
   UsageError,
 } from '../command.ts';
 import { openPrompt } from '../prompt.ts';
+import { type BulkOptions, sendBulk } from './bulk.ts';
 import {
   attemptPost,
   combineOutcomes,
@@ -19,13 +20,13 @@ import {
   worstOutcome,
 } from './outcome.ts';
 import { readAtMost } from './post.ts';
-import { buildSendRequest, type SendOptions, type SendRequest } from './request.ts';
+import { buildSendRequest, buildUrl, type SendOptions, type SendRequest } from './request.ts';
 import { findSettings } from './settings.ts';
 
 /** `send` */
 export const sendCommand: Command = {
-  synopsis: 'send --to JID [--to JID…] [option…] [text…]',
-  summary: 'send a message through a running gateway',
+  synopsis: 'send --to JID [--to JID…] [option…] [text…] | send --bulk FILE [option…]',
+  summary: 'send a message, or a file of messages, through a running gateway',
   help: `Sends the text, or else what it reads from stdin, and waits until the XMPP server has
 processed the message. Prints its id, or for several recipients a line for each: JID, id.
 
@@ -44,6 +45,11 @@ processed the message. Prints its id, or for several recipients a line for each:
       --wait SECONDS         then wait, at most 60, for a receipt of the recipient's client
       --json                 print the whole answer instead of the id
 
+      --bulk FILE            send the messages of a file (- for stdin), one a line as JSON, or CSV
+                             with a header (to, body; also subject, type, id, idempotency_key)
+      --rejects FILE         a new file for the messages that are refused, as they are in the file
+      --skip LINES           leave out the first lines of the file
+
 What is not given is taken from XMPP_GATEWAY_URL, _USER, _PASSWORD, _FROM and _DOMAIN, or else
 from the file (mode 600); on a terminal it asks for a missing password. A sample file:
   url: http://127.0.0.1:8080
@@ -54,13 +60,17 @@ It repeats the request, with the same key, while it gets no answer, or 429, 503,
 proxy's 502, or 409 idempotency-in-progress. The key prevents duplicates; after a 504,
 clients can still recognise a duplicate by its origin-id.
 
-Exit codes: 0 the server has processed the message; 1 refused or bounced; 64 wrong usage;
-75 not sent, try again later; 76 it may have been sent; 77 wrong credentials, or not allowed;
-78 faulty file; 79 with --wait: sent, but no receipt came in time.
+With --bulk each message without an idempotency_key gets one, made from --idempotency-key, its
+line and its text: repeat the command with the same key, and nothing arrives twice.
+
+Exit codes: 0 the server has processed the message; 1 refused or bounced; 64 wrong usage; 65 some
+messages of a file refused; 75 not sent, try again later; 76 it may have been sent; 77 wrong
+credentials, or not allowed; 78 faulty file; 79 with --wait: sent, but no receipt came in time.
 Of several recipients, the first of 76, 75, 77, 1, 79 that fits one of them.
 `,
   run: async (args, surroundings) => {
     const options = readOptions(args);
+    if ('bulk' in options) return runBulk(options, surroundings);
     const { request, authorization } = await complete(options, surroundings);
     const { key, waitSeconds, timeoutMs } = options;
     const prefer = waitSeconds === undefined ? {} : { Prefer: `wait=${waitSeconds}` };
@@ -73,7 +83,8 @@ Of several recipients, the first of 76, 75, 77, 1, 79 that fits one of them.
   },
 };
 
-interface Options extends Pick<SendOptions, 'to' | 'type' | 'subject' | 'id'> {
+/** What one message and a file of messages have in common. */
+interface CommonOptions {
   /** The settings that are given as options. */
   readonly given: Partial<Record<'url' | 'user' | 'from' | 'domain', string | undefined>>;
   /** The file for the other settings, if it is named. */
@@ -81,14 +92,51 @@ interface Options extends Pick<SendOptions, 'to' | 'type' | 'subject' | 'id'> {
   readonly key: string;
   readonly timeoutMs: number;
   readonly isJson: boolean;
+}
+
+interface Options extends CommonOptions, Pick<SendOptions, 'to' | 'type' | 'subject' | 'id'> {
   /** How long to wait for a receipt of the recipient's client. */
   readonly waitSeconds: number | undefined;
   /** Undefined if the text is to be read from stdin. */
   readonly text: string | undefined;
 }
 
-function readOptions(args: readonly string[]): Options {
-  const { values, positionals } = parseOptions(
+function readOptions(args: readonly string[]): Options | (CommonOptions & BulkOptions) {
+  const { values, positionals } = parse(args);
+  const { url, user, from, domain, type, subject, id, wait, bulk, rejects, skip } = values;
+  const common = {
+    given: { url, user, from, domain },
+    file: values.config,
+    key: readKey(values['idempotency-key']),
+    timeoutMs: readTimeout(values.timeout),
+    isJson: values.json,
+  };
+  if (bulk !== undefined) {
+    const given = ['to', 'type', 'subject', 'id', 'wait'].find((name) => Object.hasOwn(values, name));
+    if (given !== undefined || positionals.length > 0) {
+      const what = given === undefined ? 'a text' : `--${given}`;
+      throw new UsageError(
+        `expected --bulk or ${what}, got both: each line of the file has its own`,
+      );
+    }
+    const isKeyGiven = values['idempotency-key'] !== undefined;
+    return { ...common, bulk, rejects, skip: readSkip(skip ?? '0'), isKeyGiven };
+  }
+  const lone = rejects === undefined ? skip && '--skip' : '--rejects';
+  if (lone !== undefined) throw new UsageError(`expected ${lone} only with --bulk`);
+  return {
+    ...common,
+    to: requireOption(values.to, '--to JID'),
+    type,
+    subject,
+    id,
+    waitSeconds: wait === undefined ? undefined : readWait(wait),
+    text: positionals.length === 0 ? undefined : positionals.join(' '),
+  };
+}
+
+function parse(args: readonly string[]) {
+  return parseOptions(
     args,
     {
       url: { type: 'string' },
@@ -104,23 +152,12 @@ function readOptions(args: readonly string[]): Options {
       timeout: { type: 'string', default: '60' },
       json: { type: 'boolean', default: false },
       wait: { type: 'string' },
+      bulk: { type: 'string' },
+      rejects: { type: 'string' },
+      skip: { type: 'string' },
     },
     'put -- before a text that begins with -',
   );
-  const { url, user, from, domain, type, subject, id } = values;
-  return {
-    given: { url, user, from, domain },
-    file: values.config,
-    to: requireOption(values.to, '--to JID'),
-    type,
-    subject,
-    id,
-    key: readKey(values['idempotency-key']),
-    timeoutMs: readTimeout(values.timeout),
-    isJson: values.json,
-    waitSeconds: readWait(values.wait),
-    text: positionals.length === 0 ? undefined : positionals.join(' '),
-  };
 }
 
 function readKey(key: string | undefined): string {
@@ -135,11 +172,38 @@ function readTimeout(text: string): number {
   throw new UsageError(`expected --timeout 1 to 86400, got ${JSON.stringify(text)}`);
 }
 
-function readWait(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
+function readWait(text: string): number {
   const seconds = /^\d{1,2}$/.test(text) ? Number(text) : 0;
   if (seconds >= 1 && seconds <= 60) return seconds;
   throw new UsageError(`expected --wait 1 to 60, got ${JSON.stringify(text)}`);
+}
+
+function readSkip(text: string): number {
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  throw new UsageError(`expected a number of lines as --skip, got ${JSON.stringify(text)}`);
+}
+
+async function runBulk(
+  options: CommonOptions & BulkOptions,
+  surroundings: Surroundings,
+): Promise<number> {
+  const settings = await findSettings(options.given, options.file, surroundings);
+  const url = buildUrl(settings);
+  const password = settings.password ?? (await askPassword(surroundings));
+  return sendBulk(options, url, buildAuthorization(settings.user, password), surroundings);
+}
+
+async function askPassword(surroundings: Surroundings): Promise<string> {
+  const prompt = openPrompt(surroundings);
+  try {
+    return await prompt.askSecret('Password: ');
+  } finally {
+    prompt.close();
+  }
+}
+
+function buildAuthorization(user: string, password: string): string {
+  return `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
 }
 
 /** Finds out what the options do not say; on a terminal, it asks for the password and the text. */
@@ -152,10 +216,9 @@ async function complete(
   buildSendRequest({ ...options, ...settings, text: '' });
   const { password, text } = await findRest(options.text, settings.password, surroundings);
   if (text === '') throw new UsageError('expected a text, got none');
-  const credentials = Buffer.from(`${settings.user}:${password}`).toString('base64');
   return {
     request: buildSendRequest({ ...options, ...settings, text }),
-    authorization: `Basic ${credentials}`,
+    authorization: buildAuthorization(settings.user, password),
   };
 }
 

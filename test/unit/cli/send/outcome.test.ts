@@ -4,6 +4,7 @@ import {
   combineOutcomes,
   exitCodes,
   exitNoReceipt,
+  exitSomeRefused,
   judgeAnswer,
   judgeFailure,
   judgeResult,
@@ -114,7 +115,7 @@ test.each<[Outcome[], Outcome]>([
 
 test('the exit codes are the documented ones', () => {
   const page = readFileSync(new URL('../../../../docs/commands.md', import.meta.url), 'utf8');
-  const codes = new Set([64, 78, exitNoReceipt, ...Object.values(exitCodes)]);
+  const codes = new Set([64, exitSomeRefused, 78, exitNoReceipt, ...Object.values(exitCodes)]);
   expect([...page.matchAll(/^\| (\d+) \|/gm)].map(([, code]) => Number(code))).toEqual(
     [...codes].toSorted((a, b) => a - b),
   );

@@ -1,0 +1,361 @@
+import {
+  judgeFailure,
+  type LineFate,
+  type Outcome,
+  parseObject,
+  readLine,
+  readRefusal,
+  readRetryAfter,
+  worstOutcome,
+} from './outcome.ts';
+import { type BulkPost, type BulkPostEvents, type PostAnswer, PostFailure } from './post.ts';
+import type { Counts } from './progress.ts';
+import { type BulkFault, BulkInputError, type BulkRecord } from './records.ts';
+
+/** What a BulkSender needs. */
+export interface BulkPorts {
+  readonly connect: (
+    events: BulkPostEvents,
+  ) => Pick<BulkPost, 'hasRoom' | 'write' | 'end' | 'destroy'>;
+  /** How long to try again without success, in milliseconds. */
+  readonly timeoutMs: number;
+  /** A message has its final answer; `answer` is undefined if the gateway was not asked. */
+  readonly onSettled: (
+    record: BulkRecord,
+    fate: LineFate | BulkFault,
+    answer: string | undefined,
+  ) => void;
+  readonly onProgress: (counts: Counts) => void;
+  /** Prints a line for people. */
+  readonly say: (line: string) => void;
+}
+
+/** Why not all messages have a final answer. */
+export interface Stop {
+  readonly outcome: Outcome | 'interrupted' | 'unreadable';
+  /** Sentences for people. */
+  readonly reasons: readonly string[];
+}
+
+/** How the sending of many messages ended. */
+export interface BulkResult extends Counts {
+  readonly stop: Stop | undefined;
+  /** All messages up to this line have their final answer. */
+  readonly doneTo: number;
+}
+
+/** A message without a final answer. */
+interface Item {
+  readonly record: BulkRecord;
+  readonly message: Buffer;
+  mayHaveArrived: boolean;
+  /** When its first answer came that says to try again. */
+  retryingSince: number | undefined;
+  pauseMs: number;
+  dueAt: number;
+}
+
+/**
+ * How many messages may be without an answer, and their bytes: several times what a gateway has under way,
+ * so that it never waits for us.
+ */
+const [maxItems, maxBytes] = [2048, 4_194_304];
+
+const [firstPauseMs, longestPauseMs] = [1000, 10_000];
+const tickMs = 100;
+
+/**
+ * After this silence the request is ended; there will be another one. A proxy may hold back what has not
+ * ended, and the gateway closes an idle connection.
+ */
+const quietMs = 5000;
+
+/** Sends many messages in as few requests as possible, each until it has a final answer. */
+export class BulkSender {
+  readonly #ports: BulkPorts;
+  /** All without a final answer, by their line, in the order of the file. */
+  readonly #items = new Map<number, Item>();
+  #itemBytes = 0;
+  /** Those to be sent now. */
+  #queue: Item[] = [];
+  /** Those to be sent again later. */
+  #later: Item[] = [];
+  /** Those that the open request has, by their line there. */
+  readonly #sent = new Map<number, Item>();
+  #post: ReturnType<BulkPorts['connect']> | undefined;
+  /** How many lines the open request has. */
+  #written = 0;
+  #isEnding = false;
+  /** Whether the open request has had an answer, and the last line of it. */
+  #hasAnswer = false;
+  #hasCounts = false;
+  /** When something was last sent or received. */
+  #activeAt = 0;
+  #quietMs = quietMs;
+  #connectAt = 0;
+  #pauseMs = firstPauseMs;
+  /** When the gateway first failed, since its last answer. */
+  #downSince: number | undefined;
+  #lastLine: number;
+  #hasReadAll = false;
+  #wakeReader: () => void = () => undefined;
+  readonly #said = new Set<string>();
+  readonly #counts = { accepted: 0, refused: 0, bytes: 0 };
+  #stop: Stop | undefined;
+  #finish: () => void = () => undefined;
+
+  /** The first `skipped` lines of the file are left out. */
+  constructor(ports: BulkPorts, skipped: number) {
+    this.#ports = ports;
+    this.#lastLine = skipped;
+  }
+
+  /** Sends all; rejects only with bugs. */
+  async send(records: AsyncIterable<BulkRecord>): Promise<BulkResult> {
+    const ticking = setInterval(() => this.#tick(), tickMs);
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#finish = resolve;
+        this.#read(records).catch(reject);
+      });
+    } finally {
+      clearInterval(ticking);
+    }
+    this.#ports.onProgress(this.#counts);
+    const [first] = this.#items.keys();
+    const doneTo = first === undefined ? this.#lastLine : first - 1;
+    return { ...this.#counts, stop: this.#worst(), doneTo };
+  }
+
+  /** Reads no further message, and waits for the answers to what was sent. Only the first reason counts. */
+  stop(reason: Stop): void {
+    if (this.#stop !== undefined) return;
+    this.#stop = reason;
+    [this.#queue, this.#later] = [[], []];
+    this.#wakeReader();
+    this.#step();
+  }
+
+  #worst(): Stop | undefined {
+    const isUnknown = [...this.#items.values()].some((item) => item.mayHaveArrived);
+    const { outcome, reasons } = this.#stop ?? { reasons: [] };
+    if (outcome === undefined || outcome === 'interrupted' || outcome === 'unreadable') {
+      return this.#stop;
+    }
+    return { outcome: worstOutcome(isUnknown ? [outcome, 'unknown'] : [outcome]), reasons };
+  }
+
+  async #read(records: AsyncIterable<BulkRecord>): Promise<void> {
+    try {
+      for await (const record of records) {
+        if (this.#stop !== undefined) return;
+        if (record.line > this.#lastLine) this.#add(record);
+        else this.#counts.bytes += record.source.length;
+        while (this.#isFull() && this.#stop === undefined) await this.#waitForRoom();
+      }
+      this.#hasReadAll = true;
+      this.#step();
+    } catch (error) {
+      if (this.#stop !== undefined) return;
+      if (!(error instanceof BulkInputError)) throw error;
+      this.stop({ outcome: 'unreadable', reasons: [error.message] });
+    }
+  }
+
+  #waitForRoom(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wakeReader = resolve;
+    });
+  }
+
+  #isFull(): boolean {
+    return this.#items.size >= maxItems || this.#itemBytes >= maxBytes;
+  }
+
+  #add(record: BulkRecord): void {
+    this.#lastLine = record.line;
+    const { message } = record;
+    if ('fault' in message) {
+      this.#settle(record, message, undefined);
+      return;
+    }
+    const item: Item = {
+      record,
+      message,
+      mayHaveArrived: false,
+      retryingSince: undefined,
+      pauseMs: firstPauseMs,
+      dueAt: 0,
+    };
+    this.#items.set(record.line, item);
+    this.#itemBytes += message.length;
+    this.#queue.push(item);
+    this.#step();
+  }
+
+  #tick(): void {
+    const now = performance.now();
+    const due = this.#later.filter(({ dueAt }) => dueAt <= now);
+    if (due.length > 0) {
+      this.#later = this.#later.filter(({ dueAt }) => dueAt > now);
+      this.#queue.push(...due);
+    }
+    const silentMs = now - this.#activeAt;
+    const canEnd = !this.#isEnding && (this.#written > 0 || this.#queue.length === 0);
+    if (this.#post !== undefined && canEnd && silentMs >= this.#quietMs) this.#end();
+    // A gateway answers within half a minute, so that there is time for another attempt.
+    const stalledMs = Math.max((this.#ports.timeoutMs * 3) / 4, 1000);
+    if (silentMs >= stalledMs) {
+      this.#post?.destroy(`none within ${Math.round(silentMs / 1000)} s`);
+    }
+    this.#ports.onProgress(this.#counts);
+    this.#step();
+  }
+
+  /** Does what can be done now: connects, writes, ends. */
+  #step(): void {
+    const post = this.#post;
+    if (post === undefined) {
+      if (this.#isDone()) this.#finish();
+      else if (this.#queue.length > 0 && performance.now() >= this.#connectAt) this.#connect();
+      return;
+    }
+    while (post.hasRoom && !this.#isEnding) {
+      const item = this.#queue.shift();
+      if (item === undefined) break;
+      this.#written += 1;
+      this.#sent.set(this.#written, item);
+      this.#activeAt = performance.now();
+      post.write(item.message);
+    }
+    if (this.#isDone() && !this.#isEnding) this.#end();
+  }
+
+  #isDone(): boolean {
+    if (this.#stop !== undefined) return this.#sent.size === 0;
+    return this.#hasReadAll && this.#items.size === 0;
+  }
+
+  #connect(): void {
+    [this.#written, this.#isEnding, this.#hasAnswer, this.#hasCounts] = [0, false, false, false];
+    this.#activeAt = performance.now();
+    this.#post = this.#ports.connect({
+      onLine: (line) => this.#onLine(line),
+      onRoom: () => this.#step(),
+      onClose: (end) => this.#onClose(end),
+    });
+  }
+
+  #end(): void {
+    this.#isEnding = true;
+    this.#post?.end();
+  }
+
+  #onLine(text: string): void {
+    const fields = parseObject(text);
+    const { line } = fields;
+    if (typeof line !== 'number') {
+      this.#hasCounts ||= typeof fields['lines'] === 'number';
+      return;
+    }
+    // What comes only when the request has ended was held back by a proxy: the next ones must be short.
+    if (!this.#hasAnswer && this.#isEnding && this.#stop === undefined && !this.#hasReadAll) {
+      this.#quietMs = tickMs;
+    }
+    this.#hasAnswer = true;
+    this.#activeAt = performance.now();
+    [this.#downSince, this.#pauseMs] = [undefined, firstPauseMs];
+    const item = this.#sent.get(line);
+    if (item === undefined) return;
+    this.#sent.delete(line);
+    this.#take(item, readLine(fields), text);
+    this.#step();
+  }
+
+  /** Takes an answer to a message: it is final, or the message has to be sent again. */
+  #take(item: Item, fate: LineFate, text: string): void {
+    item.mayHaveArrived ||= fate.outcome === 'unknown';
+    if (!fate.mayRetry) {
+      this.#settle(item.record, fate, text);
+      return;
+    }
+    if (this.#stop !== undefined) return;
+    const now = performance.now();
+    item.retryingSince ??= now;
+    if (now - item.retryingSince < this.#ports.timeoutMs) {
+      this.#sayOnce(`line ${item.record.line}: ${fate.reason}`, fate.reason);
+      item.dueAt = now + item.pauseMs;
+      item.pauseMs = Math.min(item.pauseMs * 2, longestPauseMs);
+      this.#later.push(item);
+    } else if (fate.outcome === 'bounced' && !item.mayHaveArrived) {
+      this.#settle(item.record, fate, text);
+    } else {
+      this.stop({ outcome: fate.outcome, reasons: [fate.reason, ...fate.details] });
+    }
+  }
+
+  #settle(record: BulkRecord, fate: LineFate | BulkFault, answer: string | undefined): void {
+    try {
+      this.#ports.onSettled(record, fate, answer);
+    } catch (error) {
+      if (!(error instanceof BulkInputError)) throw error;
+      this.stop({ outcome: 'unreadable', reasons: [error.message] });
+      return;
+    }
+    const isAccepted = 'outcome' in fate && fate.outcome === 'confirmed';
+    this.#counts[isAccepted ? 'accepted' : 'refused'] += 1;
+    this.#counts.bytes += record.source.length;
+    const item = this.#items.get(record.line);
+    if (item === undefined) return;
+    this.#items.delete(record.line);
+    this.#itemBytes -= item.message.length;
+    if (!this.#isFull()) this.#wakeReader();
+  }
+
+  #onClose(end: PostAnswer | PostFailure | undefined): void {
+    const unanswered = [...this.#sent.values()];
+    this.#sent.clear();
+    this.#post = undefined;
+    if (this.#stop === undefined) this.#queue.unshift(...unanswered);
+    if (this.#isDone() && unanswered.length === 0) {
+      this.#finish();
+      return;
+    }
+    if (end instanceof PostFailure || (end === undefined && !this.#hasCounts)) {
+      const reason = `no answer: ${end?.message ?? 'it ended in the middle'}`;
+      const { outcome } = judgeFailure(end?.wasConnected ?? true);
+      for (const item of unanswered) item.mayHaveArrived ||= outcome === 'unknown';
+      this.#pause(outcome, [reason], undefined);
+    } else if (end !== undefined) {
+      const { outcome, mayRetry, reason, details } = readRefusal(end);
+      if (mayRetry) this.#pause(outcome, [reason, ...details], readRetryAfter(end.retryAfter));
+      else this.stop({ outcome, reasons: [reason, ...details] });
+    } else if (!this.#isEnding || unanswered.length > 0) {
+      this.#pause('unavailable', ['the gateway stops'], undefined);
+    }
+    this.#step();
+  }
+
+  /** Waits before the next request, unless the time is up. */
+  #pause(outcome: Outcome, reasons: readonly string[], retryAfterMs: number | undefined): void {
+    if (this.#stop !== undefined) return;
+    const now = performance.now();
+    this.#downSince ??= now;
+    const pauseMs = Math.max(retryAfterMs ?? this.#pauseMs, firstPauseMs);
+    this.#pauseMs = Math.min(this.#pauseMs * 2, longestPauseMs);
+    if (now + pauseMs >= this.#downSince + this.#ports.timeoutMs) {
+      this.stop({ outcome, reasons });
+      return;
+    }
+    this.#connectAt = now + pauseMs;
+    for (const reason of reasons) this.#ports.say(reason);
+    this.#ports.say(`Trying again in ${pauseMs / 1000} s.`);
+  }
+
+  /** Says why a message has to be sent again, the first few times that it is something new. */
+  #sayOnce(sentence: string, reason: string): void {
+    if (this.#said.has(reason) || this.#said.size >= 10) return;
+    this.#said.add(reason);
+    this.#ports.say(`${sentence}\nTrying again.`);
+  }
+}
