@@ -9,7 +9,9 @@ import { apiAccount } from '../support/gateway/gateway.ts';
 import { installGateway, readBlocks, writeProgram } from '../support/gateway/recipe.ts';
 import { type GatewaySite, startGatewaySite } from '../support/gateway/site.ts';
 import { startProsody } from '../support/servers/prosody.ts';
+import { configFile, prosodyEnvironment } from '../support/servers/prosody-shell.ts';
 import { servers } from '../support/servers/servers.ts';
+import type { XmppServer } from '../support/servers/xmpp-server.ts';
 import { freePort } from '../support/system/ports.ts';
 import {
   createDirectory,
@@ -217,6 +219,33 @@ describe.each(servers)('recipes with $kind', ({ kind, start }) => {
     expect(await push('A second one')).toMatch(/:\n\w+ A second one$/);
   });
 
+  test('a message to all users, once', async () => {
+    await site.server.register('a,b', 'secret');
+    writeProgram(folder, 'prosodyctl', controlProgram(site.server));
+    writeProgram(folder, 'ejabberdctl', controlProgram(site.server));
+    const home = join(folder, '.config', 'xmpp-message-gateway');
+    mkdirSync(home, { recursive: true });
+    writeSettings(join(home, 'send.yaml'), 'recipes/notify-all.md');
+    writeFileSync(join(folder, 'notice.txt'), block('recipes/notify-all.md', ''));
+    const [fromProsody, fromEjabberd, ...others] = readBlocks('recipes/notify-all.md', 'sh');
+    const list = kind === 'prosody' ? fromProsody : fromEjabberd;
+    const script = `#!/bin/sh\nset -e\ncd '${folder}'\n${[list, ...others].join('')}`;
+    const file = writeProgram(folder, 'notify-all', script);
+    const run = { file, args: [], env: { ...env, XMPP_GATEWAY_PASSWORD: '' } };
+    expect(await runToSuccess(run)).toBe('3 accepted, 0 refused\n');
+    expect(await runToSuccess(run)).toBe('3 accepted, 0 refused\n');
+    expect(readFileSync(join(folder, 'users.txt'), 'utf8').trim().split('\n').toSorted()).toEqual([
+      'a,b@example.org',
+      'bob@example.org',
+      'bot@example.org',
+    ]);
+    const notices = (): string[] =>
+      site.bob.received.map(bodyOf).filter((body) => body.includes('update'));
+    await arrival('update');
+    await site.bob.settle();
+    expect(notices()).toEqual([shownText('recipes/notify-all.md').replace('{user}', 'bob')]);
+  });
+
   test('a CI job, once however often it is tried', async () => {
     const variables = {
       CI_PROJECT_NAME: 'shop "x"',
@@ -275,6 +304,19 @@ describe.each(servers)('recipes with $kind', ({ kind, start }) => {
     },
   );
 });
+
+/** A control command of this server: the one of the system, or for ejabberd its HTTP API. */
+function controlProgram(server: XmppServer): string {
+  if (server.kind === 'ejabberd') {
+    return `#!/bin/sh
+curl -sSf -d "{\\"host\\": \\"$2\\"}" "http://127.0.0.1:${server.adminPort}/api/$1" | sed 's/^\\["//; s/"]$//; s/","/\\n/g'
+`;
+  }
+  const variables = Object.entries(prosodyEnvironment(server)).map(
+    ([name, value]) => `${name}='${value}'`,
+  );
+  return `#!/bin/sh\n${variables.join(' ')} exec /usr/bin/prosodyctl --config '${configFile}' "$@"\n`;
+}
 
 /** An answer as curl prints it. */
 interface Printed {
