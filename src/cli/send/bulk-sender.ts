@@ -98,6 +98,8 @@ export class BulkSender {
   #downSince: number | undefined;
   #lastLine: number;
   #hasReadAll = false;
+  /** Why the file could not be read to its end. */
+  #fault: Stop | undefined;
   #wakeReader: () => void = () => undefined;
   readonly #said = new Set<string>();
   readonly #counts = { accepted: 0, refused: 0, bytes: 0 };
@@ -140,7 +142,7 @@ export class BulkSender {
     const isUnknown = [...this.#items.values()].some((item) => item.mayHaveArrived);
     const { outcome, reasons } = this.#stop ?? { reasons: [] };
     if (outcome === undefined || outcome === 'interrupted' || outcome === 'unreadable') {
-      return this.#stop;
+      return this.#stop ?? this.#fault;
     }
     return { outcome: worstOutcome(isUnknown ? [outcome, 'unknown'] : [outcome]), reasons };
   }
@@ -153,13 +155,14 @@ export class BulkSender {
         else this.#counts.bytes += record.source.length;
         while (this.#isFull() && this.#stop === undefined) await this.#waitForRoom();
       }
-      this.#hasReadAll = true;
-      this.#step();
     } catch (error) {
       if (this.#stop !== undefined) return;
       if (!(error instanceof BulkInputError)) throw error;
-      this.stop({ outcome: 'unreadable', reasons: [error.message] });
+      // What has been read before is good, and will be sent.
+      this.#fault = { outcome: 'unreadable', reasons: [error.message] };
     }
+    this.#hasReadAll = true;
+    this.#step();
   }
 
   #waitForRoom(): Promise<void> {
@@ -201,12 +204,16 @@ export class BulkSender {
       this.#queue.push(...due);
     }
     const silentMs = now - this.#activeAt;
+    // A gateway answers within half a minute, so that by default there is time for another attempt.
+    const stalledMs = (this.#ports.timeoutMs * 3) / 4;
     const canEnd = !this.#isEnding && (this.#written > 0 || this.#queue.length === 0);
-    if (this.#post !== undefined && canEnd && silentMs >= this.#quietMs) this.#end();
-    // A gateway answers within half a minute, so that there is time for another attempt.
-    const stalledMs = Math.max((this.#ports.timeoutMs * 3) / 4, 1000);
-    if (silentMs >= stalledMs) {
-      this.#post?.destroy(`none within ${Math.round(silentMs / 1000)} s`);
+    const isWaiting = this.#isEnding || this.#sent.size > 0 || this.#written === 0;
+    if (this.#post === undefined) {
+      // There is nothing to wait for.
+    } else if (canEnd && silentMs >= Math.min(this.#quietMs, stalledMs / 2)) {
+      this.#end();
+    } else if (isWaiting && silentMs >= stalledMs) {
+      this.#post.destroy(`none within ${Math.round(silentMs / 1000)} s`);
     }
     this.#ports.onProgress(this.#counts);
     this.#step();
@@ -340,7 +347,7 @@ export class BulkSender {
   #pause(outcome: Outcome, reasons: readonly string[], retryAfterMs: number | undefined): void {
     if (this.#stop !== undefined) return;
     const now = performance.now();
-    this.#downSince ??= now;
+    this.#downSince ??= this.#activeAt;
     const pauseMs = Math.max(retryAfterMs ?? this.#pauseMs, firstPauseMs);
     this.#pauseMs = Math.min(this.#pauseMs * 2, longestPauseMs);
     if (now + pauseMs >= this.#downSince + this.#ports.timeoutMs) {

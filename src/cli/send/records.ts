@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import { createReadStream, fstatSync, open } from 'node:fs';
 import { Socket } from 'node:net';
-import { pipeline, type Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { reasonOf } from '../../config/errors.ts';
 import { isRecord } from '../../core/json.ts';
@@ -201,12 +201,6 @@ function parseObject(json: string): Readonly<Record<string, unknown>> | undefine
 const required = ['to', 'body'] as const;
 const columns: readonly string[] = [...required, 'subject', 'type', 'id', 'idempotency_key'];
 
-/** One record of csv-parse. */
-interface Parsed {
-  readonly record: readonly string[];
-  readonly info: { readonly bytes: number };
-}
-
 async function readCsv(
   chunks: AsyncIterable<Buffer>,
   baseKey: string,
@@ -275,40 +269,78 @@ interface Slice {
 
 /** Yields rows, each with its bytes as they stand in the file; rejects with a BulkInputError. */
 async function* parseCsv(chunks: AsyncIterable<Buffer>): AsyncGenerator<Slice> {
-  const { parse } = await import('csv-parse');
+  const parser = await openParser();
   let kept: Buffer = Buffer.alloc(0);
-  const keep = async function* (): AsyncGenerator<Buffer> {
-    for await (const chunk of chunks) {
-      kept = kept.length === 0 ? chunk : Buffer.concat([kept, chunk]);
-      yield chunk;
-    }
+  let line = 1;
+  let taken = 0;
+  const slice = ({ fields, end }: Row): Slice => {
+    const whole = kept.subarray(0, end - taken);
+    kept = kept.subarray(end - taken);
+    taken = end;
+    // A copy, as a part would keep all of the chunk in memory.
+    const source = Buffer.from(whole.subarray(blankBytes(whole)));
+    const first = line + countLines(whole) - countLines(source);
+    line = first + countLines(source);
+    return { line: first, source, fields };
   };
+  try {
+    for await (const chunk of chunks) {
+      kept = Buffer.concat([kept, chunk]);
+      const failure = await parser.write(chunk);
+      yield* parser.take().map(slice);
+      if (failure != null) throw failure;
+    }
+    const failure = await parser.end();
+    yield* parser.take().map(slice);
+    if (failure != null) throw failure;
+  } catch (error) {
+    if (error instanceof BulkInputError || !(error instanceof Error)) throw error;
+    throw new BulkInputError(`not CSV after line ${line - 1}: ${error.message}`);
+  }
+}
+
+/** What csv-parse says of a row: its fields, and how many bytes of the file it has read with it. */
+interface Row {
+  readonly fields: readonly string[];
+  readonly end: number;
+}
+
+/**
+ * Feeds csv-parse. Not as a stream, because that would lose the rows before an error: `take` returns those
+ * of all that was written, and `write` and `end` resolve with the error.
+ */
+async function openParser() {
+  const { parse } = await import('csv-parse');
+  let rows: Row[] = [];
   const parser = parse({
     bom: true,
-    info: true,
     record_delimiter: ['\n', '\r\n'],
     relax_column_count: true,
     skip_empty_lines: true,
     max_record_size: maxRecordBytes,
+    on_record: (fields: string[], { bytes }) => {
+      rows.push({ fields, end: bytes });
+      return null;
+    },
   });
-  // The parser hands its errors to whoever reads the rows.
-  pipeline(keep, parser, () => undefined);
-  let line = 1;
-  let taken = 0;
-  try {
-    for await (const { record, info } of parser as AsyncIterable<Parsed>) {
-      const whole = kept.subarray(0, info.bytes - taken);
-      kept = kept.subarray(info.bytes - taken);
-      taken = info.bytes;
-      const source = Buffer.from(whole.subarray(blankBytes(whole)));
-      line += countLines(whole) - countLines(source);
-      yield { line, source, fields: record };
-      line += countLines(source);
-    }
-  } catch (error) {
-    if (error instanceof BulkInputError || !(error instanceof Error)) throw error;
-    throw new BulkInputError(`not CSV from somewhere after line ${line - 1}: ${error.message}`);
-  }
+  parser.on('error', () => undefined);
+  type Failure = Error | null | undefined;
+  return {
+    write: (chunk: Buffer) =>
+      new Promise<Failure>((resolve) => {
+        parser.write(chunk, resolve);
+      }),
+    end: () =>
+      new Promise<Failure>((resolve) => {
+        parser.once('finish', () => resolve(undefined)).once('error', resolve);
+        parser.end();
+      }),
+    take: (): Row[] => {
+      const taken = rows;
+      rows = [];
+      return taken;
+    },
+  };
 }
 
 /** How many bytes of empty lines stand before a row. */
