@@ -80,6 +80,18 @@ export const streamScenarios: readonly Scenario[] = [
     run: (drill) => whileIn(drill, 'mute', 0),
   },
   {
+    name: 'many in one request: RST 4 times, then mute',
+    clients: [{ url: 'api', clients: 4, isBulk: true }],
+    run: async (drill) => {
+      await repeat(4, async () => {
+        await drill.answers(200, some);
+        drill.component.resetAll();
+        await drill.healthy();
+      });
+      await whileIn(drill, 'mute', 0);
+    },
+  },
+  {
     name: 'delay 200 ms each way',
     run: async ({ component, answers, healthy }) => {
       component.delayMs = 200;
