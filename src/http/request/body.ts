@@ -11,10 +11,10 @@ export class RequestAborted extends Error {
 }
 
 /**
- * Reads the whole body of a request by `caller`; rejects with `too-large`, `malformed-body`,
- * `overloaded` or RequestAborted.
+ * Reads the whole body of a request by `caller`: at once if it has arrived. Throws or rejects with
+ * `too-large`, `malformed-body`, `overloaded` or RequestAborted.
  */
-export type ReadBody = (ctx: Context, caller: string) => Promise<Uint8Array>;
+export type ReadBody = (ctx: Context, caller: string) => Uint8Array | Promise<Uint8Array>;
 
 const noBytes = new Uint8Array();
 const noNext = (): Promise<void> => Promise.resolve();
@@ -32,13 +32,27 @@ export function createReadBody(limitBytes: number, budget: BodyBudget): ReadBody
     encoding: null,
   };
   const parse = bodyParser(options);
-  return async (ctx, caller) => {
-    if (Number(ctx.req.headers['content-length'] ?? 0) > limitBytes) throw tooLarge(limitBytes);
-    continueExpected(ctx);
+  const readArriving = async (ctx: Context, caller: string): Promise<Uint8Array> => {
     const request: Partial<Request> = ctx.request;
     await readWithin(budget, caller, ctx.req, () => parse(ctx, noNext));
     return Buffer.isBuffer(request.body) ? request.body : noBytes;
   };
+  return (ctx, caller) => {
+    const { req } = ctx;
+    if (Number(req.headers['content-length'] ?? 0) > limitBytes) throw tooLarge(limitBytes);
+    // Most bodies are small and have arrived with their heads: these need no parser that waits, no
+    // listeners and no budget.
+    if (req.complete && !req.destroyed) return takeArrived(req, limitBytes);
+    continueExpected(ctx);
+    return readArriving(ctx, caller);
+  };
+}
+
+/** Takes a body of which nothing has been read, and which has arrived completely. */
+function takeArrived(req: IncomingMessage, limitBytes: number): Uint8Array {
+  if (req.readableLength > limitBytes) throw tooLarge(limitBytes);
+  const body: unknown = req.read();
+  return Buffer.isBuffer(body) ? body : noBytes;
 }
 
 /** Runs `parse`; rejects with `overloaded` if the budget runs out. */

@@ -72,8 +72,7 @@ export function createPostMessage(ports: MessagePorts): PostMessage {
       continueExpected(ctx);
       return answerBulk(ports, { req: ctx.req, record, context: sender, isDryRun });
     }
-    const bytes = await readBody(ctx, caller);
-    const text = decodeUtf8(bytes);
+    const text = decodeUtf8(await readBody(ctx, caller));
     const readKey = (): CallerKey | undefined => readCallerKey(ctx, caller);
     const createId = (listed?: Jid): string => createStanzaId(readKey(), record, listed);
     const parsed = parseRequest(
@@ -87,7 +86,7 @@ export function createPostMessage(ports: MessagePorts): PostMessage {
     const key = readKey();
     // Without the rest, as it was before there was any: stores outlive an upgrade.
     const rest = parsed.rest === undefined ? [] : [parsed.rest];
-    const payload = [from.toString(), notation, bytes, ...rest];
+    const payload = [from.toString(), notation, text, ...rest];
     const waitSeconds = parseWait(ctx.req.headers['prefer']?.toString());
     const request = { parsed, key, payload, id: record.id, atOnce: maxListAtOnce, waitSeconds };
     if (parsed.isDryRun) {
