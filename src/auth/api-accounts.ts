@@ -67,10 +67,6 @@ interface Accounts {
   readonly nobody: StoredAccount;
 }
 
-interface AccountSubject extends Subject {
-  readonly account: ApiAccount;
-}
-
 /** Creates the API accounts. */
 export function createApiAccounts({ accounts, ...options }: ApiAccountsOptions): ApiAccounts {
   const login = createLogin(options);
@@ -79,8 +75,7 @@ export function createApiAccounts({ accounts, ...options }: ApiAccountsOptions):
     async authenticate(presented, realm, address) {
       const subject =
         typeof presented === 'string' ? undefined : createSubject(presented.username, current);
-      const { account } = await login.authenticate({ presented, realm, address }, subject);
-      return account;
+      return login.authenticate({ presented, realm, address }, subject);
     },
     authorize,
     authorizeManagement(account, domain, localpart) {
@@ -112,12 +107,12 @@ function authorize(
   }
 }
 
-function createSubject(presentedName: string, { byName, nobody }: Accounts): AccountSubject {
+function createSubject(presentedName: string, { byName, nobody }: Accounts): Subject<ApiAccount> {
   const username = presentedName.normalize('NFC');
   const account = byName.get(username) ?? nobody;
   const { hash } = account;
   return {
-    account,
+    principal: account,
     name: `account ${username}`,
     identity: [username, hash],
     check: async (password: string) => (await verifyPassword(password, hash)) && account !== nobody,

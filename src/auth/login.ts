@@ -2,7 +2,7 @@ import { hash, randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
 import { GatewayError } from '../core/errors.ts';
-import type { Credentials, PresentedCredentials } from './basic-credentials.ts';
+import type { PresentedCredentials } from './basic-credentials.ts';
 import type { Throttle } from './throttle/throttle.ts';
 
 /** A failed login; `user` is the name that was tried, abbreviated, if the credentials held one. */
@@ -41,7 +41,9 @@ export interface LoginAttempt {
 }
 
 /** A user or account whose password can be checked. */
-export interface Subject {
+export interface Subject<T> {
+  /** Who it is, for the caller. */
+  readonly principal: T;
   /** The name that the throttle counts by. */
   readonly name: string;
   /** What correct credentials are remembered by, besides the password. */
@@ -52,11 +54,11 @@ export interface Subject {
 /** Checks credentials, and remembers those that were correct. */
 export interface Login {
   /**
-   * Resolves with `subject` once its password is known to be right; pass undefined if the user name
-   * cannot be anybody's. Rejects with GatewayError `unauthenticated`, `too-many-requests`, or as the
-   * check does.
+   * Returns the principal of `subject` if its password is remembered, else resolves with it once the
+   * password is known to be right; pass undefined if the user name cannot be anybody's. Throws or
+   * rejects with GatewayError `unauthenticated`, `too-many-requests`, or as the check does.
    */
-  authenticate<T extends Subject>(attempt: LoginAttempt, subject: T | undefined): Promise<T>;
+  authenticate<T>(attempt: LoginAttempt, subject: Subject<T> | undefined): T | Promise<T>;
 }
 
 const maxLoggedLength = 100;
@@ -68,10 +70,10 @@ export function createLogin(options: LoginOptions): Login {
 
   const isRight = async (
     address: string,
-    { name, identity, check }: Subject,
+    { name, check }: Subject<unknown>,
     password: string,
+    key: string,
   ): Promise<boolean> => {
-    const key = cache.keyOf([...identity, password]);
     const known = cache.known(key);
     if (known !== undefined) {
       const answer = known === true || (await known);
@@ -91,21 +93,40 @@ export function createLogin(options: LoginOptions): Login {
     }
   };
 
+  const refuse = ({ presented, realm, address }: LoginAttempt): GatewayError => {
+    const username = typeof presented === 'string' ? undefined : presented.username;
+    onFailure({ address, user: username?.slice(0, maxLoggedLength) });
+    return unauthenticated(realm, presented === 'not-utf8' ? notUtf8 : '');
+  };
+
+  const authenticateFresh = async <T>(
+    attempt: LoginAttempt,
+    subject: Subject<T>,
+    password: string,
+    key: string,
+  ): Promise<T> => {
+    const startedMs = performance.now();
+    if (await isRight(attempt.address, subject, password, key)) return subject.principal;
+    await delay(refusalStepMs - ((performance.now() - startedMs) % refusalStepMs));
+    throw refuse(attempt);
+  };
+
   return {
-    async authenticate({ presented, realm, address }, subject) {
+    authenticate(attempt, subject) {
+      const { presented, realm, address } = attempt;
       if (presented === 'missing') throw unauthenticated(realm);
-      const { username, password }: Partial<Credentials> =
-        typeof presented === 'string' ? {} : presented;
-      if (subject === undefined || password === undefined) {
+      if (subject === undefined || typeof presented === 'string') {
         throttle.fail(address);
         onResult?.('refused');
-      } else {
-        const startedMs = performance.now();
-        if (await isRight(address, subject, password)) return subject;
-        await delay(refusalStepMs - ((performance.now() - startedMs) % refusalStepMs));
+        throw refuse(attempt);
       }
-      onFailure({ address, user: username?.slice(0, maxLoggedLength) });
-      throw unauthenticated(realm, presented === 'not-utf8' ? notUtf8 : '');
+      const key = cache.keyOf([...subject.identity, presented.password]);
+      // At once, because this is almost every request.
+      if (cache.known(key) === true) {
+        onResult?.('cached');
+        return subject.principal;
+      }
+      return authenticateFresh(attempt, subject, presented.password, key);
     },
   };
 }

@@ -23,10 +23,6 @@ export interface UsersOptions extends LoginOptions {
   readonly permissions: Pick<Permissions, 'has'>;
 }
 
-interface UserSubject extends Subject {
-  readonly jid: Jid;
-}
-
 /** Creates the users of the XMPP server that `passwordCheck` asks. */
 export function createUsers({ passwordCheck, permissions, ...options }: UsersOptions): Users {
   const login = createLogin(options);
@@ -34,8 +30,7 @@ export function createUsers({ passwordCheck, permissions, ...options }: UsersOpt
     async authenticate(presented, domain, address) {
       const attempt = { presented, realm: domain, address };
       const jid = typeof presented === 'string' ? undefined : findUser(presented.username, domain);
-      const user = await login.authenticate(attempt, jid && createSubject(jid, passwordCheck));
-      return user.jid;
+      return login.authenticate(attempt, jid && createSubject(jid, passwordCheck));
     },
     authorize(user) {
       if (permissions.has(user)) return;
@@ -47,10 +42,10 @@ export function createUsers({ passwordCheck, permissions, ...options }: UsersOpt
   };
 }
 
-function createSubject(jid: Jid, passwordCheck: PasswordCheck): UserSubject {
+function createSubject(jid: Jid, passwordCheck: PasswordCheck): Subject<Jid> {
   const name = jid.toString();
   return {
-    jid,
+    principal: jid,
     name: `user ${name}`,
     identity: [name],
     check: (password: string) => passwordCheck(jid, password),

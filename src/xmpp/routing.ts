@@ -75,6 +75,13 @@ export function routeOutbound(options: {
     return { id, from, to, mode, confirmed: 'remote' };
   };
 
+  const deliverGroupchat: Deliver = async (message) => {
+    const needsNoJoin =
+      maySpeakWithoutJoining(formOf(message.from.domain)) &&
+      (await roomHosts.speakWithoutJoining(message.to.domain));
+    return needsNoJoin ? deliverToServer(message) : deliverToRoom(message);
+  };
+
   const deliverToServer: Deliver = async (message) => {
     const form = formOf(message.from.domain);
     const isAwaited = mayAwaitReceipt(message, form) && confirmations.mayAwaitReceipt();
@@ -92,7 +99,7 @@ export function routeOutbound(options: {
       watch?.forget();
       throw error;
     }
-    const known = (await watch?.confirm()) ?? ({ confirmed: 'server' } as const);
+    const known = watch === undefined ? ({ confirmed: 'server' } as const) : await watch.confirm();
     return { id, from, to, mode: form.mode, ...known };
   };
 
@@ -107,13 +114,8 @@ export function routeOutbound(options: {
       options.sizes.refuse(stanza);
       return stanza;
     },
-    deliver: async (message) => {
-      if (!isForRoom(message)) return deliverToServer(message);
-      const needsNoJoin =
-        maySpeakWithoutJoining(formOf(message.from.domain)) &&
-        (await roomHosts.speakWithoutJoining(message.to.domain));
-      return needsNoJoin ? deliverToServer(message) : deliverToRoom(message);
-    },
+    deliver: (message) =>
+      isForRoom(message) ? deliverGroupchat(message) : deliverToServer(message),
   };
 }
 

@@ -26,7 +26,7 @@ import { buildAccepted, buildPreview, buildResults, type Result } from '../respo
 /** What it takes to send messages. */
 export interface SendingPorts {
   /** Whether the recipient of a message is a room. */
-  readonly isForRoom: (message: Message) => Promise<boolean>;
+  readonly isForRoom: (message: Message) => boolean | Promise<boolean>;
   /** Builds the stanza as it would be sent now; throws GatewayError `too-large`. */
   readonly buildStanza: (message: Message) => Stanza;
   readonly deliver: Deliver;
@@ -60,7 +60,7 @@ export async function preview(
 ): Promise<Answer> {
   const { parsed } = request;
   const messages = await Promise.all(
-    parsed.messages.map((message) => prepare(ports, request, message)),
+    parsed.messages.map(async (message) => prepare(ports, request, message)),
   );
   const maxBytes = maxPreviewFactor * ports.limits.bodyBytes;
   const stanzas: Stanza[] = [];
@@ -78,15 +78,18 @@ export async function preview(
 }
 
 /** Adds what the gateway adds to a message: the type if the caller left it open, and an origin-id. */
-async function prepare(
+function prepare(
   { isForRoom }: SendingPorts,
   { parsed, key, waitSeconds }: ValidRequest,
   message: Message,
-): Promise<Message> {
-  const isToRoom = parsed.isTypeOpen && (await isForRoom(message));
-  const typed: Message = isToRoom ? { ...message, type: 'groupchat' } : message;
-  const own = waitSeconds === undefined ? typed : { ...typed, waitMs: waitSeconds * 1000 };
-  return key === undefined ? own : withOriginId(own);
+): Message | Promise<Message> {
+  const complete = (isToRoom: boolean): Message => {
+    const typed: Message = isToRoom ? { ...message, type: 'groupchat' } : message;
+    const own = waitSeconds === undefined ? typed : { ...typed, waitMs: waitSeconds * 1000 };
+    return key === undefined ? own : withOriginId(own);
+  };
+  const isToRoom = parsed.isTypeOpen && isForRoom(message);
+  return typeof isToRoom === 'boolean' ? complete(isToRoom) : isToRoom.then(complete);
 }
 
 /** Sends the messages of a request; rejects as Deliver does, and as the store of the answers does. */
@@ -94,9 +97,13 @@ export async function send(
   ports: SendingPorts,
   request: ValidRequest,
 ): Promise<Answer | OnceAnswer> {
-  const { parsed, key } = request;
+  const { parsed, key, waitSeconds } = request;
   const [single] = parsed.messages;
   if (!parsed.isList && single !== undefined) {
+    if (key === undefined && waitSeconds === undefined) {
+      // Almost all: nothing is kept for them, and nothing waited for.
+      return buildAccepted(await ports.deliver(await prepare(ports, request, single)));
+    }
     const { answer, complete } = await sendOne(ports, request, single);
     return complete === undefined ? answer : complete();
   }

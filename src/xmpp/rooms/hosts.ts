@@ -53,9 +53,13 @@ export class RoomHosts {
    * Whether a message is for the bare JID of a room: its domain says so within two seconds. Served
    * domains are not asked, and nobody is while the caller has too many messages waiting for that.
    */
-  async isForRoom({ to, caller }: Pick<Message, 'to' | 'caller'>): Promise<boolean> {
+  isForRoom({ to, caller }: Pick<Message, 'to' | 'caller'>): boolean | Promise<boolean> {
     const { local, domain, resource } = to;
     if (local === undefined || resource !== undefined || this.#served.has(domain)) return false;
+    return this.#waitForRoom(to, caller);
+  }
+
+  async #waitForRoom(to: Jid, caller: string): Promise<boolean> {
     const waiting = this.#waiting.get(caller) ?? 0;
     if (waiting >= maxWaitingPerCaller) return false;
     this.#waiting.set(caller, waiting + 1);
