@@ -19,22 +19,30 @@ export interface FaultList {
 
 /** An empty list of faults. */
 export function createFaultList(): FaultList {
-  const reported: Fault[] = [];
-  let count = 0;
-  return {
-    add(pointer, detail) {
-      count += 1;
-      if (reported.length >= maxReported) return;
-      const text = typeof pointer === 'string' ? pointer : pointer();
-      reported.push({ pointer: abbreviate(text, maxPointerLength), detail });
-    },
-    isEmpty: () => count === 0,
-    toError: () => {
-      const first = reported[0] === undefined ? '' : describeFault(reported[0]);
-      const detail = count === 1 ? first : `${count} faults; the first: ${first}`;
-      return new GatewayError('invalid-message', detail, { errors: reported });
-    },
-  };
+  return new Faults();
+}
+
+class Faults implements FaultList {
+  readonly #reported: Fault[] = [];
+  #count = 0;
+
+  add(pointer: string | (() => string), detail: string): void {
+    this.#count += 1;
+    if (this.#reported.length >= maxReported) return;
+    const text = typeof pointer === 'string' ? pointer : pointer();
+    this.#reported.push({ pointer: abbreviate(text, maxPointerLength), detail });
+  }
+
+  isEmpty(): boolean {
+    return this.#count === 0;
+  }
+
+  toError(): GatewayError {
+    const [fault] = this.#reported;
+    const first = fault === undefined ? '' : describeFault(fault);
+    const detail = this.#count === 1 ? first : `${this.#count} faults; the first: ${first}`;
+    return new GatewayError('invalid-message', detail, { errors: this.#reported });
+  }
 }
 
 /** Escapes one reference token of a JSON pointer (RFC 6901 §3). */

@@ -1,5 +1,5 @@
 import { GatewayError } from './errors.ts';
-import { createFaultList, escapePointer } from './fault-list.ts';
+import { createFaultList, escapePointer, type FaultList } from './fault-list.ts';
 import { describeJsonFault } from './json-fault.ts';
 import { quote } from './text.ts';
 
@@ -34,7 +34,7 @@ interface Frame {
 
 /** RFC 8259 §4: names SHOULD be unique; parsers disagree about which of two equal names counts. */
 function refuseDuplicates(json: string): void {
-  const faults = createFaultList();
+  let faults: FaultList | undefined;
   const open: Frame[] = [];
   let frame: Frame | undefined;
   // JSON.parse has accepted the text, so it is enough to look at brackets, commas and strings.
@@ -42,16 +42,14 @@ function refuseDuplicates(json: string): void {
     switch (json.charCodeAt(index)) {
       case 0x22: {
         const end = findStringEnd(json, index);
-        if (frame?.expectsName) {
-          noteName(frame, readName(json, index, end), () => {
-            const name = quote(String(open.at(-1)?.key));
-            // Built only when reported: it is as long as the nesting is deep, and building it for every
-            // fault of a hostile body would take minutes.
-            faults.add(
-              () => pointerTo(open),
-              `The name ${name} occurs more than once in one object.`,
-            );
-          });
+        if (frame?.expectsName && !isNewName(frame, readName(json, index, end))) {
+          faults ??= createFaultList();
+          // Built only when reported: it is as long as the nesting is deep, and building it for every
+          // fault of a hostile body would take minutes.
+          faults.add(
+            () => pointerTo(open),
+            `The name ${quote(String(frame.key))} occurs more than once in one object.`,
+          );
         }
         index = end;
         break;
@@ -73,18 +71,20 @@ function refuseDuplicates(json: string): void {
         if (frame !== undefined) nextMember(frame);
     }
   }
-  if (!faults.isEmpty()) throw faults.toError();
+  if (faults !== undefined) throw faults.toError();
 }
 
 function pointerTo(open: readonly Frame[]): string {
   return open.map(({ key }) => `/${escapePointer(String(key))}`).join('');
 }
 
-function noteName(frame: Frame, name: string, onDuplicate: () => void): void {
+/** Notes the name of a member; returns whether the object has it for the first time. */
+function isNewName(frame: Frame, name: string): boolean {
   frame.key = name;
   frame.expectsName = false;
-  if (frame.names?.has(name)) onDuplicate();
+  if (frame.names?.has(name)) return false;
   frame.names?.add(name);
+  return true;
 }
 
 function nextMember(frame: Frame): void {

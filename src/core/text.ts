@@ -106,10 +106,11 @@ export function decodeUtf8(bytes: Uint8Array): string {
 }
 
 /** Tells by the byte order mark, or by the zeros in the first two characters if they are ASCII. */
-function isUtf16([first = 1, second = 1, third = 1, fourth = 1]: Uint8Array): boolean {
-  const mark = first * 256 + second;
-  const zeros = [first, second, third, fourth].map((byte) => (byte === 0 ? '0' : 'x')).join('');
-  return mark === 0xfffe || mark === 0xfeff || zeros === '0x0x' || zeros === 'x0x0';
+function isUtf16(bytes: Uint8Array): boolean {
+  const isZero = (index: number): boolean => bytes[index] === 0;
+  const mark = (bytes[0] ?? 1) * 256 + (bytes[1] ?? 1);
+  if (mark === 0xfffe || mark === 0xfeff) return true;
+  return isZero(0) !== isZero(1) && isZero(0) === isZero(2) && isZero(1) === isZero(3);
 }
 
 /** Returns the index of the first ill-formed byte, or the length if the last sequence is cut off. */

@@ -7,6 +7,7 @@ import { clientNamespace, type XmlElement, XmlError, type XmlNode } from '../xml
 import {
   type AttributeMap,
   buildAttributes,
+  noAttributes,
   readAttributeMap,
   readString,
   readValue,
@@ -61,7 +62,7 @@ export function readSubmission(value: unknown, context: MessageContext): Submiss
     caller: context.caller,
     from: context.from,
     type: type ?? 'chat',
-    attributes: map.size === 0 ? [] : buildAttributes(omitNamed(map)),
+    attributes: buildAttributes(map, namedAttributes),
     children,
   } as const;
   return {
@@ -221,12 +222,8 @@ function readOnce(
   return { text: top, pointer };
 }
 
-/** Removes the members of Message, and `from`, which the gateway assigns. */
-function omitNamed(map: AttributeMap): AttributeMap {
-  const rest = new Map(map);
-  for (const name of ['from', 'to', 'id', 'type']) rest.delete(name);
-  return rest;
-}
+/** The members of Message, and `from`, which the gateway assigns. */
+const namedAttributes: readonly string[] = ['from', 'to', 'id', 'type'];
 
 /** Reads body, subject and further elements, in this order. */
 function readChildren(
@@ -235,9 +232,11 @@ function readChildren(
   limits: MessageLimits,
   faults: FaultList,
 ): XmlNode[] {
-  const own = [readBody(value, limits, faults), readSubject(value, faults)].filter(
-    (element) => element !== undefined,
-  );
+  const own: XmlElement[] = [];
+  const body = readBody(value, limits, faults);
+  if (body !== undefined) own.push(body);
+  const subject = readSubject(value, faults);
+  if (subject !== undefined) own.push(subject);
   const around = {
     elements: 1 + own.length,
     attributes: own.reduce((sum, { attributes }) => sum + attributes.length, map.size),
@@ -247,7 +246,7 @@ function readChildren(
     faults.add('/message_attributes', detail);
   }
   const extra = readExtraElements(value['extra_elements'], limits, around, faults);
-  return [...own, ...extra];
+  return extra.length === 0 ? own : [...own, ...extra];
 }
 
 function readBody(value: Fields, limits: MessageLimits, faults: FaultList): XmlElement | undefined {
@@ -275,7 +274,7 @@ function readSubject(value: Fields, faults: FaultList): XmlElement | undefined {
 function buildElement(
   name: string,
   text: string | undefined,
-  map: AttributeMap = new Map(),
+  map: AttributeMap = noAttributes,
 ): XmlElement {
   return {
     prefix: '',
@@ -299,7 +298,7 @@ function readExtraElements(
   try {
     const defaultNamespace = clientNamespace;
     const nodes = parseXml(text, { limits, defaultNamespace, fragment: true, around });
-    checkChildren(nodes, { ...faults, add: (_path, detail) => faults.add(pointer, detail) });
+    checkChildren(nodes, { add: (_path, detail) => faults.add(pointer, detail) });
     return nodes;
   } catch (error) {
     if (!(error instanceof XmlError)) throw error;

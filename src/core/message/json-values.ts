@@ -7,7 +7,8 @@ import { clientNamespace, type XmlAttribute, xmlAttributeNames, xmlNamespace } f
 /** Attributes by name, as the JSON body spells it. */
 export type AttributeMap = ReadonlyMap<string, string>;
 
-const none: AttributeMap = new Map();
+/** A map of no attributes. */
+export const noAttributes: AttributeMap = new Map();
 
 const xmlNames: ReadonlySet<string> = new Set(
   Array.from(xmlAttributeNames, (name) => `xml:${name}`),
@@ -20,15 +21,15 @@ export function readAttributeMap(
   maxAttributes: number,
   faults: FaultList,
 ): AttributeMap {
-  if (map === undefined) return none;
+  if (map === undefined) return noAttributes;
   if (!isRecord(map)) {
     faults.add(pointer, `Expected an object, got ${describeJsonValue(map)}.`);
-    return none;
+    return noAttributes;
   }
   const entries = Object.entries(map);
   if (entries.length > maxAttributes) {
     faults.add(pointer, `Expected at most ${maxAttributes} attributes, got ${entries.length}.`);
-    return none;
+    return noAttributes;
   }
   const attributes = new Map<string, string>();
   for (const [name, value] of entries) {
@@ -71,13 +72,21 @@ function describeName(name: string): string {
     : `Expected a name of letters, digits, "-", "_" and ".", with a letter or "_" first, got ${quote(name)}.`;
 }
 
-/** Builds the attributes of an element, in the order of the map. */
-export function buildAttributes(map: AttributeMap): XmlAttribute[] {
-  return Array.from(map, ([name, value]) =>
-    xmlNames.has(name)
-      ? { prefix: 'xml', name: name.slice('xml:'.length), namespace: xmlNamespace, value }
-      : { prefix: '', name, namespace: '', value },
-  );
+/** Builds the attributes of an element, in the order of the map, but for those with the names `omitted`. */
+export function buildAttributes(
+  map: AttributeMap,
+  omitted: readonly string[] = [],
+): XmlAttribute[] {
+  const attributes: XmlAttribute[] = [];
+  for (const [name, value] of map) {
+    if (omitted.includes(name)) continue;
+    attributes.push(
+      xmlNames.has(name)
+        ? { prefix: 'xml', name: name.slice('xml:'.length), namespace: xmlNamespace, value }
+        : { prefix: '', name, namespace: '', value },
+    );
+  }
+  return attributes;
 }
 
 /** Reads a string that XML can carry; anything else is a fault. */

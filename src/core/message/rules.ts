@@ -95,7 +95,7 @@ export function checkId(id: string, pointer: string, faults: FaultList): void {
 }
 
 /** Checks the children of `<message/>`; pointers are paths such as `/message/body`. */
-export function checkChildren(children: readonly XmlNode[], faults: FaultList): void {
+export function checkChildren(children: readonly XmlNode[], faults: Pick<FaultList, 'add'>): void {
   for (const child of children) {
     if (typeof child === 'string') {
       checkText(child, faults);
@@ -107,7 +107,7 @@ export function checkChildren(children: readonly XmlNode[], faults: FaultList): 
 }
 
 /** RFC 6120 §8.1: a stanza contains only elements; ejabberd drops text between them. */
-function checkText(text: string, faults: FaultList): void {
+function checkText(text: string, faults: Pick<FaultList, 'add'>): void {
   if (/[^ \t\n\r]/.test(text)) {
     faults.add('/message', `Expected only elements in <message/>, got the text ${quote(text)}.`);
   }
@@ -121,7 +121,11 @@ const streamNamespaces: ReadonlySet<string> = new Set([
 ]);
 
 /** Refuses the namespaces of streams in the element, its attributes and its descendants. */
-function checkNamespaces(element: XmlElement, parentPath: string, faults: FaultList): void {
+function checkNamespaces(
+  element: XmlElement,
+  parentPath: string,
+  faults: Pick<FaultList, 'add'>,
+): void {
   const path = `${parentPath}/${qualifiedName(element)}`;
   if (streamNamespaces.has(element.namespace)) {
     const name = quote(qualifiedName(element));
@@ -143,7 +147,7 @@ function checkNamespaces(element: XmlElement, parentPath: string, faults: FaultL
 export function checkAttributes(
   attributes: readonly XmlAttribute[],
   path: string,
-  faults: FaultList,
+  faults: Pick<FaultList, 'add'>,
 ): void {
   for (const attribute of attributes) {
     const reason = findAttributeFault(attribute);
@@ -166,7 +170,7 @@ function findAttributeFault({ name, namespace }: XmlAttribute): string | undefin
  * Refuses payloads that clients and servers trust when they come from a bare JID, as if the account or
  * its server had sent them (XEP-0280, XEP-0313, XEP-0163, XEP-0356, XEP-0355).
  */
-function checkPayload(element: XmlElement, faults: FaultList): void {
+function checkPayload(element: XmlElement, faults: Pick<FaultList, 'add'>): void {
   const reason = findForgery(element);
   if (reason === undefined) return;
   const path = `/message/${qualifiedName(element)}`;

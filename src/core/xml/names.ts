@@ -48,26 +48,39 @@ export interface NamespaceScope {
 
 /** Creates a scope with initial bindings; every operation takes constant time at any depth. */
 export function createNamespaceScope(initial: ReadonlyMap<string, string>): NamespaceScope {
-  // Most documents declare nothing, so the initial bindings are copied only on the first declaration.
-  let bindings: Map<string, string | undefined> | undefined;
-  const shadowed: { readonly prefix: string; readonly namespace: string | undefined }[] = [];
-  const marks: number[] = [];
-  return {
-    resolve: (prefix) => (bindings ?? initial).get(prefix),
-    enter: () => {
-      marks.push(shadowed.length);
-    },
-    declare: (prefix, namespace) => {
-      bindings ??= new Map(initial);
-      shadowed.push({ prefix, namespace: bindings.get(prefix) });
-      bindings.set(prefix, namespace);
-    },
-    leave: () => {
-      const mark = marks.pop() ?? 0;
-      while (shadowed.length > mark) {
-        const binding = shadowed.pop();
-        if (binding !== undefined) bindings?.set(binding.prefix, binding.namespace);
-      }
-    },
-  };
+  return new Scope(initial);
+}
+
+class Scope implements NamespaceScope {
+  readonly #initial: ReadonlyMap<string, string>;
+  /** Most documents declare nothing, so the initial bindings are copied only on the first declaration. */
+  #bindings: Map<string, string | undefined> | undefined;
+  readonly #shadowed: { readonly prefix: string; readonly namespace: string | undefined }[] = [];
+  readonly #marks: number[] = [];
+
+  constructor(initial: ReadonlyMap<string, string>) {
+    this.#initial = initial;
+  }
+
+  resolve(prefix: string): string | undefined {
+    return (this.#bindings ?? this.#initial).get(prefix);
+  }
+
+  enter(): void {
+    this.#marks.push(this.#shadowed.length);
+  }
+
+  declare(prefix: string, namespace: string): void {
+    this.#bindings ??= new Map(this.#initial);
+    this.#shadowed.push({ prefix, namespace: this.#bindings.get(prefix) });
+    this.#bindings.set(prefix, namespace);
+  }
+
+  leave(): void {
+    const mark = this.#marks.pop() ?? 0;
+    while (this.#shadowed.length > mark) {
+      const binding = this.#shadowed.pop();
+      if (binding !== undefined) this.#bindings?.set(binding.prefix, binding.namespace);
+    }
+  }
 }

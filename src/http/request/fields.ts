@@ -20,6 +20,8 @@ export interface MessageQuery {
   readonly fields: Fields;
 }
 
+const noQuery: MessageQuery = { isDryRun: false, template: undefined, fields: {} };
+
 /** The values of the parameters that any request may have. */
 const switches: ReadonlyMap<string, ReadonlySet<string>> = new Map([
   ['format', new Set(['json'])],
@@ -34,6 +36,7 @@ const queryFields = fieldNames.filter((name) => name !== 'body');
  * itself, the query has fields of the message. Throws GatewayError `invalid-message`.
  */
 export function parseQuery(query: string, notation: Notation): MessageQuery {
+  if (query === '') return noQuery;
   const pairs = split(query);
   if (notation !== 'json' && pairs.some(([name]) => name === 'template')) {
     const detail = 'A template needs Content-Type: application/json.';

@@ -153,8 +153,9 @@ function createStanzaId(key: CallerKey | undefined, record: RequestRecord, liste
 }
 
 function noteRecipients(record: RequestRecord, { messages, isList }: ParsedRequest): void {
-  const [domain, ...others] = new Set(messages.map(({ to }) => to.domain));
-  if (domain !== undefined && others.length === 0) record.recipientDomain = domain;
+  const domain = messages[0]?.to.domain;
+  const isOne = messages.every(({ to }) => to.domain === domain);
+  if (domain !== undefined && isOne) record.recipientDomain = domain;
   if (isList) record.recipients = messages.length;
 }
 
