@@ -4,7 +4,7 @@ const width = 760;
 const left = 290;
 const barHeight = 18;
 const gap = 7;
-const colours = { api: '#1f6f8b', user: '#1f6f8b', ceiling: '#9aa5ad' };
+const colours = { api: '#1f6f8b', bulk: '#1f6f8b', user: '#1f6f8b', ceiling: '#9aa5ad' };
 const other = '#d08c60';
 
 /** Draws what was delivered per second at 64 connections, as an SVG. */
@@ -28,7 +28,7 @@ export function drawChart(results) {
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${y}" width="${width}" height="${y}" role="img" aria-label="Messages delivered per second">
 <style>text{font:13px sans-serif;fill:#222}.head{font-weight:bold;font-size:14px}.note{fill:#666;font-size:12px}</style>
 <rect width="100%" height="100%" fill="#fff"/>
-<text x="12" y="24" class="head">Messages delivered per second: 64 connections, 100 bytes each</text>
+<text x="12" y="24" class="head">Messages of 100 bytes delivered per second: on 64 connections, or in one request</text>
 ${parts.join('\n')}
 </svg>
 `;

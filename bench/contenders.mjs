@@ -42,10 +42,20 @@ function sendStanzaJson(bytes) {
   return JSON.stringify({ from, to, stanza: stanza(bytes, from) });
 }
 
+/** The head of a request that goes on as long as there are lines. */
+const linesHead = [
+  `POST ${path}/alice HTTP/1.1`,
+  'Host: 127.0.0.1',
+  `Authorization: ${api}`,
+  'Content-Type: application/x-ndjson',
+  'Transfer-Encoding: chunked',
+  '\r\n',
+].join('\r\n');
+
 const botBasic = basic(bot.username, bot.password);
 const ejabberdBasic = basic(`${bot.username}@example.org`, bot.password);
 
-/** Ways to send a message; `process` is whose CPU beside the server's it takes. */
+/** Ways to send a message: without HTTP, one in each request, or as the lines of a single request. */
 export const contenders = {
   ceiling: {
     title: 'component without HTTP (the ceiling)',
@@ -55,6 +65,12 @@ export const contenders = {
     title: 'gateway, URL of API accounts',
     target: ({ gateway }) => gateway,
     request: (bytes) => httpPost(`${path}/alice`, messageJson(bytes), api),
+  },
+  bulk: {
+    title: 'gateway, many in one request',
+    target: ({ gateway }) => gateway,
+    request: () => linesHead,
+    line: (bytes) => `${messageJson(bytes)}\n`,
   },
   user: {
     title: 'gateway, URL of XMPP users',

@@ -1,6 +1,9 @@
 import { spread } from './samples.mjs';
 
-/** What is asked of the gateway, as ratios within one run; each reads points, undefined without them. Meant `on` one server or both. */
+/**
+ * What is asked of the gateway, mostly as ratios within one run; each reads points, undefined without
+ * them. Meant `on` one server or both; what is asked of the servers may differ.
+ */
 const wanted = [
   {
     title: 'delivered/s at 64 connections, confirmed / the ceiling',
@@ -14,8 +17,33 @@ const wanted = [
   },
   {
     title: 'delivered/s at 64 connections / naive gateway, which confirms nothing',
-    least: 1.5,
+    least: 1,
     read: ({ at }) => ratio(at('api', 64), at('naive', 64)),
+  },
+  {
+    title: 'CPU of the gateway per message at 64 connections / naive gateway',
+    most: 1.15,
+    read: ({ at }) => cpuRatio(at('api', 64), at('naive', 64)),
+  },
+  {
+    title: 'many in one request: delivered/s / the ceiling at window 64',
+    least: { prosody: 0.9, ejabberd: 0.8 },
+    read: ({ at }) => ratio(at('bulk', 64), at('ceiling', 64)),
+  },
+  {
+    title: 'many in one request: delivered/s / one in each, 64 connections',
+    least: { prosody: 2, ejabberd: 3 },
+    read: ({ at }) => ratio(at('bulk', 64), at('api', 64)),
+  },
+  {
+    title: "many in one request: delivered/s / ejabberd's HTTP API by IP address",
+    least: 5,
+    read: ({ at }) => ratio(at('bulk', 64), at('ejabberd', 64)),
+  },
+  {
+    title: 'many in one request: CPU of the gateway per message / naive gateway',
+    most: 0.2,
+    read: ({ at }) => cpuRatio(at('bulk', 64), at('naive', 64)),
   },
   {
     title: "URL of XMPP users / ejabberd's HTTP API with Basic, SCRAM store",
@@ -72,10 +100,17 @@ const wanted = [
   },
 ];
 
-/** The median of the rounds' ratios: what disturbs a round disturbs both. */
 function ratio(a, b) {
-  if (a === undefined || b === undefined) return undefined;
-  return spread(a.rounds.map((perSecond, round) => perSecond / b.rounds[round]))?.median;
+  return a && b && medianRatio(a.rounds, b.rounds);
+}
+
+function cpuRatio(a, b) {
+  return a && b && medianRatio(a.cpuRounds, b.cpuRounds);
+}
+
+/** The median of the rounds' ratios: what disturbs a round disturbs both. */
+function medianRatio(a, b) {
+  return spread(a.map((value, round) => value / b[round]))?.median;
 }
 
 function difference(a, b) {
@@ -93,8 +128,9 @@ export function judge(results) {
     return wanted.flatMap(({ title, on = kind, least, most, unit, read }) => {
       const measured = read({ at, loadedMb, startMs, logins });
       if (on !== kind || measured === undefined) return [];
-      const isReached = least === undefined ? measured <= most : measured >= least;
-      const goal = least === undefined ? `≤ ${most}` : `≥ ${least}`;
+      const floor = least?.[kind] ?? least;
+      const isReached = floor === undefined ? measured <= most : measured >= floor;
+      const goal = floor === undefined ? `≤ ${most}` : `≥ ${floor}`;
       return [{ title, kind, goal, measured, unit, isReached }];
     });
   });

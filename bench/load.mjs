@@ -47,11 +47,84 @@ function isComplete(answer) {
   return answer.length >= end + 4 + Number(length ?? 0);
 }
 
+/** Lines are written by so many; no further ones while so many are unanswered, or the end would take long. */
+const linesPerPiece = 64;
+const maxUnanswered = 1024;
+
 /**
- * Posts on many connections, after a warm-up that does not count, for some time or until so many
+ * Posts lines in one request, as fast as they are answered and as long as `next()` gives an id; resolves
+ * with whether the answer came to its end.
+ */
+function postLines({ port, template, line, onAnswer }, next) {
+  const prepared = Buffer.from(line, 'latin1');
+  const [at] = findIds(prepared);
+  const size = Buffer.from(`${(linesPerPiece * prepared.length).toString(16)}\r\n`);
+  const end = Buffer.from('\r\n');
+  const buildPiece = () => {
+    const piece = [size];
+    for (let count = 0; count < linesPerPiece; count += 1) {
+      const id = next();
+      if (id === undefined) return undefined;
+      const filled = Buffer.from(prepared);
+      fillIn(filled, at, id);
+      piece.push(filled);
+    }
+    return Buffer.concat([...piece, end]);
+  };
+  return new Promise((resolve) => {
+    const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+    let rest = '';
+    let unanswered = 0;
+    let hasEnded = false;
+    const send = () => {
+      while (!hasEnded && unanswered < maxUnanswered) {
+        const piece = buildPiece();
+        hasEnded = piece === undefined;
+        socket.write(piece ?? '0\r\n\r\n');
+        unanswered += linesPerPiece;
+      }
+    };
+    socket.setEncoding('latin1');
+    socket.once('connect', () => {
+      socket.write(template, 'latin1');
+      send();
+    });
+    socket.on('error', () => {});
+    socket.on('data', (chunk) => {
+      const found = (rest + chunk).split('\n');
+      rest = found.pop() ?? '';
+      for (const text of found) {
+        const [, status] = /^\{"line":\d+,"status":(\d+)/.exec(text) ?? [];
+        if (status !== undefined) {
+          onAnswer(status);
+          unanswered -= 1;
+        }
+        if (text.startsWith('{"lines":')) {
+          resolve(true);
+          socket.destroy();
+        }
+      }
+      send();
+    });
+    socket.once('close', () => resolve(false));
+  });
+}
+
+/**
+ * Posts on many connections, one message in each request or, with a `line`, all in one, after a warm-up that does not count, for some time or until so many
  * were answered; tells the parent when the clock starts and stops.
  */
-async function run({ port, template, connections, warmUpMs, ms, count, pauseMs = 0, firstId }) {
+async function run({
+  port,
+  template,
+  line,
+  connections,
+  warmUpMs,
+  ms,
+  count,
+  pauseMs = 0,
+  firstId,
+}) {
   const statuses = {};
   let latencies = [];
   let id = firstId;
@@ -89,8 +162,9 @@ async function run({ port, template, connections, warmUpMs, ms, count, pauseMs =
     process.send({ event: 'started' });
     if (ms !== undefined) setTimeout(stop, ms);
   }, warmUpMs);
+  const send = line === undefined ? post : postLines;
   const client = async () => {
-    while (!(await post({ port, template, onAnswer }, next))) {
+    while (!(await send({ port, template, line, onAnswer }, next))) {
       statuses.cut = (statuses.cut ?? 0) + 1;
       if (isOver || statuses.cut > connections) return;
     }

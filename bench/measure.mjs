@@ -52,10 +52,12 @@ export async function measure(site, name, { connections, bytes, ...bounds }) {
   const [started, ended, done] = events;
   Promise.all(events).catch(() => {});
   const template = target === undefined ? contender.blast(bytes) : contender.request(bytes);
+  const line = contender.line?.(bytes);
   peer.send({
     ...(target === undefined ? { order: 'blast', window: connections } : { port: target.port }),
-    connections,
+    connections: line === undefined ? connections : 1,
     template,
+    line,
     warmUpMs,
     firstId: lastId,
     ...bounds,

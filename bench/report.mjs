@@ -25,6 +25,7 @@ function mergeGroup(group) {
     connections,
     perSecond: of((sample) => sample.perSecond),
     rounds: group.map((sample) => sample.perSecond),
+    cpuRounds: group.map((sample) => sample.cpu.own),
     p50: of((sample) => sample.p50),
     p99: of((sample) => sample.p99),
     cpu: Object.fromEntries(
@@ -66,7 +67,7 @@ function rowOf(point) {
   return [
     contenders[point.name].title,
     point.bytes === 100 ? '100 B' : '10 kB',
-    String(point.connections),
+    contenders[point.name].line === undefined ? String(point.connections) : '1',
     `${round(perSecond?.median)} (${round(perSecond?.min)}–${round(perSecond?.max)})`,
     round(p50?.median, 2),
     round(p99?.median, 2),

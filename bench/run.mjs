@@ -58,7 +58,8 @@ function takesPart(name, kind, { bytes, connections }) {
   if (!isHere || !isWanted) return false;
   // With more connections its answers take several seconds.
   if (name === 'ejabberdBasic' && connections > 64) return false;
-  return bytes === small || ['ceiling', 'api', 'before', 'naive'].includes(name);
+  if (name === 'bulk' && connections !== 64) return false;
+  return bytes === small || ['ceiling', 'api', 'bulk', 'before', 'naive'].includes(name);
 }
 
 async function warmUp(site, names) {
