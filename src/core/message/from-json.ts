@@ -121,6 +121,7 @@ const webhookAdvice = ' If this is the payload of a webhook, add ?template=NAME&
 
 function refuseUnknownFields(value: Fields, faults: FaultList): void {
   const unknown = Object.keys(value).filter((name) => !fields.includes(name));
+  if (unknown.length === 0) return;
   const isForeign = isWebhook(value, unknown);
   for (const [index, name] of unknown.entries()) {
     const detail = describeUnknownField(name, fields);
@@ -134,7 +135,7 @@ function refuseUnknownFields(value: Fields, faults: FaultList): void {
 function isWebhook(value: Fields, unknown: readonly string[]): boolean {
   const isOurs = ['to', 'body', 'extra_elements'].some((name) => value[name] !== undefined);
   const hasRecipient = unknown.some((name) => findMeantField(name, fields) === 'to');
-  return unknown.length > 0 && !isOurs && !hasRecipient;
+  return !isOurs && !hasRecipient;
 }
 
 /** Reads the recipient, or a list of them; `message_attributes` may repeat a single address. */

@@ -38,7 +38,8 @@ export class Connections {
     const connection = this.#find(res.req.socket);
     connection.responses.add(res);
     this.#touch(connection);
-    res.once('close', () => {
+    // Not with once(), which would cost a wrapper for each request: a response closes once.
+    res.on('close', () => {
       if (!connection.responses.delete(res)) return;
       this.#touch(connection);
       this.#settle();

@@ -65,7 +65,7 @@ export class PacedReader {
     if (this.#isOver) return;
     const exchange = { req: res.req, res, begin, isAnswered: false };
     this.#exchanges.push(exchange);
-    res.once('close', () => this.#onAnswered(exchange));
+    res.on('close', () => this.#onAnswered(exchange));
     if (this.#exchanges.length === 1) this.#beginFirst();
   }
 
