@@ -54,10 +54,10 @@ async function* answerLines(ports: BulkPorts, request: BulkRequest): AsyncGenera
   const { req, record } = request;
   const counts = { lines: 0, accepted: 0, refused: 0 };
   record.counts = counts;
-  const bulkCaller = `${request.context.caller} (bulk)`;
+  const context = { ...request.context, caller: `${request.context.caller} (bulk)` };
   const answer = async (line: Line): Promise<string> => {
     counts.lines += 1;
-    const found = await answerLine(ports, request, line, bulkCaller);
+    const found = await answerLine(ports, request, line, context);
     counts[found.status === 200 ? 'accepted' : 'refused'] += 1;
     return toLine(line.number, found);
   };
@@ -80,16 +80,16 @@ async function* answerLines(ports: BulkPorts, request: BulkRequest): AsyncGenera
 
 async function answerLine(
   ports: BulkPorts,
-  { record, context, isDryRun }: BulkRequest,
+  { record, context: { caller }, isDryRun }: BulkRequest,
   { bytes }: Line,
-  caller: string,
+  context: BulkRequest['context'],
 ): Promise<Answer> {
   try {
     if (typeof bytes === 'string') throw notKept(bytes, ports.limits.bodyBytes);
     const { message, key: text, waitSeconds } = takeOwnFields(parseJson(decodeUtf8(bytes)));
-    const key = text === undefined ? undefined : { caller: context.caller, key: text };
+    const key = text === undefined ? undefined : { caller, key: text };
     const createId = (listed?: Jid): string => createLineId(key, listed);
-    const parsed = readSubmission(message, { ...context, caller, createId });
+    const parsed = readSubmission(message, { ...context, createId });
     const payload = [context.from.toString(), 'lines', bytes];
     // Of a list one after the other, because other lines are under way meanwhile.
     const request = { parsed, key, payload, id: record.id, atOnce: 1, waitSeconds };
@@ -191,7 +191,7 @@ class LineAnswers {
         for (const line of batch) {
           while (this.#isFull()) await this.#reader.wait();
           if (this.#isOver) return;
-          void this.#start(line);
+          this.#start(line);
         }
       }
     } finally {
@@ -206,12 +206,14 @@ class LineAnswers {
     return isFull && !this.#isOver;
   }
 
-  async #start(line: Line): Promise<void> {
+  #start(line: Line): void {
     this.#underWay += 1;
     this.#bytes += line.bytes.length;
     if (this.#underWay === 1) this.#onIdle(false);
-    // Not in one line: the list may be another one by then.
-    const text = await this.#answer(line);
+    void this.#answer(line).then((text) => this.#finish(line, text));
+  }
+
+  #finish(line: Line, text: string): void {
     this.#ready.push(text);
     this.#underWay -= 1;
     this.#bytes -= line.bytes.length;
