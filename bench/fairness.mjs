@@ -28,47 +28,53 @@ function countRefused(samples) {
 }
 
 /**
- * A caller with one connection, which pauses between its messages, alone and beside another caller
- * who floods: latencies in milliseconds.
+ * A caller with one connection, which pauses between its messages, alone and beside another caller:
+ * one who floods from many connections, or who sends all in one request. Latencies in milliseconds.
  */
 export async function measureFairness(site, flooders = 256) {
   const other = startPeer('./load.mjs');
   const port = site.gateway.port;
   const flood = { port, template: contenders.user.request(100), connections: flooders };
+  const { request, line } = contenders.bulk;
+  const bulk = { port, template: request(), line: line(100), connections: 1 };
   const quiet = { port, template: contenders.api.request(100), connections: 1, pauseMs };
   const bounds = { warmUpMs: 500, ms: 3000 };
   let firstId = quietIds;
   let floodId = quietIds / 2;
-  const alone = [];
-  const beside = [];
-  const floods = [];
+  const postQuietly = async () => {
+    const sample = await post(other, { ...quiet, ...bounds, firstId });
+    firstId = sample.lastId;
+    return sample;
+  };
+  const postBeside = async (others) => {
+    const ms = bounds.ms + 1000;
+    const flooding = post(site.load, { ...others, warmUpMs: 300, ms, firstId: floodId });
+    await sleep(300);
+    const disturbed = await postQuietly();
+    const flooded = await flooding;
+    floodId = flooded.lastId;
+    await settle(site, Number.POSITIVE_INFINITY, 200);
+    return { disturbed, flooded };
+  };
+  const samples = { alone: [], beside: [], floods: [], besideBulk: [] };
   try {
     for (let round = 0; round < rounds; round += 1) {
-      const calm = await post(other, { ...quiet, ...bounds, firstId });
-      alone.push(calm);
-      const flooding = post(site.load, {
-        ...flood,
-        warmUpMs: 300,
-        ms: bounds.ms + 1000,
-        firstId: floodId,
-      });
-      await sleep(300);
-      const disturbed = await post(other, { ...quiet, ...bounds, firstId: calm.lastId });
-      beside.push(disturbed);
-      const flooded = await flooding;
-      floods.push(flooded);
-      firstId = disturbed.lastId;
-      floodId = flooded.lastId;
-      await settle(site, Number.POSITIVE_INFINITY, 200);
+      samples.alone.push(await postQuietly());
+      const { disturbed, flooded } = await postBeside(flood);
+      samples.beside.push(disturbed);
+      samples.floods.push(flooded);
+      samples.besideBulk.push((await postBeside(bulk)).disturbed);
     }
   } finally {
     await other.stop();
   }
+  const { alone, beside, floods, besideBulk } = samples;
   return {
     flooders,
     alone: spreadOf(alone),
     beside: spreadOf(beside),
     flood: spreadOf(floods),
-    refused: countRefused([...alone, ...beside]),
+    besideBulk: spreadOf(besideBulk),
+    refused: countRefused([...alone, ...beside, ...besideBulk]),
   };
 }

@@ -74,6 +74,23 @@ const wanted = [
     read: ({ at }) => ratio(at('api', 64, 10_000), at('ceiling', 64, 10_000)),
   },
   {
+    title: 'allocated for a request',
+    most: 24,
+    unit: ' kB',
+    read: ({ allocated }) => allocated?.api,
+  },
+  {
+    title: 'quiet caller beside a flood from many connections: p99',
+    most: 60,
+    unit: ' ms',
+    read: ({ fairness }) => fairness?.beside.p99.median,
+  },
+  {
+    title: 'quiet caller beside many messages in one request: p99 / alone',
+    most: 3,
+    read: ({ fairness }) => fairness && fairness.besideBulk.p99.median / fairness.alone.p99.median,
+  },
+  {
     title: 'RSS of the gateway after the run',
     most: 110,
     unit: ' MB',
@@ -119,14 +136,14 @@ function difference(a, b) {
 
 /** Compares the results with the goals; what was not measured is left out. */
 export function judge(results) {
-  return results.flatMap(({ kind, points, loadedMb, startMs, logins }) => {
+  return results.flatMap(({ kind, points, ...measures }) => {
     const at = (name, connections, bytes = 100) =>
       points.find(
         (point) =>
           point.name === name && point.connections === connections && point.bytes === bytes,
       );
     return wanted.flatMap(({ title, on = kind, least, most, unit, read }) => {
-      const measured = read({ at, loadedMb, startMs, logins });
+      const measured = read({ at, ...measures });
       if (on !== kind || measured === undefined) return [];
       const floor = least?.[kind] ?? least;
       const isReached = floor === undefined ? measured <= most : measured >= floor;

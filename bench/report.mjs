@@ -91,13 +91,14 @@ function rowOfLatencies(title, { p50, p99 }) {
 }
 
 /** Prints the latencies of a quiet caller, alone and beside one who floods. */
-export function printFairness({ flooders, alone, beside, flood, refused }) {
+export function printFairness({ flooders, alone, beside, flood, besideBulk, refused }) {
   console.log(`\na quiet caller, beside one who floods from ${flooders} connections (ms)\n`);
   printTable([
     ['', 'p50', 'p99'],
     rowOfLatencies('quiet caller, alone', alone),
     rowOfLatencies('quiet caller, beside it', beside),
     rowOfLatencies('the flood', flood),
+    rowOfLatencies('quiet caller, beside many messages in one request', besideBulk),
   ]);
   console.log(`\nrefused to the quiet caller: ${refused}`);
 }
@@ -115,6 +116,15 @@ export function printGrowth(rows) {
       round(rssMb),
       `${round(others * 100)} %`,
     ]),
+  ]);
+}
+
+/** Prints what a message allocates, by contender. */
+export function printAllocations(kilobytes) {
+  console.log('\nallocated for a message of 100 bytes\n');
+  printTable([
+    ['', 'kB'],
+    ...Object.entries(kilobytes).map(([name, kB]) => [contenders[name].title, round(kB, 1)]),
   ]);
 }
 

@@ -2,6 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { measureAllocations } from './allocations.mjs';
 import { drawChart } from './chart.mjs';
 import { contenders } from './contenders.mjs';
 import { measureFairness } from './fairness.mjs';
@@ -10,7 +11,14 @@ import { measureGrowth } from './growth.mjs';
 import { measureLogins } from './logins.mjs';
 import { measure } from './measure.mjs';
 import { readRssMb } from './processes.mjs';
-import { mergeRounds, printFairness, printGoals, printGrowth, printServer } from './report.mjs';
+import {
+  mergeRounds,
+  printAllocations,
+  printFairness,
+  printGoals,
+  printGrowth,
+  printServer,
+} from './report.mjs';
 import { startSite } from './site.mjs';
 
 const { values: options } = parseArgs({
@@ -88,7 +96,10 @@ async function runRounds(site, cases, names) {
 async function runServer(kind) {
   const results = [];
   for (const part of parts[kind]) results.push(await runPart(kind, part));
-  return { ...results[0], points: results.flatMap(({ points }) => points) };
+  const points = results.flatMap((result) => result.points);
+  // Apart from the gateway, nothing in it depends on the server.
+  const allocated = isWhole && kind === kinds[0] ? await measureAllocations(kind) : undefined;
+  return { ...results[0], points, allocated };
 }
 
 async function runPart(kind, { cases, readSize }) {
@@ -133,6 +144,7 @@ for (const kind of kinds) {
   printServer(result);
   if (result.fairness) printFairness(result.fairness);
   if (result.growth) printGrowth(result.growth);
+  if (result.allocated) printAllocations(result.allocated);
 }
 const goals = judge(results);
 printGoals(goals);
