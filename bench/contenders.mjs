@@ -83,6 +83,13 @@ export const contenders = {
     target: ({ before }) => before,
     request: (bytes) => httpPost(`${path}/alice`, messageJson(bytes), api),
   },
+  bulkBefore: {
+    title: 'another build, many in one request',
+    needs: 'against',
+    target: ({ before }) => before,
+    request: () => linesHead,
+    line: (bytes) => `${messageJson(bytes)}\n`,
+  },
   naive: {
     title: 'naive Koa + send(), confirms nothing',
     target: ({ naive }) => naive,

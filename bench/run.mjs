@@ -59,6 +59,9 @@ const parts = {
   ejabberd: [{ cases: [...smallCases, ...largeCases] }],
 };
 
+/** Who sends large messages, too. */
+const withLarge = new Set(['ceiling', 'api', 'bulk', 'before', 'bulkBefore', 'naive']);
+
 function takesPart(name, kind, { bytes, connections }) {
   const { needs } = contenders[name];
   const isHere = needs === undefined || needs === kind || options[needs] !== undefined;
@@ -66,8 +69,8 @@ function takesPart(name, kind, { bytes, connections }) {
   if (!isHere || !isWanted) return false;
   // With more connections its answers take several seconds.
   if (name === 'ejabberdBasic' && connections > 64) return false;
-  if (name === 'bulk' && connections !== 64) return false;
-  return bytes === small || ['ceiling', 'api', 'bulk', 'before', 'naive'].includes(name);
+  if (contenders[name].line !== undefined && connections !== 64) return false;
+  return bytes === small || withLarge.has(name);
 }
 
 async function warmUp(site, names) {
