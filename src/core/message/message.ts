@@ -108,12 +108,12 @@ export function serializeMessage(
     buildAttribute('from', from.toString()),
     buildAttribute('id', id),
   ];
-  if (type !== undefined) own.push(buildAttribute('type', type));
+  const typed = type === undefined ? [] : [buildAttribute('type', type)];
   const root = {
     prefix: '',
     name: 'message',
     namespace: clientNamespace,
-    attributes: [...own, ...attributes],
+    attributes: own.concat(typed, attributes),
     children,
   };
   const inner = serializeElement(root, limits.stanzaBytes);
