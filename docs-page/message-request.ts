@@ -7,43 +7,36 @@ export interface FormValues {
   /** Localpart of whom an API account speaks as. */
   readonly sender: string;
   readonly to: string;
-  readonly type: string;
   readonly body: string;
+  readonly subject: string;
+  /** Empty: the gateway takes groupchat for a room, otherwise chat. */
+  readonly type: string;
   readonly id: string;
   readonly extra: string;
   readonly key: string;
 }
 
-/** A request to a message URL, but for its credentials. */
-export interface MessageRequest {
-  /** From the root of the server. */
-  readonly path: string;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: string;
+/** The fields of a message as JSON. */
+export type Message = Readonly<Record<string, string>>;
+
+/** The message that was filled in; what was left empty is left out. */
+export function buildMessage({ to, body, subject, type, id, extra }: FormValues): Message {
+  const fields = { to, body, subject, type, id, extra_elements: extra };
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== ''));
 }
 
-/** The request that sends what was filled in; what was left empty is left out. */
-export function buildRequest(values: FormValues): MessageRequest {
-  const { account, domain, sender, to, type, body, id, extra, key } = values;
-  const user = account === 'api' ? `/${encodeURIComponent(sender)}` : '';
-  const attributes = {
-    ...(id === '' ? {} : { id }),
-    ...(type === 'chat' ? {} : { type }),
-  };
-  const message = {
-    to,
-    ...(body === '' ? {} : { body }),
-    ...(Object.keys(attributes).length === 0 ? {} : { message_attributes: attributes }),
-    ...(extra === '' ? {} : { extra_elements: extra }),
-  };
-  return {
-    path: `/api/1.0/xmppdomains/${encodeURIComponent(domain)}/gateway/messages${user}`,
-    headers: {
-      'Content-Type': 'application/json',
-      ...(key === '' ? {} : { 'Idempotency-Key': key }),
-    },
-    body: JSON.stringify(message),
-  };
+/** The path of the message URL, relative to that of the gateway. */
+export function buildPath(
+  { account, domain, sender }: FormValues,
+  encode: (segment: string) => string = encodeURIComponent,
+): string {
+  const user = account === 'api' ? `/${encode(sender)}` : '';
+  return `api/1.0/xmppdomains/${encode(domain)}/gateway/messages${user}`;
+}
+
+/** The headers of the request, without the credentials. */
+export function buildHeaders(contentType: string, { key }: FormValues): Record<string, string> {
+  return { 'Content-Type': contentType, ...(key === '' ? {} : { 'Idempotency-Key': key }) };
 }
 
 /** RFC 7617 §2, in UTF-8. */
@@ -52,18 +45,17 @@ export function buildAuthorization(login: string, password: string): string {
   return `Basic ${btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(''))}`;
 }
 
-/** The command line that sends the request to a server; curl asks for the password. */
-export function buildCurlLine(
-  { path, headers, body }: MessageRequest,
-  origin: string,
-  login: string,
-): string {
-  const fields = Object.entries(headers).map(([name, value]) => `-H ${quote(`${name}: ${value}`)}`);
-  const options = [`-u ${quote(login)}`, ...fields].join(' ');
-  return `curl ${options} \\\n  -d ${quote(body)} \\\n  ${quote(origin + path)}`;
-}
-
-/** A word of a POSIX shell. */
-function quote(word: string): string {
-  return `'${word.replaceAll("'", `'\\''`)}'`;
+/** Fields of the form that must not be empty, with what to say about those that are. */
+export function findGaps(values: FormValues): Partial<Record<keyof FormValues, string>> {
+  const gaps: Partial<Record<keyof FormValues, string>> = {};
+  const demand = (name: keyof FormValues, detail: string): void => {
+    if (values[name] === '') gaps[name] = detail;
+  };
+  demand('login', 'Fill in the user name.');
+  demand('password', 'Fill in the password.');
+  demand('domain', 'Fill in the domain of the sender, such as example.org.');
+  if (values.account === 'api') demand('sender', 'Fill in whom the account speaks as.');
+  demand('to', 'Fill in the address of the recipient, such as bob@example.org.');
+  if (values.subject === '' && values.extra === '') demand('body', 'Fill in the text.');
+  return gaps;
 }

@@ -20,7 +20,8 @@ export function buildOpenApi(): object {
   return {
     openapi: '3.1.0',
     info,
-    servers: [{ url: '/', description: 'The gateway that this document comes from.' }],
+    // Relative to this document: a proxy may serve the gateway below a path.
+    servers: [{ url: '.', description: 'The gateway that this document comes from.' }],
     tags,
     paths,
     components: {

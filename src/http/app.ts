@@ -22,6 +22,7 @@ import {
   answerProblemPage,
   type Docs,
   type DocsFile,
+  leadToDocs,
 } from './routes/docs.ts';
 import { answerLivez, answerReadyz } from './routes/health.ts';
 import { createPostMessage, type MessagePorts } from './routes/messages.ts';
@@ -75,8 +76,12 @@ export function createApp(ports: AppPorts): Koa<State> {
   app.use(createAnswerErrors(ports));
   app.use(createAnswerMessages(ports));
   app.use(createRouter(ports).routes());
-  app.use(({ path }) => {
-    throw nothingAt(path, ports.docs !== undefined);
+  app.use((ctx) => {
+    const hasDocs = ports.docs !== undefined;
+    const answer = hasDocs ? leadToDocs(ctx) : undefined;
+    if (answer === undefined) throw nothingAt(ctx.path, hasDocs);
+    ctx.state.record.route = 'docs';
+    sendAnswer(ctx.req, ctx.res, answer);
   });
   app.on('error', (error: unknown) => ports.log.error({ err: error }, 'answer failed'));
   return app;

@@ -8,12 +8,12 @@ import { notFound, requireMethod } from '../request/url.ts';
 import type { HttpAnswer } from '../response/answer.ts';
 
 const headers = {
-  // img-src: the style sheet of Swagger UI has its icons in data: URLs.
+  // img-src: the icon of the page is in a data: URL.
   'Content-Security-Policy': [
     "default-src 'none'",
     "script-src 'self'",
     "style-src 'self'",
-    "img-src 'self' data:",
+    'img-src data:',
     "connect-src 'self'",
     "base-uri 'none'",
     "form-action 'none'",
@@ -29,6 +29,17 @@ export function answerDocs(ctx: Context, docs: Docs, name = 'page.html'): HttpAn
   const file = docs.get(name);
   if (file === undefined) throw notFound();
   return answerFile(ctx, file, headers);
+}
+
+/**
+ * Answers `/` with a redirect to the page, below whatever path a proxy serves the gateway; undefined
+ * for other methods, and for clients that do not prefer HTML to the problem that `/` gets.
+ */
+export function leadToDocs(ctx: Context): HttpAnswer | undefined {
+  const isBrowser = ['GET', 'HEAD'].includes(ctx.method) && ctx.accepts('json', 'html') === 'html';
+  if (ctx.path !== '/' || !isBrowser) return undefined;
+  const location = { Location: 'docs', Vary: 'Accept', 'Cache-Control': 'no-cache' };
+  return { status: 303, headers: location, body: '' };
 }
 
 /** Answers `/openapi.json`. */
@@ -58,12 +69,9 @@ export const docsFiles = {
   'page.html': 'text/html; charset=utf-8',
   'page.css': 'text/css; charset=utf-8',
   'page.js': 'text/javascript; charset=utf-8',
+  'answers.js': 'text/javascript; charset=utf-8',
+  'examples.js': 'text/javascript; charset=utf-8',
   'message-request.js': 'text/javascript; charset=utf-8',
-  'swagger-ui.css': 'text/css; charset=utf-8',
-  'swagger-ui-bundle.js': 'text/javascript; charset=utf-8',
-  'swagger-ui-bundle.js.LICENSE.txt': 'text/plain; charset=utf-8',
-  'LICENSE.txt': 'text/plain; charset=utf-8',
-  'NOTICE.txt': 'text/plain; charset=utf-8',
 } as const satisfies Record<string, string>;
 
 /** A file as it is served. */
@@ -77,6 +85,9 @@ export interface DocsFile {
 /** The files by name; `page.html` is the page itself. */
 export type Docs = ReadonlyMap<string, DocsFile>;
 
+/** By the names that the description of the API has for them. */
+type Limits = Readonly<Record<string, number>>;
+
 /** Creates a file that is served from memory. */
 function createDocsFile(contentType: string, bytes: Buffer): DocsFile {
   const etag = `"${createHash('sha256').update(bytes).digest('base64url')}"`;
@@ -87,25 +98,26 @@ function createDocsFile(contentType: string, bytes: Buffer): DocsFile {
  * Creates the description of this gateway from that of the build, which has `{{name}}` in place of
  * each limit and includes the pages at /docs.
  */
-export function createOpenApi(
-  template: string,
-  limits: Readonly<Record<string, number>>,
-  hasDocs: boolean,
-): DocsFile {
-  const text = template.replace(/"\{\{(\w+)\}\}"|\{\{(\w+)\}\}/g, (_, number, part) =>
-    String(limits[number ?? part]),
-  );
-  const document: unknown = JSON.parse(text, (key, value: unknown) =>
+export function createOpenApi(template: string, limits: Limits, hasDocs: boolean): DocsFile {
+  const document: unknown = JSON.parse(fillIn(template, limits), (key, value: unknown) =>
     key.startsWith('/docs') && !hasDocs ? undefined : value,
   );
   return createDocsFile('application/json', Buffer.from(JSON.stringify(document)));
 }
 
-/** Reads the files of the page from a directory; throws if one is missing. */
-export function readDocs(directory: string): Docs {
+/** Puts the limits in place of `{{name}}`, and of the quotes around a number that stands alone. */
+function fillIn(template: string, limits: Limits): string {
+  return template.replace(/"\{\{(\w+)\}\}"|\{\{(\w+)\}\}/g, (_, number, part) =>
+    String(limits[number ?? part]),
+  );
+}
+
+/** Reads the files of the page from a directory, and fills in the limits; throws if one is missing. */
+export function readDocs(directory: string, limits: Limits): Docs {
   return new Map(
     Object.entries(docsFiles).map(([name, contentType]) => {
-      return [name, createDocsFile(contentType, readFileSync(join(directory, name)))];
+      const text = readFileSync(join(directory, name), 'utf8');
+      return [name, createDocsFile(contentType, Buffer.from(fillIn(text, limits)))];
     }),
   );
 }

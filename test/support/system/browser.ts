@@ -1,17 +1,34 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 
 const artefacts = fileURLToPath(new URL('../../../test-artefacts', import.meta.url));
+const axeFile = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 
-/** Starts Debian's Chromium, headless; it dies with this process. */
-export function startBrowser(): Promise<Browser> {
-  return chromium.launch({
+/** How long a step in a page may take, in milliseconds. */
+const stepMs = 60_000;
+
+/** A running browser. */
+export interface TestBrowser {
+  readonly browser: Browser;
+  /**
+   * Kills all its processes. Pages are not closed before, because Chromium does not always let go of
+   * one that is about to leave for another.
+   */
+  stop(): Promise<void>;
+}
+
+/** Starts Debian's Chromium, headless, with a profile of its own; it dies with this process. */
+export async function startBrowser(): Promise<TestBrowser> {
+  const server = await chromium.launchServer({
     executablePath: '/usr/bin/chromium',
-    // as root, in a container
+    // As root, in a container.
     args: ['--no-sandbox', '--disable-dev-shm-usage'],
   });
+  const browser = await chromium.connect(server.wsEndpoint());
+  return { browser, stop: () => server.kill() };
 }
 
 /** A page in its own context, and the errors on it. */
@@ -25,12 +42,12 @@ export interface ObservedPage {
 
 /** Opens an empty page. */
 export async function openPage(
-  browser: Browser,
+  { browser }: TestBrowser,
   options: BrowserContextOptions = {},
 ): Promise<ObservedPage> {
   const context = await browser.newContext(options);
   const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
+  page.setDefaultTimeout(stepMs);
   const complaints: string[] = [];
   const origins = new Set<string>();
   page.on('console', (message) => {
@@ -42,6 +59,22 @@ export async function openPage(
     if (protocol !== 'data:') origins.add(origin);
   });
   return { page, complaints, origins };
+}
+
+/** What axe-core finds wrong with the page as it is now, but for these parts: rule and elements. */
+export async function findBarriers(page: Page, left: readonly string[] = []): Promise<string[]> {
+  if (!(await page.evaluate('"axe" in window'))) await page.evaluate(readFileSync(axeFile, 'utf8'));
+  const context = JSON.stringify({ exclude: left });
+  const found: string = await page.evaluate(`axe.run(${context}).then(JSON.stringify)`);
+  const { violations }: AxeResult = JSON.parse(found);
+  return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(', ')}`);
+}
+
+interface AxeResult {
+  readonly violations: readonly {
+    readonly id: string;
+    readonly nodes: readonly { readonly html: string }[];
+  }[];
 }
 
 /** Saves a screenshot of the page with the test artefacts. */

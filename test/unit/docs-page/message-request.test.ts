@@ -1,54 +1,42 @@
-import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import {
   buildAuthorization,
-  buildCurlLine,
-  buildRequest,
-  type FormValues,
+  buildHeaders,
+  buildMessage,
+  buildPath,
+  findGaps,
 } from '../../../docs-page/message-request.ts';
+import { complete, empty } from './values.ts';
 
-const empty: FormValues = {
-  account: 'user',
-  login: 'bot',
-  password: 'pw',
-  domain: 'example.org',
-  sender: 'alice',
-  to: 'bob@example.org',
-  type: 'chat',
-  body: '',
-  id: '',
-  extra: '',
-  key: '',
-};
-
-describe('buildRequest', () => {
+describe('the request', () => {
   it('leaves out what is empty', () => {
-    expect(buildRequest(empty)).toEqual({
-      path: '/api/1.0/xmppdomains/example.org/gateway/messages',
-      headers: { 'Content-Type': 'application/json' },
-      body: '{"to":"bob@example.org"}',
-    });
+    expect(buildMessage(complete)).toEqual({ to: 'bob@example.org', body: 'Hi' });
+    expect(buildPath(complete)).toBe('api/1.0/xmppdomains/example.org/gateway/messages');
+    expect(buildHeaders('text/plain', complete)).toEqual({ 'Content-Type': 'text/plain' });
   });
 
   it('puts in what is filled in', () => {
-    const values: FormValues = {
-      ...empty,
+    const values = {
+      ...complete,
       account: 'api',
       domain: 'bücher.example',
       sender: 'a/b?',
+      subject: 's',
       type: 'headline',
-      body: 'x',
       id: '1',
       extra: '<a/>',
       key: 'k',
-    };
-    const { path, headers, body } = buildRequest(values);
-    expect(path).toBe('/api/1.0/xmppdomains/b%C3%BCcher.example/gateway/messages/a%2Fb%3F');
-    expect(headers).toEqual({ 'Content-Type': 'application/json', 'Idempotency-Key': 'k' });
-    expect(JSON.parse(body)).toEqual({
+    } as const;
+    expect(buildPath(values)).toBe(
+      'api/1.0/xmppdomains/b%C3%BCcher.example/gateway/messages/a%2Fb%3F',
+    );
+    expect(buildHeaders('text/plain', values)['Idempotency-Key']).toBe('k');
+    expect(buildMessage(values)).toEqual({
       to: 'bob@example.org',
-      body: 'x',
-      message_attributes: { id: '1', type: 'headline' },
+      body: 'Hi',
+      subject: 's',
+      type: 'headline',
+      id: '1',
       extra_elements: '<a/>',
     });
   });
@@ -59,20 +47,14 @@ it('buildAuthorization writes UTF-8', () => {
   expect(Buffer.from(header.replace('Basic ', ''), 'base64').toString()).toBe('bücher:p:w ✓');
 });
 
-it('buildCurlLine makes words that a shell reads back', () => {
-  const request = { path: "/a'b", headers: { 'X-Y': '$HOME `id`' }, body: '{"\\n": "\'\' !"}\n' };
-  const line = buildCurlLine(request, 'http://h:1', "o'brien");
-  const { stdout } = spawnSync('sh', ['-c', line.replace('curl', "printf '%s|'")], {
-    encoding: 'utf8',
+describe('findGaps', () => {
+  it.each([
+    ['nothing', complete, []],
+    ['everything', empty, ['login', 'password', 'domain', 'to', 'body']],
+    ['the sender of an API account', { ...complete, account: 'api', sender: '' }, ['sender']],
+    ['no text beside a subject', { ...complete, body: '', subject: 'x' }, []],
+    ['no text beside elements', { ...complete, body: '', extra: '<x/>' }, []],
+  ] as const)('misses %s', (_, values, expected) => {
+    expect(Object.keys(findGaps(values))).toEqual(expected);
   });
-  expect(stdout.split('|')).toEqual([
-    '-u',
-    "o'brien",
-    '-H',
-    'X-Y: $HOME `id`',
-    '-d',
-    request.body,
-    "http://h:1/a'b",
-    '',
-  ]);
 });

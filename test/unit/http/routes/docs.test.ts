@@ -1,6 +1,6 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { problems } from '../../../../src/core/errors.ts';
 import { docsFiles, readDocs } from '../../../../src/http/routes/docs.ts';
 import { send } from '../../../support/clients/http.ts';
@@ -28,7 +28,7 @@ it('is the page', async () => {
       'content-type': 'text/html; charset=utf-8',
       'content-length': '12',
       'content-security-policy':
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
       'x-content-type-options': 'nosniff',
       'referrer-policy': 'no-referrer',
       'cache-control': 'no-cache',
@@ -89,18 +89,50 @@ it.each([
   });
 });
 
-it('reads every file and tags it by its content', () => {
+describe('/', () => {
+  const accept = 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8';
+
+  it.each(['GET', 'HEAD'])('leads a browser to the page (%s)', async (method) => {
+    const { port } = await start();
+    const answer = await send(port, { path: '/', method, headers: { accept } });
+    expect(answer).toMatchObject({
+      status: 303,
+      body: '',
+      headers: { location: 'docs', vary: 'Accept' },
+    });
+  });
+
+  it.each([
+    ['POST', accept],
+    ['GET', '*/*'],
+    ['GET', 'application/json'],
+    ['GET', undefined],
+  ])('stays a problem for %s with Accept: %s', async (method, type) => {
+    const { port } = await start();
+    const headers = type === undefined ? {} : { accept: type };
+    expect((await send(port, { path: '/', method, headers })).status).toBe(404);
+  });
+
+  it('stays a problem if the page is switched off', async () => {
+    const { port } = await startTestGateway();
+    expect((await send(port, { path: '/', headers: { accept } })).status).toBe(404);
+  });
+});
+
+it('reads every file, fills in the limits, and tags it by its content', () => {
   const directory = createDirectory('docs');
   for (const name of Object.keys(docsFiles)) writeFileSync(join(directory, name), `${name} ü`);
   writeFileSync(join(directory, 'other.js'), '');
-  const found = readDocs(directory);
+  writeFileSync(join(directory, 'page.html'), 'at most {{bodyBytes}} bytes ü');
+  const found = readDocs(directory, { bodyBytes: 10 });
   expect([...found.keys()]).toEqual(Object.keys(docsFiles));
   expect(found.get('page.js')?.bytes.toString()).toBe('page.js ü');
+  expect(found.get('page.html')?.bytes.toString()).toBe('at most 10 bytes ü');
   const tags = [...found.values()].map(({ etag }) => etag);
   expect(new Set(tags).size).toBe(tags.length);
   for (const tag of tags) expect(tag).toMatch(/^"[\w-]{43}"$/);
-  rmSync(join(directory, 'NOTICE.txt'));
-  expect(() => readDocs(directory)).toThrow('NOTICE.txt');
+  rmSync(join(directory, 'examples.js'));
+  expect(() => readDocs(directory, {})).toThrow('examples.js');
   removeDirectory(directory);
 });
 
