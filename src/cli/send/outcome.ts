@@ -82,7 +82,7 @@ function readResult(address: string, result: unknown): Fate {
 }
 
 /** What happened to a message of many, for one or several recipients. */
-export interface LineFate extends Omit<Fate, 'isOwn' | 'id'> {
+export interface LineFate extends Omit<Fate, 'isOwn' | 'id' | 'hasArrived'> {
   /** The places in the list of recipients that were refused; undefined if the answer is about all. */
   readonly refused: readonly number[] | undefined;
 }

@@ -112,7 +112,9 @@ function readOptions(args: readonly string[]): Options | (CommonOptions & BulkOp
     isJson: values.json,
   };
   if (bulk !== undefined) {
-    const given = ['to', 'type', 'subject', 'id', 'wait'].find((name) => Object.hasOwn(values, name));
+    const given = ['to', 'type', 'subject', 'id', 'wait'].find((name) =>
+      Object.hasOwn(values, name),
+    );
     if (given !== undefined || positionals.length > 0) {
       const what = given === undefined ? 'a text' : `--${given}`;
       throw new UsageError(
