@@ -21,8 +21,11 @@ export interface AnswerStore {
   finish(key: CallerKey, answer: Answer | undefined): Promise<Amend>;
 }
 
-/** Replaces the answer that was kept, because more is known by now. Never rejects. */
-export type Amend = (answer: Answer) => Promise<void>;
+/**
+ * Replaces the answer that was kept, because more is known by now; without one, the request may be sent
+ * again. Never rejects.
+ */
+export type Amend = (answer: Answer | undefined) => Promise<void>;
 
 /** What two requests with the same key must have in common. */
 export type Payload = readonly (string | Uint8Array)[];
@@ -53,15 +56,19 @@ export async function answerOnce(
     const answer = await send();
     return { ...answer, isReplayed: false, amend: await store.finish(key, answer) };
   } catch (error) {
-    const refusal = buildRefusal(error, id);
-    await store.finish(key, isFinal(refusal) ? refusal : undefined);
+    await store.finish(key, buildKeptRefusal(error, id));
     throw error;
   }
 }
 
-/** 413 goes by a limit that an operator, or the XMPP server's operator, may raise. */
-function isFinal({ status }: Answer): boolean {
-  return status < 500 && status !== 429 && status !== 413;
+/**
+ * Builds the refusal if it is to be kept. 413 goes by a limit that an operator, or the XMPP server's
+ * operator, may raise.
+ */
+export function buildKeptRefusal(error: unknown, id: string): Answer | undefined {
+  const refusal = buildRefusal(error, id);
+  const { status } = refusal;
+  return status < 500 && status !== 429 && status !== 413 ? refusal : undefined;
 }
 
 const claimed: Answer = { status: 200, code: 'ok', contentType: '', body: '' };

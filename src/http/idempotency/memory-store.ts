@@ -50,7 +50,8 @@ export function createAnswerStore(): AnswerStore {
       if (answer === undefined || payload === undefined) return ignore;
       answered.set(key, { payload, answer });
       return async (later) => {
-        if (answered.has(key)) answered.set(key, { payload, answer: later });
+        if (later === undefined) answered.delete(key);
+        else if (answered.has(key)) answered.set(key, { payload, answer: later });
       };
     },
   };

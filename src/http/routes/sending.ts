@@ -13,6 +13,7 @@ import {
 import {
   type AnswerStore,
   answerOnce,
+  buildKeptRefusal,
   type CallerKey,
   claimForList,
   digestPayload,
@@ -159,7 +160,7 @@ function follow(
       if (last.body !== answer.body) await amend?.(last);
       return last;
     } catch (error) {
-      await amend?.(buildRefusal(error, id));
+      await amend?.(buildKeptRefusal(error, id));
       throw error;
     }
   };

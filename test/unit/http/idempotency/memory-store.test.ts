@@ -29,6 +29,8 @@ describe('the answer to a key', () => {
     await amend({ ...answer, body: '{"more": 2}' });
     expect(await store.begin(key, ['a'])).toMatchObject({ body: '{"more": 2}' });
     await expect(store.begin(key, ['b'])).rejects.toEqual(mismatch);
+    await amend(undefined);
+    expect(await store.begin(key, ['b'])).toBeUndefined();
   });
 
   test('is for the same caller only', async () => {

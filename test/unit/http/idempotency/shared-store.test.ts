@@ -50,6 +50,8 @@ describe('the answer to a key', () => {
       expect(await two.begin(key, ['a'])).toEqual({ ...answer, body: `{"more": ${more}}` });
     }
     await expect(two.begin(key, ['b'])).rejects.toEqual(refusal('idempotency-mismatch'));
+    await amend(undefined);
+    expect(await two.begin(key, ['b'])).toBeUndefined();
   });
 
   test('is forgotten if there was none to keep', async () => {

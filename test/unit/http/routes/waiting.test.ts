@@ -100,6 +100,19 @@ test('a bounce during the wait is the answer, and so are replays', async () => {
   expect(replay.headers['idempotency-replayed']).toBe('true');
 });
 
+test('after a bounce that may be temporary, the message is sent again', async () => {
+  const headers = { ...prefer, 'Idempotency-Key': 'k' };
+  const answer = post(message, headers);
+  await untilWaiting(1);
+  const stanzaError = { condition: 'resource-constraint', type: 'wait', text: undefined } as const;
+  waits[0]?.end(new GatewayError('bounced', 'Full.', { stanzaError }));
+  expect((await answer).status).toBe(503);
+  const second = post(message, headers);
+  await untilWaiting(2);
+  waits[1]?.end('recipient');
+  expect((await second).json()).toMatchObject({ confirmed: 'recipient' });
+});
+
 test('a replay says what is known by then', async () => {
   const headers = { ...prefer, 'Idempotency-Key': 'k' };
   const first = post(message, headers);
