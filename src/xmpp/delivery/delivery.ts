@@ -24,9 +24,8 @@ export interface DeliveryOptions {
 }
 
 /**
- * Messages per write: small enough that the server starts on them while we read the next requests. Twice
- * or four times as many, and as many unanswered, were not faster on both servers, neither for single
- * requests nor for many messages in one (docs/performance.md).
+ * Messages per write: small enough that the server starts on them while we read the next requests. For
+ * many messages in one request, no other size was faster on both servers (docs/performance.md).
  */
 const batchSize = 16;
 
