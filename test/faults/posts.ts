@@ -81,23 +81,23 @@ export function createPosts(gateway: { readonly url: string }, to: string, prefi
   };
   const runBulk = async ({ url }: ClientOptions): Promise<void> => {
     const waiting: PostedMessage[] = [];
-    const request = openLines(gateway, to, url, (message, answer) => {
+    const lines = openLines(gateway, to, url, (message, answer) => {
       message.answers.push(answer);
       if (answer.status !== 200) waiting.push(message);
     });
     const deadline = (): number => (stopping.signal.aborted ? stoppedAt + patienceMs : Infinity);
-    while (!stopping.signal.aborted || waiting.length + request.unanswered() > 0) {
-      if (performance.now() > deadline() || request.isClosed()) break;
-      if (!stopping.signal.aborted && waiting.length + request.unanswered() < maxLines) {
-        request.write(create(url, true));
+    while (!stopping.signal.aborted || waiting.length + lines.unanswered() > 0) {
+      if (performance.now() > deadline() || lines.isClosed()) break;
+      if (!stopping.signal.aborted && waiting.length + lines.unanswered() < maxLines) {
+        lines.write(create(url, true));
       }
       await delay(pauseMs);
       if (waiting.length < maxLines && !stopping.signal.aborted) continue;
       // Not at once: while the server is away, refusals come as fast as lines are written.
       await delay(10 * pauseMs);
-      for (const message of waiting.splice(0)) request.write(message);
+      for (const message of waiting.splice(0)) lines.write(message);
     }
-    await request.end();
+    await lines.end();
   };
   const run = async ({ url, retries = false }: ClientOptions): Promise<void> => {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
@@ -164,12 +164,12 @@ function openLines(
     }
   };
   let isClosed = false;
-  const closed = readLines()
-    .catch(() => undefined)
-    .then(() => {
-      isClosed = true;
-      for (const line of sent.keys()) answer(line, readAnswer(undefined));
-    });
+  const close = async (): Promise<void> => {
+    await readLines().catch(() => undefined);
+    isClosed = true;
+    for (const line of sent.keys()) answer(line, readAnswer(undefined));
+  };
+  const closed = close();
   return {
     unanswered: () => sent.size,
     isClosed: () => isClosed,

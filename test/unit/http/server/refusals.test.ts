@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http';
 import { describe, expect, it, vi } from 'vitest';
 import { findHeadRefusal, refuseMalformed } from '../../../../src/http/server/refusals.ts';
 import { connectRaw } from '../../../support/clients/http-connection.ts';
+import { hangMs } from '../../../support/system/wait.ts';
 import { serve } from '../serve.ts';
 
 /** The status for a request with these header lines. */
@@ -67,8 +68,12 @@ describe('findHeadRefusal', () => {
   });
 });
 
-async function serveShortly(): Promise<number> {
-  const options = { headersTimeout: 60, requestTimeout: 60, connectionsCheckingInterval: 20 };
+async function serveWithin(timeoutMs: number): Promise<number> {
+  const options = {
+    headersTimeout: timeoutMs,
+    requestTimeout: timeoutMs,
+    connectionsCheckingInterval: 20,
+  };
   const { server, port } = await serve((_req, res) => res.end(), options);
   server.on('clientError', (error, socket) => refuseMalformed(error, socket, []));
   return port;
@@ -98,7 +103,7 @@ it.each([
   ['half a header', 'GET / HTTP/1.1\r\nHo', 408, 'Request Timeout'],
   ['silence', '', 408, 'Request Timeout'],
 ])('%s', async (_, request, status, title) => {
-  const raw = await connectRaw(await serveShortly());
+  const raw = await connectRaw(await serveWithin(status === 408 ? 60 : hangMs));
   raw.write(request);
   const answer = await raw.answer();
   expect(answer).toMatchObject({

@@ -107,7 +107,7 @@ describe('whether a message is for a room', () => {
     ['is a gateway to IRC, with users', identity('conference', 'irc'), false],
   ])('is asked of its domain once, which %s', async (_, payload, expected) => {
     const { hosts, written, answer } = create();
-    const found = [1, 2].map(() => hosts.isForRoom({ to: room, caller }));
+    const found = [1, 2].map(async () => hosts.isForRoom({ to: room, caller }));
     answer('mallory.example', 'result', muc);
     answer('rooms.example.org', 'result', muc, 'guessed');
     answer('rooms.example.org', 'result', payload);
@@ -169,7 +169,7 @@ describe('whether a message is for a room', () => {
 
   test('is not asked for more messages of one caller than may wait; others may', async () => {
     const { hosts, detach, answer } = create();
-    const waiting = Array.from({ length: 256 }, () => hosts.isForRoom({ to: room, caller }));
+    const waiting = Array.from({ length: 256 }, async () => hosts.isForRoom({ to: room, caller }));
     expect(await hosts.isForRoom({ to: room, caller })).toBe(false);
     const other = hosts.isForRoom({ to: room, caller: 'account alerts' });
     answer('rooms.example.org', 'result', muc);
