@@ -18,7 +18,7 @@ function nameOf(key) {
 /** npm installs some packages in several places in the same version; the bundle has each once. */
 const placeOf = new Map(
   Object.keys(installed)
-    .filter((key) => key !== '' && !installed[key].dev)
+    .filter((key) => key !== '')
     .toReversed()
     .map((key) => [nameOf(key), key]),
 );
@@ -31,8 +31,6 @@ const resolvePackages = {
       const found = await this.resolve(id, importer, { ...options, skipSelf: true });
       const key = found && packageOf(found.id);
       if (!key) return found;
-      // Optional, as `supports-color` is for `debug`; we only have it as a part of development tools.
-      if (installed[key].dev) return { id, external: true };
       return { ...found, id: found.id.replace(key, placeOf.get(nameOf(key))) };
     },
   },
@@ -85,6 +83,8 @@ await build({
   platform: 'node',
   transform: { target: 'node20.19' },
   resolve: { symlinks: false },
+  // `debug` does without it; it is only there as a part of development tools.
+  external: ['supports-color'],
   plugins: [resolvePackages, listLicences, copyTemplates],
   // `depd`, which http-assert uses, calls eval.
   checks: { eval: false },
