@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { Secret } from '../core/secret.ts';
@@ -27,16 +28,23 @@ interface TlsPair {
   readonly key: Secret;
 }
 
-/** Reads the files; relative names are relative to `folder`. */
+/**
+ * Reads the files; relative names are relative to `folder`, but the secret is read from systemd's
+ * credentials if it is among them (systemd.exec(5), LoadCredential).
+ */
 export async function readConfigFiles(
   { component, c2s, http, store_tls: storeTls, templates: names = {} }: UsableParts,
   folder: string,
 ): Promise<ConfigFiles> {
   const faults: FoundFault[] = [];
-  const read = async (path: ConfigPath, name: string | undefined): Promise<string | undefined> => {
+  const read = async (
+    path: ConfigPath,
+    name: string | undefined,
+    base = folder,
+  ): Promise<string | undefined> => {
     if (name === undefined) return undefined;
     try {
-      return await readText(resolve(folder, name));
+      return await readText(resolve(base, name));
     } catch (error) {
       const got = `${quote(name)} (${reasonOf(error)})`;
       faults.push({ path, expected: 'a file that can be read', got: () => got });
@@ -44,7 +52,9 @@ export async function readConfigFiles(
     }
   };
   const secretPath = ['component', 'secret_file'];
-  const line = (await read(secretPath, component?.secret_file))?.replace(/\r?\n$/, '');
+  const secretName = component?.secret_file;
+  const secretText = await read(secretPath, secretName, findSecretFolder(secretName, folder));
+  const line = secretText?.replace(/\r?\n$/, '');
   const readCa = async (
     path: ConfigPath,
     name: string | undefined,
@@ -88,6 +98,16 @@ export async function readConfigFiles(
     templates,
     faults,
   };
+}
+
+/**
+ * As a service the gateway cannot read a file that only root may read, but systemd passes it on.
+ * Commands that root runs find the same file beside the configuration.
+ */
+function findSecretFolder(name: string | undefined, folder: string): string {
+  const credentials = process.env['CREDENTIALS_DIRECTORY'];
+  if (name === undefined || credentials === undefined) return folder;
+  return existsSync(resolve(credentials, name)) ? credentials : folder;
 }
 
 /** Reads a file in UTF-8; rejects with an Error whose message says why it cannot be read. */

@@ -1,7 +1,7 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type Config, ConfigError, configKeys, loadConfig } from '../../../src/config/config.ts';
 import { isRedisUrl } from '../../../src/config/schema.ts';
 import { createCertificates } from '../../support/system/certificates.ts';
@@ -195,6 +195,24 @@ store_tls: {ca_file: ca.crt, cert_file: server.crt, key_file: server.key}
     expect(config.c2s.ca).toContain('BEGIN CERTIFICATE');
     expect(config.http.tls?.cert).toContain('BEGIN CERTIFICATE');
     expect(config.http.tls?.key.reveal()).toContain('PRIVATE KEY');
+  });
+
+  test.each([
+    ['from the credentials of the service', 'component.secret', 'passed by systemd'],
+    ['from beside the configuration, where the credentials lack it', 'secret.txt', 's3cret'],
+  ])('come %s', async (_, name, secret) => {
+    const credentials = join(folder, 'credentials');
+    await mkdir(credentials, { recursive: true });
+    await writeFile(join(credentials, 'component.secret'), 'passed by systemd\n');
+    vi.stubEnv('CREDENTIALS_DIRECTORY', credentials);
+    try {
+      const { component } = await load(
+        `component: {domain: gateway.example.org, secret_file: ${name}}\ndomains: [example.org]`,
+      );
+      expect(component.secret.reveal()).toBe(secret);
+    } finally {
+      vi.unstubAllEnvs();
+    }
   });
 });
 
