@@ -108,7 +108,10 @@ export const testPackages = [
   'python3-slixmpp',
   'haproxy',
   // For the files in deploy/.
+  'debhelper',
   'fail2ban',
+  'lintian',
+  'lowdown',
   'prometheus',
   // For the recipes.
   'apprise',

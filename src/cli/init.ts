@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { hashPassword } from '../auth/password-hash.ts';
 import { recogniseServer, type ServerPlaces } from '../xmpp/probes/probes.ts';
@@ -82,6 +82,8 @@ export async function init(
   await mkdir(dirname(config), { recursive: true });
   await writeNew(beside(secretFile), `${secret}\n`);
   await writeNew(config, text);
+  // A folder that passes on its group (setgid) is the one of a service, which has to read this file.
+  if (((await stat(dirname(config))).mode & 0o2000) !== 0) await chmod(config, 0o640);
   const kinds = answers.server === 'both' ? serverKinds : [answers.server];
   for (const kind of kinds) {
     await writeNew(beside(setupFiles[kind]), buildServerFile(kind, answers.component, secret));

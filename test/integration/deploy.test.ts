@@ -1,4 +1,12 @@
-import { cpSync, existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
@@ -7,6 +15,7 @@ import { post, request } from '../support/clients/http.ts';
 import {
   type GatewayProcess,
   gatewayConfig,
+  runCommand,
   startGatewayProcess,
 } from '../support/gateway/gateway.ts';
 import { readBlocks } from '../support/gateway/recipe.ts';
@@ -116,25 +125,6 @@ describe.each(servers)('what deploy/ has for the gateway on $kind', ({ start }) 
     expect((await request(`${gateway.url}/metrics`)).status).toBe(404);
   });
 
-  test('has the command that checks a configuration which names a credential', async () => {
-    const directory = createDirectory('credential');
-    const credentials = '/run/credentials/xmpp-message-gateway.service';
-    const config = gatewayConfig(server, {
-      http: { port: gateway.port },
-      component: { secret: undefined, secret_file: `${credentials}/component.secret` },
-    });
-    writeFileSync(join(directory, 'gateway.yaml'), stringify(config));
-    writeFileSync(join(directory, 'component.secret'), `${server.componentSecret}\n`);
-    const [command = ''] =
-      /^sed .*\|\n.* check .*$/m.exec(readFileSync(deploy('README.md'), 'utf8')) ?? [];
-    const here = command
-      .replaceAll('/etc/xmpp-message-gateway', directory)
-      .replaceAll('/opt/xmpp-message-gateway', fileURLToPath(new URL('../..', import.meta.url)));
-    const { stdout, stderr } = await runChild({ file: 'sh', args: ['-c', here] });
-    removeDirectory(directory);
-    expect([stdout.split('\n')[0], stderr]).toEqual(['ok     configuration: /dev/stdin', '']);
-  });
-
   test('finds failed logins with fail2ban', async () => {
     await send('wrong again');
     await gateway.waitForLine('login failed');
@@ -155,7 +145,6 @@ describe.each(servers)('what deploy/ has for the gateway on $kind', ({ start }) 
 test.each([
   ['promtool', 'check rules', deploy('alerts.yml')],
   ['promtool', 'test rules', fileURLToPath(new URL('alerts.yml', import.meta.url))],
-  ['systemd-analyze', 'verify', deploy('xmpp-message-gateway.service')],
 ])('%s %s finds nothing wrong', async (file, command, path) => {
   const args = [...command.split(' '), path];
   const { code, stdout, stderr } = await runChild({ file, args });
@@ -225,14 +214,40 @@ test('Prometheus understands the configuration that docs/operating.md shows', as
   );
 });
 
+test('systemd-analyze finds nothing wrong', async () => {
+  const directory = createDirectory('unit');
+  const unit = join(directory, 'xmpp-message-gateway.service');
+  // The command need not be installed here.
+  const text = readFileSync(deploy('xmpp-message-gateway.service'), 'utf8');
+  writeFileSync(unit, text.replace('ExecStart=xmpp-message-gateway', 'ExecStart=/usr/bin/env'));
+  const verify = { file: 'systemd-analyze', args: ['verify', '--man=no', unit] };
+  const { code, stdout, stderr } = await runChild(verify);
+  removeDirectory(directory);
+  expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: '', stderr: '' });
+});
+
+test('init writes what the group of the service can read, but not the secret', async () => {
+  const directory = createDirectory('service');
+  chmodSync(directory, 0o2750);
+  const config = join(directory, 'gateway.yaml');
+  const args = ['init', '--domain', 'example.org', '--server', 'prosody', '--config', config];
+  expect((await runCommand(args)).code).toBe(0);
+  const modes = ['gateway.yaml', 'component.secret'].map(
+    (name) => statSync(join(directory, name)).mode & 0o777,
+  );
+  removeDirectory(directory);
+  expect(modes).toEqual([0o640, 0o600]);
+});
+
 test('the Dockerfile copies all that its build needs, and all that has to run', async () => {
   const root = fileURLToPath(new URL('../../', import.meta.url));
   const dockerfile = readFileSync(deploy('Dockerfile'), 'utf8');
   const [, build = '', final = ''] = dockerfile.split(/^FROM .*$/m);
   const directory = createDirectory('docker');
   const image = createDirectory('docker-image');
-  const copy = (stage: string, from: string, to: string): void => {
-    for (const [, words = ''] of stage.matchAll(/^COPY (?:--from=build )?(.+)$/gm)) {
+  const copy = (stage: string, to: string): void => {
+    for (const [, fromBuild, words = ''] of stage.matchAll(/^COPY (--from=build )?(.+)$/gm)) {
+      const from = fromBuild === undefined ? root : directory;
       for (const source of words.split(' ').slice(0, -1)) {
         const name = source.replace('/build/', '');
         cpSync(join(from, name), join(to, name), { recursive: true });
@@ -240,10 +255,10 @@ test('the Dockerfile copies all that its build needs, and all that has to run', 
     }
   };
   try {
-    copy(build, root, directory);
+    copy(build, directory);
     symlinkSync(join(root, 'node_modules'), join(directory, 'node_modules'));
     await runToSuccess({ file: 'npm', args: ['run', '--silent', 'build'], cwd: directory });
-    copy(final, directory, image);
+    copy(final, image);
     for (const name of ['main.js', 'docs/page.html']) {
       expect(existsSync(join(image, 'dist', name))).toBe(true);
     }

@@ -1,0 +1,144 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import {
+  createDirectory,
+  removeDirectory,
+  runChild,
+  runToSuccess,
+} from '../support/system/processes.ts';
+
+const project = fileURLToPath(new URL('../..', import.meta.url));
+const name = 'xmpp-message-gateway';
+
+/** What the package puts on a machine; its maintainer scripts are in `control`. */
+let root: string;
+let control: string;
+let fields: string;
+
+/** Fails if lintian finds an error. */
+beforeAll(async () => {
+  const build = { file: 'node', args: ['scripts/package-deb.mjs', '--built'], cwd: project };
+  const [, file = ''] = /^Built (.*)$/m.exec(await runToSuccess(build)) ?? [];
+  root = createDirectory('deb-root');
+  control = createDirectory('deb-control');
+  const dpkgDeb = (...args: string[]): Promise<string> =>
+    runToSuccess({ file: 'dpkg-deb', args, cwd: project });
+  fields = await dpkgDeb('--field', file);
+  await dpkgDeb('--extract', file, root);
+  await dpkgDeb('--control', file, control);
+  // debhelper and lintian are many short Perl programs, which a busy machine runs slowly.
+}, 600_000);
+afterAll(() => {
+  removeDirectory(root);
+  removeDirectory(control);
+});
+
+const at = (path: string): string => join(root, path);
+const read = (path: string): string => readFileSync(at(path), 'utf8');
+
+test('it has the version of the project, and needs only Node.js and the user of its service', () => {
+  const { version, engines }: { version: string; engines: { node: string } } = JSON.parse(
+    readFileSync(join(project, 'package.json'), 'utf8'),
+  );
+  expect(fields).toContain(`\nVersion: ${version}-1\nArchitecture: all\n`);
+  const node = engines.node.replace('>=', '>= ');
+  expect(fields).toContain(
+    `\nDepends: nodejs (${node}), systemd | systemd-standalone-sysusers | systemd-sysusers\n`,
+  );
+});
+
+test('it has the whole bundle, and its command runs with the Node.js of the system', async () => {
+  const dist = `usr/share/${name}/dist`;
+  const built = readdirSync(join(project, 'dist'), { recursive: true, encoding: 'utf8' });
+  expect(readdirSync(at(dist), { recursive: true, encoding: 'utf8' }).toSorted()).toEqual(
+    built.toSorted(),
+  );
+  expect(read(`${dist}/main.js`)).toMatch(/^#!\/usr\/bin\/node\n/);
+  const help = await runToSuccess({ file: at(`usr/bin/${name}`), args: ['serve', '--help'] });
+  expect(help).toContain('--log-format');
+});
+
+test('it has what both servers need', () => {
+  expect(read('usr/lib/prosody/modules/mod_message_gateway.lua')).toContain('module:hook');
+  const shared = `usr/share/${name}`;
+  for (const file of [
+    'prosody/example.cfg.lua',
+    'ejabberd/gateway.yml',
+    'ejabberd/mod_message_gateway/src/mod_message_gateway.erl',
+  ]) {
+    expect([file, existsSync(at(`${shared}/${file}`))]).toEqual([file, true]);
+  }
+});
+
+test('the user of its service comes from sysusers.d', async () => {
+  mkdirSync(at('etc'));
+  await runToSuccess({ file: 'systemd-sysusers', args: [`--root=${root}`] });
+  const [unit = ''] = ['usr/lib', 'lib']
+    .map((folder) => `${folder}/systemd/system/${name}.service`)
+    .filter((file) => existsSync(at(file)));
+  const [, user = ''] = /^User=(.*)$/m.exec(read(unit)) ?? [];
+  expect(read('etc/passwd')).toMatch(new RegExp(`^${user}:.*:/usr/sbin/nologin$`, 'm'));
+});
+
+test('an upgrade leaves the configuration alone, and only purging removes it', () => {
+  expect(existsSync(at(`etc/${name}`))).toBe(false);
+  const script = (file: string): string => readFileSync(join(control, file), 'utf8');
+  expect(script('postinst')).toContain(
+    `if [ "$1" = configure ] && [ -z "$2" ]; then\n\tinstall -d -m 2750 -g ${name} /etc/${name}\n`,
+  );
+  expect(script('postrm')).toContain(`if [ "$1" = purge ]; then\n\trm -rf /etc/${name} `);
+  expect(script('prerm')).not.toContain('/etc');
+});
+
+test('the manual page has the commands and all their options', async () => {
+  const page = at(`usr/share/man/man1/${name}.1.gz`);
+  const text = await runToSuccess({ file: 'zcat', args: [page] });
+  for (const part of [
+    '.SH\nNAME\n',
+    '.SH\nSYNOPSIS\n',
+    '.SS\nrevoke\n',
+    '--idempotency-key KEY',
+    'send.yaml',
+  ]) {
+    expect(text.replaceAll('\\-', '-')).toContain(part);
+  }
+});
+
+const complete = async (...words: string[]): Promise<string[]> => {
+  const script = `. '${at(`usr/share/bash-completion/completions/${name}`)}'
+    COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+    _xmpp_message_gateway && printf '%s\\n' "\${COMPREPLY[@]}"`;
+  const { stdout } = await runChild({ file: 'bash', args: ['-c', script, 'bash', name, ...words] });
+  return stdout.split('\n').filter((line) => line !== '');
+};
+
+test.each([
+  [['gr'], ['grant']],
+  [
+    ['revoke', '--'],
+    ['--config', '--help'],
+  ],
+  [
+    ['send', '--t'],
+    ['--to', '--type', '--timeout'],
+  ],
+  [['send', '--to', ''], []],
+  [['serve', '--config', 'package.js'], ['package.json']],
+])('bash completes %j', async (words, completions) => {
+  expect(await complete(...words)).toEqual(completions);
+});
+
+test('zsh has a completion for every command', () => {
+  const text = read(`usr/share/zsh/vendor-completions/_${name}`);
+  expect(text).toMatch(/^#compdef xmpp-message-gateway\n/);
+  expect(text).toContain(`'*--to[recipient\\: `);
+  expect(text.match(/^ {2}[a-z-]+\) _arguments/gm)).toHaveLength(8);
+});
+
+test('what is documentation is not compressed, and no file is writable for others', () => {
+  const files = readdirSync(root, { recursive: true, encoding: 'utf8' });
+  expect(files).toContain(`usr/share/doc/${name}/docs/operating.md`);
+  expect(files.filter((file) => (statSync(at(file)).mode & 0o022) !== 0)).toEqual([]);
+});
