@@ -10,7 +10,8 @@ import {
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { stringify } from 'yaml';
+import { parse, stringify } from 'yaml';
+import { loadConfig } from '../../src/config/config.ts';
 import { post, request } from '../support/clients/http.ts';
 import {
   type GatewayProcess,
@@ -269,4 +270,21 @@ test('the Dockerfile copies all that its build needs, and all that has to run', 
     removeDirectory(image);
     removeDirectory(directory);
   }
+});
+
+test('the trial has the same secret on both sides, and all files that its image needs', async () => {
+  const { component } = await loadConfig(deploy('trial/gateway.yaml'));
+  const dockerfile = readFileSync(deploy('trial/Dockerfile'), 'utf8');
+  expect(dockerfile).toContain(` XMG_COMPONENT=${component.domain} `);
+  expect(dockerfile).toContain(` XMG_COMPONENT_SECRET=${component.secret.reveal()} `);
+  const [, copied = ''] = /^COPY (.*) \.\/$/m.exec(dockerfile) ?? [];
+  const missing = copied.split(' ').filter((name) => !existsSync(deploy(`../${name}`)));
+  expect([copied.split(' ').length, missing]).toEqual([3, []]);
+  const { services }: { services: Record<string, { build: { dockerfile: string } }> } = parse(
+    readFileSync(deploy('compose.yaml'), 'utf8'),
+  );
+  expect(Object.values(services).map(({ build }) => build.dockerfile)).toEqual([
+    'deploy/trial/Dockerfile',
+    'deploy/Dockerfile',
+  ]);
 });
