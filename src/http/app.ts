@@ -13,7 +13,12 @@ import {
   type RequestRecord,
 } from './request/log.ts';
 import { nothingAt, parseOriginForm } from './request/url.ts';
-import { type HttpAnswer, sendAnswer, streamAnswer } from './response/answer.ts';
+import {
+  type HttpAnswer,
+  type StreamedAnswer,
+  sendAnswer,
+  streamAnswer,
+} from './response/answer.ts';
 import { buildProblem } from './response/problem.ts';
 import { type AclPorts, createAnswerAcl } from './routes/acl.ts';
 import {
@@ -51,9 +56,10 @@ type Handle = (
   ctx: Context,
   record: RequestRecord,
   ...captures: string[]
-) => HttpAnswer | Promise<HttpAnswer>;
+) => HttpAnswer | Promise<HttpAnswer | StreamedAnswer>;
 
-const messagePath = /^\/api\/1\.0\/xmppdomains\/([^/]+)\/gateway\/messages(?:\/([^/]+))?$/;
+const userPath = /^\/api\/1\.0\/xmppdomains\/([^/]+)\/gateway\/messages$/;
+const apiPath = /^\/api\/1\.0\/xmppdomains\/([^/]+)\/gateway\/messages\/([^/]+)$/;
 const aclPath = /^\/api\/1\.0\/xmppdomains\/([^/]+)\/users\/([^/]+)\/acl$/;
 
 /**
@@ -74,7 +80,6 @@ class App extends Koa<State> {
 export function createApp(ports: AppPorts): Koa<State> {
   const app = new App();
   app.use(createAnswerErrors(ports));
-  app.use(createAnswerMessages(ports));
   app.use(createRouter(ports).routes());
   app.use((ctx) => {
     const hasDocs = ports.docs !== undefined;
@@ -149,35 +154,20 @@ function finish(
   );
 }
 
-/**
- * The message URLs, which almost all requests are for, come before the router: it would try all of its
- * patterns, and compose what matches anew for each request.
- */
-function createAnswerMessages(ports: AppPorts): Middleware<State> {
-  const postMessage = createPostMessage(ports);
-  return async (ctx, next) => {
-    const [, fqdn, username] = messagePath.exec(ctx.path) ?? [];
-    if (fqdn === undefined) {
-      await next();
-      return;
-    }
-    const { record } = ctx.state;
-    record.route = username === undefined ? 'user' : 'api';
-    const answer = await postMessage(ctx, record, fqdn, username);
-    if ('parts' in answer) await streamAnswer(ctx.req, ctx.res, answer);
-    else sendAnswer(ctx.req, ctx.res, answer);
-  };
-}
-
 function createRouter(ports: AppPorts): Router<State> {
   const router = new Router<State>();
   const add = (path: RegExp, route: RequestRecord['route'], handle: Handle): void => {
     router.all(path, async (ctx) => {
       const { record } = ctx.state;
       record.route = route;
-      sendAnswer(ctx.req, ctx.res, await handle(ctx, record, ...(ctx.captures ?? [])));
+      const answer = await handle(ctx, record, ...(ctx.captures ?? []));
+      if ('parts' in answer) await streamAnswer(ctx.req, ctx.res, answer);
+      else sendAnswer(ctx.req, ctx.res, answer);
     });
   };
+  const postMessage = createPostMessage(ports);
+  add(userPath, 'user', postMessage);
+  add(apiPath, 'api', postMessage);
   add(aclPath, 'acl', createAnswerAcl(ports));
   add(/^\/livez$/, 'health', answerLivez);
   add(/^\/readyz$/, 'health', (ctx) => answerReadyz(ctx, ports.readiness()));
