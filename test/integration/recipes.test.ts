@@ -290,9 +290,10 @@ describe.each(servers)('recipes with $kind', ({ kind, start }) => {
         script.replaceAll('curl ', 'curl -sS --fail-with-body '),
       );
       const printed = await runToSuccess({ file, args: [], env: { ...env, TEXT: 'Disk full' } });
+      // Headers come before them with `curl -i`.
       const answers = printed
-        .trim()
         .split('\n')
+        .filter((line) => line.startsWith('{'))
         .map((line): Printed => JSON.parse(line));
       // A block may also send to a room that the server does not have, and a bulk request ends with counts.
       const toBob = answers.filter(({ to }) => to === 'bob@example.org');
