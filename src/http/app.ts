@@ -1,6 +1,7 @@
 import { Router } from '@koa/router';
 import Koa, { type Context, type Middleware } from 'koa';
 import type { Logger } from 'pino';
+import { GatewayError } from '../core/errors.ts';
 import type { Readiness } from '../core/message/ports.ts';
 import { describeWithCause } from '../core/text.ts';
 import { RequestAborted } from './request/body.ts';
@@ -135,10 +136,18 @@ function refuse(
   const problem = buildProblem(error, record.id);
   const { status, code } = problem;
   if (code === 'internal') ports.log.error({ err: error, request: record.id }, 'internal error');
-  const reason = status >= 500 && error instanceof Error ? describeWithCause(error) : undefined;
+  const reason = status >= 500 ? describeReason(error) : undefined;
   finish(ports, record, { method, status, code, reason });
   if (res.headersSent) res.destroy();
   else sendAnswer(req, res, problem);
+}
+
+/** Of a bounce only the condition: its sentence contains the address of the recipient. */
+function describeReason(error: unknown): string | undefined {
+  if (error instanceof GatewayError && error.code === 'bounced') {
+    return error.options.stanzaError?.condition;
+  }
+  return error instanceof Error ? describeWithCause(error) : undefined;
 }
 
 function finish(

@@ -10,10 +10,11 @@ export interface SharedClaims {
    */
   claim(key: string, claim: string, ttlMs: number): Promise<string | undefined>;
   /**
-   * Replaces the claim by the value, for `ttlMs`, even if the claim has expired; undefined withdraws
-   * the claim. Never rejects: while the store is unreachable, the settlement waits for it.
+   * Replaces the claim, or the value of an earlier settlement, by the value, for `ttlMs`, even if it has
+   * expired; undefined withdraws it. They are recognised by `mark`, which they begin with. Never
+   * rejects: while the store is unreachable, the latest settlement waits for it.
    */
-  settle(key: string, claim: string, value: string | undefined, ttlMs: number): Promise<void>;
+  settle(key: string, mark: string, value: string | undefined, ttlMs: number): Promise<void>;
 }
 
 interface Settlement {
@@ -35,7 +36,7 @@ return nil`;
 
 const settleScript = `
 local found = redis.call('get', KEYS[1])
-if found and found ~= ARGV[1] then return 0 end
+if found and string.sub(found, 1, #ARGV[1]) ~= ARGV[1] then return 0 end
 if ARGV[2] == '' then return redis.call('del', KEYS[1]) end
 redis.call('set', KEYS[1], ARGV[2], 'px', ARGV[3])
 return 1`;
@@ -44,7 +45,7 @@ return 1`;
 export function createSharedClaims(
   connection: Pick<RedisConnection, 'run' | 'failure'>,
 ): SharedClaims & { resume(): void } {
-  // Keyed by claim, which is unique: withdrawing one must not push out the answer of another.
+  // Keyed by claim or mark, which are unique: withdrawing one must not push out the answer of another.
   const waiting = new LRUCache<string, Settlement>({
     max: maxWaiting,
     maxSize: maxWaitingBytes,
@@ -53,14 +54,14 @@ export function createSharedClaims(
     perf: performance,
   });
 
-  const trySettling = async (claim: string, settlement: Settlement): Promise<void> => {
+  const trySettling = async (mark: string, settlement: Settlement): Promise<void> => {
     const { key, value = '', ttlMs } = settlement;
     try {
       await connection.run((client) =>
-        client.eval(settleScript, { keys: [key], arguments: [claim, value, String(ttlMs)] }),
+        client.eval(settleScript, { keys: [key], arguments: [mark, value, String(ttlMs)] }),
       );
     } catch {
-      waiting.set(claim, settlement);
+      waiting.set(mark, settlement);
     }
   };
 
@@ -78,11 +79,11 @@ export function createSharedClaims(
         throw error;
       }
     },
-    settle: (key, claim, value, ttlMs) => trySettling(claim, { key, value, ttlMs }),
+    settle: (key, mark, value, ttlMs) => trySettling(mark, { key, value, ttlMs }),
     resume: () => {
       const settlements = [...waiting.entries()];
       waiting.clear();
-      for (const [claim, settlement] of settlements) void trySettling(claim, settlement);
+      for (const [mark, settlement] of settlements) void trySettling(mark, settlement);
     },
   };
 }

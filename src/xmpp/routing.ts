@@ -1,3 +1,4 @@
+import { GatewayError } from '../core/errors.ts';
 import {
   type Deliver,
   type Message,
@@ -84,20 +85,24 @@ export function routeOutbound(options: {
 
   const deliverToServer: Deliver = async (message) => {
     const form = formOf(message.from.domain);
-    const isAwaited = mayAwaitReceipt(message, form) && confirmations.mayAwaitReceipt();
+    const { caller } = message;
+    const isAwaited = mayAwaitReceipt(message, form) && confirmations.mayAwaitReceipt(caller);
     const sent = isAwaited ? withReceiptRequest(message) : message;
     const stanza = serializeMessage(sent, limits, form);
     const { id, from, to } = stanza;
     // Only in client mode do later bounces come to the gateway.
     const isRemote = form.mode === 'client' && !local.has(to.domain);
     const waitMs = isAwaited ? message.waitMs : undefined;
+    confirmations.handleNext(stanza);
     const watch =
-      isRemote || isAwaited ? confirmations.watch(stanza, { isRemote, waitMs }) : undefined;
+      isRemote || isAwaited ? confirmations.watch(stanza, { isRemote, waitMs, caller }) : undefined;
     try {
       await delivery.deliver(stanza);
     } catch (error) {
       watch?.forget();
-      throw error;
+      const isUnknown = error instanceof GatewayError && error.code === 'delivery-unknown';
+      if (!isUnknown || watch?.hasReceipt() !== true) throw error;
+      return { id, from, to, mode: form.mode, confirmed: 'recipient' };
     }
     const known = watch === undefined ? ({ confirmed: 'server' } as const) : await watch.confirm();
     return { id, from, to, mode: form.mode, ...known };

@@ -23,6 +23,7 @@ import { find, type Stanza } from '../support/clients/stanza.ts';
 import { startEjabberdWithModule } from '../support/servers/ejabberd-module.ts';
 import { startProsodyWithModule } from '../support/servers/prosody-module.ts';
 import type { XmppServer } from '../support/servers/xmpp-server.ts';
+import { waitUntil } from '../support/system/wait.ts';
 
 const gateway = 'gateway.example.org';
 const from = 'alice@example.org/http-1';
@@ -322,8 +323,15 @@ describe.each(modules)('mod_message_gateway on $kind', (module) => {
       component.send(message(from, bob.jid, 'm'));
       await bob.waitForMessage('m');
       await component.close();
-      bob.send(message(bob.jid, from, 'receipt', `type='chat'>${received}`));
-      await alice.waitForMessage('receipt');
+      // The server may learn later than we do that the component has gone.
+      await waitUntil(
+        async () => {
+          bob.send(message(bob.jid, from, 'receipt', `type='chat'>${received}`));
+          await bob.settle();
+          return idsOf(alice.received).includes('receipt');
+        },
+        { label: 'a receipt' },
+      );
     });
 
     test('everything to a client that has taken the resource meanwhile', async () => {

@@ -25,17 +25,23 @@ describe('how it announces itself', () => {
   test('to the component, on virtual hosts and room services, with its features', async () => {
     const open = await connectComponent(server);
     const withRooms = await connectComponent(server, limited);
-    for (const host of ['example.org', 'other.example', muc]) {
+    for (const [host, ...features] of [
+      ['example.org', 'receipts'],
+      ['other.example', 'receipts'],
+      [muc],
+    ] as const) {
       const { root } = await ask(open, server.componentDomain, host, question);
       expect(root.attributes['type']).toBe('result');
-      expect(find(root, 'gateway')).toEqual({
+      expect(find(root, 'gateway')).toMatchObject({
         name: 'gateway',
         namespace: 'urn:xmpp-message-gateway:0',
         attributes: { version: '1' },
-        children: [],
+        children: features.map((name) => ({ name })),
       });
       const answer = await ask(withRooms, limited, host, question);
-      expect(find(answer.root, 'gateway')?.children).toMatchObject([{ name: 'speak-in-rooms' }]);
+      expect(find(answer.root, 'gateway')?.children).toMatchObject(
+        ['speak-in-rooms', ...features].map((name) => ({ name })),
+      );
     }
   });
 });

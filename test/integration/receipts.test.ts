@@ -293,7 +293,7 @@ describe.each(federations)('a receipt of the recipient on $kind', ({ kind, far, 
     expect((await first).json()).toMatchObject({ confirmed: 'recipient' });
     const last = await send(message, { key: 'replay' });
     expect(last.json()).toMatchObject({ confirmed: 'recipient' });
-    expect(last.headers['preference-applied']).toBe('wait=60');
+    expect(last.headers['preference-applied']).toBeUndefined();
   });
 
   test('is asked for in a dry run', async () => {

@@ -607,7 +607,9 @@ hand_to(Pid, Pkt) ->
 -spec take_note(stanza()) -> ok.
 take_note(#message{type = Type, to = To} = Msg) when Type == chat; Type == normal ->
     #jid{user = User, server = Server, lserver = Host, resource = Resource} = To,
-    Client = #{jid => To, user => User, server => Server, lserver => Host, resource => Resource},
+    % mod_block_strangers looks for contacts in pres_a.
+    Client = #{jid => To, user => User, server => Server, lserver => Host, resource => Resource,
+               pres_a => gb_sets:new()},
     {Noted, _} = ejabberd_hooks:run_fold(user_receive_packet, Host, {Msg, Client}, []),
     copy_to_first(Noted, To);
 take_note(_Pkt) ->
@@ -615,6 +617,8 @@ take_note(_Pkt) ->
 
 %% mod_carboncopy thinks that a message for a resource that is not connected goes to the clients of the
 %% highest priority, and leaves just these out (XEP-0280 §7: it goes to all but the addressee).
+copy_to_first(drop, _To) ->
+    ok;
 copy_to_first(#message{type = Type} = Msg, #jid{luser = User, lserver = Host}) ->
     Present = ejabberd_sm:get_user_present_resources(User, Host),
     MayCopy = gen_mod:is_loaded(Host, mod_carboncopy) andalso

@@ -51,7 +51,8 @@ export async function answerOnce(
 ): Promise<OnceAnswer> {
   const { key, payload, id } = request;
   const stored = await store.begin(key, payload);
-  if (stored !== undefined) return { ...stored, isReplayed: true };
+  // It does not wait.
+  if (stored !== undefined) return { ...stored, waitSeconds: undefined, isReplayed: true };
   try {
     const answer = await send();
     return { ...answer, isReplayed: false, amend: await store.finish(key, answer) };

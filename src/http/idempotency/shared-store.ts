@@ -20,7 +20,6 @@ const stored = z.object({
       code: z.string(),
       contentType: z.string(),
       body: z.string(),
-      waitSeconds: z.number().optional(),
     })
     .optional(),
 });
@@ -29,7 +28,7 @@ type Stored = z.output<typeof stored>;
 
 interface Claim {
   readonly payload: string;
-  readonly text: string;
+  readonly token: string;
 }
 
 /**
@@ -45,10 +44,11 @@ export function createSharedAnswerStore(claims: SharedClaims, inProgressMs: numb
       const key = digestKey(callerKey);
       const digest = digestPayload(callerKey, payload);
       // The token distinguishes this attempt from those of other processes.
-      const text = JSON.stringify({ payload: digest, token: randomUUID() });
+      const own = { payload: digest, token: randomUUID() };
+      const text = JSON.stringify(own);
       const found = await ask(() => claims.claim(storedAt(key), text, inProgressMs));
       if (found === undefined) {
-        inProgress.set(key, { payload: digest, text });
+        inProgress.set(key, own);
         return undefined;
       }
       if (found.payload !== digest) throw mismatch();
@@ -60,12 +60,11 @@ export function createSharedAnswerStore(claims: SharedClaims, inProgressMs: numb
       const claim = inProgress.get(key);
       inProgress.delete(key);
       if (claim === undefined) return async () => undefined;
-      let value = claim.text;
-      const settle = async (next: Answer | undefined): Promise<void> => {
-        const before = value;
-        const text = next && JSON.stringify({ payload: claim.payload, answer: next });
-        value = text ?? '';
-        await claims.settle(storedAt(key), before, text, keptMs);
+      // All that this attempt stores begins like its claim.
+      const mark = JSON.stringify(claim).slice(0, -1);
+      const settle = (next: Answer | undefined): Promise<void> => {
+        const text = next && JSON.stringify({ ...claim, answer: next });
+        return claims.settle(storedAt(key), mark, text, keptMs);
       };
       await settle(answer);
       return settle;

@@ -33,6 +33,7 @@ export interface Confirmers {
   readonly isRemote: boolean;
   /** How long its caller waits for an XEP-0184 receipt; undefined if none was asked for. */
   readonly waitMs: number | undefined;
+  readonly caller: string;
 }
 
 /** A message whose bounce and receipt are recognised. */
@@ -47,10 +48,14 @@ export interface Watch {
   }>;
   /** The stanza has been refused, so a further bounce belongs to another message. */
   forget(): void;
+  /** Whether its receipt has come, which may be before the answer of our own server. */
+  hasReceipt(): boolean;
 }
 
 /** Without the text of the stanza, because many are watched, and for long. */
 interface Watched extends Pick<Stanza, 'from' | 'to' | 'isGroupchat'> {
+  readonly key: string;
+  readonly caller: string;
   /** What is known: who has confirmed it, or that it has bounced. */
   outcome: Confirmed | Error;
   /** Ends the wait for more. */
@@ -62,6 +67,8 @@ interface Watched extends Pick<Stanza, 'from' | 'to' | 'isGroupchat'> {
   onLateReceipt: (() => void) | undefined;
   /** It had to make room for others, so its bounce would not be recognised. */
   isUnwatched: boolean;
+  /** An equal message was written after it, so that a bounce may be about either. */
+  isFollowed: boolean;
   /** The id of the last ping, and how many pings were written. */
   pingId: string;
   pings: number;
@@ -75,7 +82,7 @@ const watchedMs = 10 * 60 * 1000;
 const maxSameId = 100;
 
 /** Messages whose callers wait for receipts: each of them keeps a request, and a connection, open. */
-const maxAwaitingReceipts = 2000;
+const maxAwaitingReceipts = 4000;
 
 /** Pings for one message at most. */
 const maxPings = 2;
@@ -106,8 +113,11 @@ export class Confirmations {
     },
   });
   readonly #waiting = new Set<Watched>();
-  /** Those whose callers have no answer yet and asked for a receipt. */
-  readonly #awaitingReceipts = new Set<Watched>();
+  /** Those whose callers wait for a receipt, by sender and id. They never make room for others. */
+  readonly #awaitingReceipts = new Map<string, readonly Watched[]>();
+  /** How many of these each caller has. */
+  readonly #awaitingOf = new Map<string, number>();
+  #awaiting = 0;
   #isFinishing = false;
 
   constructor(options: ConfirmationsOptions) {
@@ -126,17 +136,39 @@ export class Confirmations {
     this.handleClose();
   }
 
-  /** Whether one more caller may wait for a receipt. */
-  mayAwaitReceipt(): boolean {
-    return !this.#isFinishing && this.#awaitingReceipts.size < maxAwaitingReceipts;
+  /**
+   * Whether one more message of the caller may wait for a receipt: nobody takes more places than there
+   * are left for others.
+   */
+  mayAwaitReceipt(caller: string): boolean {
+    const free = maxAwaitingReceipts - this.#awaiting;
+    return !this.#isFinishing && (this.#awaitingOf.get(caller) ?? 0) < free;
   }
 
-  /** Begins to look for what comes back for the stanza. Call it before the stanza is written. */
+  /**
+   * A message is about to be written. A bounce of it, by our own server, could not be told from one of
+   * an earlier message with the same addresses and id, and a refused message would be confirmed: the
+   * earlier one waits no longer.
+   */
+  handleNext({ id, from, to }: Pick<Stanza, 'id' | 'from' | 'to'>): void {
+    if (this.#watched.size + this.#awaiting === 0) return;
+    for (const message of this.#same(keyOf(id, from.toString()))) {
+      if (message.state === 'answered' || !isSameAddress(message.to, to.toString())) continue;
+      message.isFollowed = true;
+      if (message.state === 'processed') message.state = 'answered';
+      message.wake?.();
+    }
+  }
+
+  /** Begins to look for what comes back for the stanza. Call it after `handleNext`, before it is written. */
   watch(
     { id, from, to, isGroupchat }: Pick<Stanza, 'id' | 'from' | 'to' | 'isGroupchat'>,
     confirmers: Confirmers,
   ): Watch {
+    const key = keyOf(id, from.toString());
     const message: Watched = {
+      key,
+      caller: confirmers.caller,
       from,
       to,
       isGroupchat,
@@ -146,21 +178,16 @@ export class Confirmations {
       receipt: confirmers.waitMs === undefined ? 'none' : 'requested',
       onLateReceipt: undefined,
       isUnwatched: false,
+      isFollowed: false,
       pingId: '',
       pings: 0,
     };
-    if (message.receipt === 'requested') this.#awaitingReceipts.add(message);
-    const key = keyOf(id, from.toString());
-    const same = this.#watched.get(key) ?? [];
-    answerEqual(same, to);
-    unwatch(same.slice(0, 1 - maxSameId));
-    this.#keep(key, [...same.slice(1 - maxSameId), message]);
+    if (message.receipt === 'none') this.#watchWithoutReceipt(message);
+    else this.#addAwaiting(message);
     return {
       confirm: () => this.#confirm(message, confirmers),
-      forget: () => {
-        this.#awaitingReceipts.delete(message);
-        this.#forget(key, message);
-      },
+      forget: () => this.#forget(message),
+      hasReceipt: () => message.receipt === 'received',
     };
   }
 
@@ -176,10 +203,9 @@ export class Confirmations {
 
   /** Takes the bounce of a message whose caller has been answered already, and logs it. */
   takeLateBounce(stanza: Element): boolean {
-    const found = this.#findBounced(stanza).findLast(([, { state }]) => state === 'answered');
-    if (found === undefined) return false;
-    const [key, message] = found;
-    this.#forget(key, message);
+    const message = this.#findBounced(stanza).findLast(({ state }) => state === 'answered');
+    if (message === undefined) return false;
+    this.#forget(message);
     this.#options.onLateBounce?.();
     const { id, to: sender } = stanza.attrs;
     const { condition, type } = readBounce(stanza, message).options.stanzaError ?? {};
@@ -199,9 +225,9 @@ export class Confirmations {
     const id = stanza.getChild('received', receiptsNamespace)?.attrs['id'];
     const { from, to } = stanza.attrs;
     if (id === undefined || from === undefined || to === undefined) return false;
-    const message = this.#watched
-      .get(keyOf(id, to))
-      ?.find((it) => it.receipt === 'requested' && isOfRecipient(it.to, from));
+    const message = this.#same(keyOf(id, to)).find(
+      (it) => it.receipt === 'requested' && isOfRecipient(it.to, from),
+    );
     if (message === undefined) return false;
     message.receipt = 'received';
     if (message.state !== 'answered') {
@@ -220,7 +246,7 @@ export class Confirmations {
     message: Watched,
     { isRemote, waitMs }: Confirmers,
   ): Promise<{ confirmed: Confirmed; arrival: Arrival | undefined }> {
-    message.state = 'processed';
+    message.state = message.isFollowed ? 'answered' : 'processed';
     const deadline = performance.now() + (waitMs ?? 0);
     if (isRemote) await this.#awaitServer(message);
     if (waitMs === undefined) return { confirmed: this.#answer(message), arrival: undefined };
@@ -241,14 +267,19 @@ export class Confirmations {
   }
 
   async #awaitReceipt(message: Watched, deadline: number): Promise<Confirmed> {
-    const mayCome = message.receipt === 'requested' && message.state === 'processed';
-    if (mayCome && this.#stream.isOpen()) await this.#wait(message, deadline - performance.now());
+    const isDelivered = !hasBounced(message);
+    if (message.receipt === 'requested' && this.#stream.isOpen()) {
+      await this.#wait(message, deadline - performance.now());
+    }
+    // It has been counted as a success before.
+    if (isDelivered && hasBounced(message)) this.#options.onLateBounce?.();
     return this.#answer(message);
   }
 
   /** Waits until there is more to know, unless the message has bounced or the gateway stops. */
   async #wait(message: Watched, timeoutMs: number, begin?: () => void): Promise<void> {
-    if (message.outcome instanceof Error || this.#isFinishing) return;
+    if (message.outcome instanceof Error || message.state !== 'processed') return;
+    if (this.#isFinishing) return;
     let timer: NodeJS.Timeout | undefined;
     await new Promise<void>((resolve) => {
       message.wake = resolve;
@@ -264,7 +295,7 @@ export class Confirmations {
   /** What the caller learns. */
   #answer(message: Watched): Confirmed {
     message.state = 'answered';
-    this.#awaitingReceipts.delete(message);
+    if (this.#removeAwaiting(message)) this.#watchWithoutReceipt(message);
     if (message.outcome instanceof Error) throw message.outcome;
     return message.outcome;
   }
@@ -296,47 +327,68 @@ export class Confirmations {
   }
 
   #refuse(stanza: Element, state: Watched['state']): boolean {
-    const found = this.#findBounced(stanza).find(([, message]) => message.state === state);
-    if (found === undefined) return false;
-    const [key, message] = found;
-    this.#forget(key, message);
+    const message = this.#findBounced(stanza).find((it) => it.state === state);
+    if (message === undefined) return false;
+    this.#forget(message);
     message.outcome = readBounce(stanza, message);
     message.wake?.();
     return true;
   }
 
-  #findBounced(stanza: Element): readonly (readonly [string, Watched])[] {
+  #findBounced(stanza: Element): readonly Watched[] {
     const { id, from, to } = stanza.attrs;
     if (id === undefined || from === undefined || to === undefined) return [];
-    const key = keyOf(id, to);
-    const same = this.#watched.get(key) ?? [];
-    return same.filter((it) => isSameAddress(it.to, from)).map((it) => [key, it]);
+    return this.#same(keyOf(id, to)).filter((it) => isSameAddress(it.to, from));
   }
 
-  #forget(key: string, message: Watched): void {
-    const same = this.#watched.get(key) ?? [];
-    this.#keep(
-      key,
-      same.filter((it) => it !== message),
-    );
+  /** Those with the same sender and id. The ones that wait for receipts are the latest. */
+  #same(key: string): readonly Watched[] {
+    return [...(this.#watched.get(key) ?? []), ...(this.#awaitingReceipts.get(key) ?? [])];
   }
 
-  #keep(key: string, same: readonly Watched[]): void {
-    if (same.length === 0) this.#watched.delete(key);
-    else this.#watched.set(key, same);
+  #watchWithoutReceipt(message: Watched): void {
+    const same = this.#watched.get(message.key) ?? [];
+    unwatch(same.slice(0, 1 - maxSameId));
+    this.#watched.set(message.key, [...same.slice(1 - maxSameId), message]);
+  }
+
+  #addAwaiting(message: Watched): void {
+    const { key, caller } = message;
+    this.#awaitingReceipts.set(key, [...(this.#awaitingReceipts.get(key) ?? []), message]);
+    this.#awaiting += 1;
+    this.#awaitingOf.set(caller, (this.#awaitingOf.get(caller) ?? 0) + 1);
+  }
+
+  #removeAwaiting(message: Watched): boolean {
+    const { caller } = message;
+    if (!removeFrom(this.#awaitingReceipts, message)) return false;
+    this.#awaiting -= 1;
+    const left = (this.#awaitingOf.get(caller) ?? 0) - 1;
+    if (left > 0) this.#awaitingOf.set(caller, left);
+    else this.#awaitingOf.delete(caller);
+    return true;
+  }
+
+  #forget(message: Watched): void {
+    if (!this.#removeAwaiting(message)) removeFrom(this.#watched, message);
   }
 }
 
-/**
- * A bounce of the new message, by our own server, could not be told from one of an earlier message to
- * the same recipient, and a refused message would be confirmed: the earlier one waits no longer.
- */
-function answerEqual(messages: readonly Watched[], to: Jid): void {
-  for (const message of messages) {
-    if (message.state !== 'processed' || !isSameAddress(message.to, to.toString())) continue;
-    message.state = 'answered';
-    message.wake?.();
-  }
+/** Removes the message, if it is there. */
+function removeFrom(
+  messages: Map<string, readonly Watched[]> | LRUCache<string, readonly Watched[]>,
+  message: Watched,
+): boolean {
+  const same = messages.get(message.key) ?? [];
+  const rest = same.filter((it) => it !== message);
+  if (rest.length === same.length) return false;
+  if (rest.length === 0) messages.delete(message.key);
+  else messages.set(message.key, rest);
+  return true;
+}
+
+function hasBounced({ outcome }: Watched): boolean {
+  return outcome instanceof Error;
 }
 
 function unwatch(messages: readonly Watched[]): void {

@@ -42,6 +42,16 @@ test('a value replaces its claim', async () => {
   expect(await redis.command('PTTL', key)).toBeGreaterThan(minuteMs / 2);
 });
 
+test('a later value replaces an earlier one, and withdraws it', async () => {
+  const key = randomUUID();
+  await claims.claim(key, '{claim}', minuteMs);
+  await claims.settle(key, '{claim', '{claim, value}', minuteMs);
+  await claims.settle(key, '{claim', '{claim, later}', minuteMs);
+  expect(await claims.claim(key, 'other', minuteMs)).toBe('{claim, later}');
+  await claims.settle(key, '{claim', undefined, minuteMs);
+  expect(await claims.claim(key, 'other', minuteMs)).toBeUndefined();
+});
+
 test('a withdrawn claim is free', async () => {
   const key = randomUUID();
   await claims.claim(key, 'claim', minuteMs);
@@ -74,7 +84,10 @@ test('what could not be settled is settled later, above all an answer', async ()
   redis.kill('SIGSTOP');
   try {
     const other = claims.claim(key, 'other', minuteMs);
-    const settling = claims.settle(key, 'claim', 'value', minuteMs);
+    const settling = Promise.all([
+      claims.settle(key, 'claim', 'claimed too early', minuteMs),
+      claims.settle(key, 'claim', 'value', minuteMs),
+    ]);
     await expect(other).rejects.toThrow(unanswered);
     await settling;
     await expect(claims.claim(key, 'third', minuteMs)).rejects.toThrow(unanswered);

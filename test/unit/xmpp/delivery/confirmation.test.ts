@@ -62,7 +62,7 @@ test.each([
   for (const word of ['first', 'second', 'third']) {
     remote.watch(
       serializeMessage(read(`an-id-of-the-caller-${word}`, `${word} `.repeat(20_000)), limits),
-      { isRemote: true, waitMs: undefined },
+      { isRemote: true, waitMs: undefined, caller: 'alerts' },
     );
   }
   const kept = decodeUtf8(Buffer.from('kept '.repeat(20_000)));
@@ -76,6 +76,7 @@ test.each([
 const stanzas = "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'";
 
 const sender = 'juliet@example.org/http-x';
+const caller = 'account alerts';
 
 /** A remote confirmation whose pings the test answers. */
 function attach(remoteMs: number) {
@@ -91,7 +92,8 @@ function attach(remoteMs: number) {
   const watch = (id: string) => {
     const addresses = { from: parseJid(sender), to: parseJid('bob@remote.example') };
     const message = { id, ...addresses, isGroupchat: false };
-    const watched = remote.watch(message, { isRemote: true, waitMs: undefined });
+    remote.handleNext(message);
+    const watched = remote.watch(message, { isRemote: true, waitMs: undefined, caller });
     return { confirm: async () => (await watched.confirm()).confirmed };
   };
   const answer = (xml: string): void =>
@@ -183,9 +185,10 @@ function attachReceipts({ remoteMs = 0, waitMs = 30_000, isRemote = false } = {}
     close: async () => {},
     destroy: () => {},
   });
-  const watch = (to: string, id = '1') => {
-    const addresses = { from: parseJid(sender), to: parseJid(to) };
-    return confirmations.watch({ id, ...addresses, isGroupchat: false }, { isRemote, waitMs });
+  const watch = (to: string, id = '1', by = caller) => {
+    const message = { id, from: parseJid(sender), to: parseJid(to), isGroupchat: false };
+    confirmations.handleNext(message);
+    return confirmations.watch(message, { isRemote, waitMs, caller: by });
   };
   const receive = (from: string, id = '1', to = sender, name = 'received'): boolean =>
     confirmations.takeReceipt(
@@ -271,7 +274,7 @@ describe('a receipt', () => {
   test('that was not asked for is nothing', async () => {
     const { confirmations, receive, late } = attachReceipts();
     const message = { id: '1', from: parseJid(sender), to: parseJid(bob), isGroupchat: false };
-    const asked = { isRemote: true, waitMs: undefined };
+    const asked = { isRemote: true, waitMs: undefined, caller };
     expect((await confirmations.watch(message, asked).confirm()).arrival).toBeUndefined();
     expect(receive(`${bob}/phone`)).toBe(false);
     expect(late).toEqual([]);
@@ -335,18 +338,53 @@ describe('while a receipt is awaited', () => {
     expect((await outcome).confirmed).toBe('recipient');
   });
 
-  test('no more than 2,000 others may wait', async () => {
+  test('an equal message that follows ends the wait, and its bounce is not that of the first', async () => {
+    const { confirmations, watch, bounce } = attachReceipts();
+    const next = { id: '1', from: parseJid(sender), to: parseJid(bob) };
+    const { arrival } = await watch(bob).confirm();
+    confirmations.handleNext(next);
+    expect(await arrival?.confirmed).toBe('server');
+    expect(bounce(bob)).toBe(false);
+    // The same if it follows before our own server has answered.
+    const inFlight = watch(bob);
+    confirmations.handleNext(next);
+    expect(await (await inFlight.confirm()).arrival?.confirmed).toBe('server');
+    expect(bounce(bob)).toBe(false);
+  });
+
+  test('those who wait make no room for others', async () => {
+    const { confirmations, watch, receive } = attachReceipts();
+    const { arrival } = await watch(bob).confirm();
+    for (let index = 0; index <= 20_000; index++) {
+      const message = { id: `${index}`, from: parseJid(sender), to: parseJid('z@remote.example') };
+      const others = { isRemote: true, waitMs: undefined, caller: 'account other' };
+      confirmations.watch({ ...message, isGroupchat: false }, others);
+    }
+    receive(`${bob}/phone`);
+    expect(await arrival?.confirmed).toBe('recipient');
+  });
+
+  test('a receipt that comes before the answer of our own server is known', () => {
+    const { watch, receive } = attachReceipts();
+    const watched = watch(bob);
+    expect(watched.hasReceipt()).toBe(false);
+    receive(`${bob}/phone`);
+    expect(watched.hasReceipt()).toBe(true);
+  });
+
+  test('nobody takes more places than are left for others', async () => {
     const { confirmations, watch, receive } = attachReceipts();
     const watches = Array.from({ length: 2000 }, (_, index) => watch(bob, `${index}`));
-    expect(confirmations.mayAwaitReceipt()).toBe(false);
+    expect(confirmations.mayAwaitReceipt(caller)).toBe(false);
+    expect(confirmations.mayAwaitReceipt('user bot@example.org')).toBe(true);
     const arrivals = await Promise.all(watches.map((it) => it.confirm()));
     receive(`${bob}/phone`, '7');
     expect(await arrivals[7]?.arrival?.confirmed).toBe('recipient');
-    expect(confirmations.mayAwaitReceipt()).toBe(true);
+    expect(confirmations.mayAwaitReceipt(caller)).toBe(true);
     watch(bob, 'next').forget();
-    expect(confirmations.mayAwaitReceipt()).toBe(true);
+    expect(confirmations.mayAwaitReceipt(caller)).toBe(true);
     confirmations.finish();
-    expect(confirmations.mayAwaitReceipt()).toBe(false);
+    expect(confirmations.mayAwaitReceipt(caller)).toBe(false);
     const known = await Promise.all(arrivals.map(async ({ arrival }) => arrival?.confirmed));
     expect(known.filter((it) => it === 'server')).toHaveLength(1999);
   });
