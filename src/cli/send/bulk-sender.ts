@@ -282,6 +282,12 @@ export class BulkSender {
   /** Takes an answer to a message: it is final, or the message has to be sent again. */
   #take(item: Item, fate: LineFate, text: string): void {
     item.mayHaveArrived ||= fate.outcome === 'unknown';
+    const where = `line ${item.record.line}: ${fate.reason}`;
+    if (!fate.mayRetry && fate.outcome === 'unknown') {
+      // Among the refused ones it would be corrected, and sent again under another key.
+      this.stop({ outcome: 'unknown', reasons: [where, ...fate.details] });
+      return;
+    }
     if (!fate.mayRetry) {
       this.#settle(item.record, fate, text);
       return;
@@ -290,7 +296,7 @@ export class BulkSender {
     const now = performance.now();
     item.retryingSince ??= now;
     if (now - item.retryingSince < this.#ports.timeoutMs) {
-      this.#sayOnce(`line ${item.record.line}: ${fate.reason}`, fate.reason);
+      this.#sayOnce(where, fate.reason);
       item.dueAt = now + item.pauseMs;
       item.pauseMs = Math.min(item.pauseMs * 2, longestPauseMs);
       this.#later.push(item);

@@ -1,4 +1,12 @@
-import { appendFileSync, closeSync, openSync, rmSync } from 'node:fs';
+import {
+  appendFileSync,
+  closeSync,
+  fchmodSync,
+  fstatSync,
+  lstatSync,
+  openSync,
+  rmSync,
+} from 'node:fs';
 import { reasonOf } from '../../config/errors.ts';
 import { type Surroundings, UsageError } from '../command.ts';
 import { type BulkResult, BulkSender } from './bulk-sender.ts';
@@ -126,9 +134,9 @@ function report(
   }
   if (stop !== undefined) {
     stderr.write(stop.reasons.map((reason) => `${reason}\n`).join(''));
-    stderr.write(
-      `Stopped: ${name} is done up to line ${doneTo}. To go on, add: --skip ${doneTo} --idempotency-key ${key}\n`,
-    );
+    const goOn = `Stopped: ${name} is done up to line ${doneTo}. To go on, add: --skip ${doneTo} --idempotency-key ${key}`;
+    const another = `, and another name for --rejects. Those refused after line ${doneTo} will be in both files: correct only the ones in the new file.`;
+    stderr.write(`${goOn}${refused > 0 && rejects !== undefined ? another : ''}\n`);
   }
   const counts = { lines: accepted + refused, accepted, refused };
   stdout.write(
@@ -147,7 +155,7 @@ class Refusals {
   readonly #described: string[] = [];
   readonly #counts = new Map<string, number>();
 
-  /** Throws a UsageError if the file exists already, or cannot be written. */
+  /** Throws a UsageError if the file exists already and is not empty, or cannot be written. */
   constructor(file: string | undefined, header: Buffer) {
     this.#file = file;
     this.#header = header;
@@ -187,19 +195,28 @@ class Refusals {
   /** Closes the file, and removes it if it is empty. */
   close(): void {
     if (this.#file === undefined || this.#descriptor === undefined) return;
+    const { size } = fstatSync(this.#descriptor);
     closeSync(this.#descriptor);
-    if (this.#counts.size === 0) rmSync(this.#file);
+    if (size === 0) rmSync(this.#file);
   }
 }
 
+/** Opens a file that only we can read; an empty one is what a run leaves that was killed. */
 function openNew(file: string): number {
   try {
-    return openSync(file, 'wx', 0o600);
+    const descriptor = openSync(file, isEmptyFile(file) ? 'a' : 'wx', 0o600);
+    fchmodSync(descriptor, 0o600);
+    return descriptor;
   } catch (error) {
     const isThere = error instanceof Error && 'code' in error && error.code === 'EEXIST';
     const reason = isThere ? 'it exists already' : reasonOf(error);
     throw new UsageError(`--rejects: expected a new file, got ${file}: ${reason}`);
   }
+}
+
+function isEmptyFile(file: string): boolean {
+  const found = lstatSync(file, { throwIfNoEntry: false });
+  return found?.isFile() === true && found.size === 0;
 }
 
 /** What to send again: the message as it was, but only for those recipients who do not have it. */

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -182,6 +182,33 @@ test('without refusals there is no file', async () => {
   const rejects = join(openFolder(), 'rejects.ndjson');
   expect((await send(url, ndjson('a'), '--rejects', rejects, ...named)).code).toBe(0);
   expect(() => readFileSync(rejects)).toThrow('ENOENT');
+});
+
+test('the empty file that a killed run has left is used, and only we can read it', async () => {
+  const { url } = await startScript(() => refusal);
+  const rejects = join(openFolder(), 'rejects.ndjson');
+  writeFileSync(rejects, '', { mode: 0o644 });
+  expect((await send(url, ndjson('a'), '--rejects', rejects, ...named)).code).toBe(65);
+  expect(readFileSync(rejects, 'utf8')).toBe(ndjson('a'));
+  expect(statSync(rejects).mode & 0o777).toBe(0o600);
+});
+
+test('stops at a message that may have been sent, which is none to correct', async () => {
+  const failure = { status: 500, code: 'internal', detail: 'A bug.' };
+  const { url } = await startScript(
+    ({ body }) =>
+      new Map<unknown, Message>([
+        ['a', refusal],
+        ['b', failure],
+      ]).get(body) ?? receipt,
+  );
+  const rejects = join(openFolder(), 'rejects.ndjson');
+  const input = ndjson('a', 'b', 'c');
+  const { code, out, err } = await send(url, input, '--rejects', rejects, ...named);
+  expect([code, out]).toEqual([76, '1 accepted, 1 refused\n']);
+  expect(err).toContain(`line 2: 500 internal: A bug.
+Stopped: stdin is done up to line 1. To go on, add: --skip 1 --idempotency-key run-1, and another name for --rejects.`);
+  expect(readFileSync(rejects, 'utf8')).toBe(ndjson('a'));
 });
 
 test('--json prints the answers, with their lines in the file, and the counts', async () => {
