@@ -56,7 +56,7 @@ describe('what cannot be run ends with a code and a sentence', () => {
     [['--version'], /^\d+\.\d+\.\d+\n$/],
     ...['serve', 'send', 'revoke'].map((name): [string[], RegExp] => [
       [name, '--help'],
-      new RegExp(`^Usage:\\n  xmpp-message-gateway \\[?${name}\\b.*\\n\\n(.*\\n){2,32}$`),
+      new RegExp(`^Usage:\\n  xmpp-message-gateway \\[?${name}\\b.*\\n\\n(.*\\n){2,40}$`),
     ]),
   ])('0, help: %j', async (args, said) => {
     const { code, stdout, stderr } = await runCommand(args);
