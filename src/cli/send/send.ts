@@ -45,9 +45,9 @@ processed the message. Prints its id, or for several recipients a line for each:
       --wait SECONDS         then wait, at most 60, for a receipt of the recipient's client
       --json                 print the whole answer instead of the id
 
-      --bulk FILE            send the messages of a file (- for stdin), one a line as JSON, or CSV
-                             with a header (to, body; also subject, type, id, idempotency_key)
-      --rejects FILE         a new file for the messages that are refused, as they are in the file
+      --bulk FILE            send the messages of a file (- for stdin), one a line as JSON, or
+                             CSV with a header: to, body, subject, type, id, idempotency_key
+      --rejects FILE         a new file for the messages that are refused, as they were
       --skip LINES           leave out the first lines of the file
 
 What is not given is taken from XMPP_GATEWAY_URL, _USER, _PASSWORD, _FROM and _DOMAIN, or else
@@ -63,10 +63,10 @@ clients can still recognise a duplicate by its origin-id.
 With --bulk each message without an idempotency_key gets one, made from --idempotency-key, its
 line and its text: repeat the command with the same key, and nothing arrives twice.
 
-Exit codes: 0 the server has processed the message; 1 refused or bounced; 64 wrong usage; 65 some
-messages of a file refused; 75 not sent, try again later; 76 it may have been sent; 77 wrong
-credentials, or not allowed; 78 faulty file; 79 with --wait: sent, but no receipt came in time.
-Of several recipients, the first of 76, 75, 77, 1, 79 that fits one of them.
+Exit codes: 0 the server has processed the message; 1 refused or bounced; 64 wrong usage;
+65 some messages of a file refused; 75 not sent, try again later; 76 it may have been sent;
+77 wrong credentials, or not allowed; 78 faulty file; 79 with --wait: sent, but no receipt
+came in time. Of several recipients, the first of 76, 75, 77, 1, 79 that fits one of them.
 `,
   run: async (args, surroundings) => {
     const options = readOptions(args);
