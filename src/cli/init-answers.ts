@@ -14,7 +14,7 @@ export interface InitFlags {
 }
 
 /** The answers, given or asked for. */
-export type InitChoices = Omit<InitAnswers, 'passwordHash'> & {
+export type InitChoices = Omit<InitAnswers, 'passwordHash' | 'isService'> & {
   readonly server: ServerKind | 'both';
 };
 
@@ -157,14 +157,19 @@ interface InitAnswers {
   readonly passwordHash: string;
   /** The XMPP user who may send under its own name. */
   readonly bot: string | undefined;
+  /** Whether systemd starts the gateway. */
+  readonly isService: boolean;
 }
+
+/** Where a service keeps the granted permissions: it can write only there. */
+export const serviceStateFile = '/var/lib/xmpp-message-gateway/permissions.json';
 
 /** The file beside the configuration that holds the component secret. */
 export const secretFile = 'component.secret';
 
 /** Builds a first configuration, with a comment on each part. */
 export function buildConfigText(answers: InitAnswers): string {
-  const { domains, component, account, passwordHash, bot } = answers;
+  const { domains, component, account, passwordHash, bot, isService } = answers;
   const [first = ''] = domains;
   return `# Configuration of xmpp-message-gateway. docs/configuration.md lists all keys and their defaults.
 # To test it: xmpp-message-gateway check --config THIS-FILE
@@ -172,7 +177,8 @@ export function buildConfigText(answers: InitAnswers): string {
 component:
   # The gateway's own domain on the XMPP server. It has no users and needs no DNS record.
   domain: ${quoted(component)}
-  # The same secret as on the XMPP server. Keep it private (mode 600): it allows speaking as any user.
+  # The same secret as on the XMPP server. It allows speaking as any user, so keep it private (mode 600):
+  # root's if systemd passes it on, otherwise that of the gateway's user.
   secret_file: ${secretFile}
   # Where the XMPP server listens for components. The defaults are:
   # host: 127.0.0.1
@@ -204,7 +210,7 @@ api_accounts:
 permissions:
   xmppgateway: ${list(bot === undefined ? [] : [bot])}      # such as ["bot@${first}"]
   # The file for permissions granted by the command "grant":
-  # state_file: permissions.json
+  # state_file: ${isService ? serviceStateFile : 'permissions.json'}
 `;
 }
 

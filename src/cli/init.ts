@@ -22,7 +22,14 @@ import {
   secretFile,
 } from './init-answers.ts';
 import { withProgress } from './live-line.ts';
-import { findInstalledServers, serverKinds, setupCommands, setupFiles } from './server-setup.ts';
+import {
+  findInstalledServers,
+  includeByHand,
+  serverKinds,
+  setupCommands,
+  setupFiles,
+  startCommands,
+} from './server-setup.ts';
 
 /** `init` */
 export const initCommand: Command = {
@@ -78,12 +85,13 @@ export async function init(
   const answers = await findAnswers({ ...flags, server }, surroundings, installed);
   const password = randomBytes(18).toString('base64url');
   const secret = randomBytes(32).toString('hex');
-  const text = buildConfigText({ ...answers, passwordHash: await hashPassword(password) });
+  const passwordHash = await hashPassword(password);
   await mkdir(dirname(config), { recursive: true });
+  // A folder that passes on its group (setgid) is the one of a service, which has to read gateway.yaml.
+  const isService = ((await stat(dirname(config))).mode & 0o2000) !== 0;
   await writeNew(beside(secretFile), `${secret}\n`);
-  await writeNew(config, text);
-  // A folder that passes on its group (setgid) is the one of a service, which has to read this file.
-  if (((await stat(dirname(config))).mode & 0o2000) !== 0) await chmod(config, 0o640);
+  await writeNew(config, buildConfigText({ ...answers, passwordHash, isService }));
+  if (isService) await chmod(config, 0o640);
   const kinds = answers.server === 'both' ? serverKinds : [answers.server];
   for (const kind of kinds) {
     await writeNew(beside(setupFiles[kind]), buildServerFile(kind, answers.component, secret));
@@ -95,7 +103,7 @@ export async function init(
 API account: ${answers.account}
 Password:    ${password}   (shown once)
 
-${found === undefined ? '' : describeFound(found)}${nextCommands(programName(surroundings), config, kinds, answers)}`,
+${found === undefined ? '' : describeFound(found)}${nextCommands(programName(surroundings), config, kinds, answers, isService)}`,
   );
   return 0;
 }
@@ -162,12 +170,17 @@ function listInWords(texts: readonly string[]): string {
   return texts.join(', ').replace(/, ([^,]*)$/, ' and $1');
 }
 
+function inLines(commands: readonly string[]): string {
+  return commands.map((command) => `   ${command}\n`).join('');
+}
+
 /** The sender of the first message is a user, because in mode client the sender must exist. */
 function nextCommands(
   program: string,
   config: string,
   kinds: readonly ServerKind[],
   { account, domains }: InitChoices,
+  isService: boolean,
 ): string {
   const file = quoteForShell(config);
   const you = `YOU@${domains[0] ?? ''}`;
@@ -177,8 +190,10 @@ function nextCommands(
       kinds.length > 1
         ? `If the server is ${nameOf(kind)}`
         : `Let ${nameOf(kind)} know the gateway`;
-    return `1. ${title}:\n\n${commands.map((line) => `   ${line}\n`).join('')}`;
+    const byHand = kind === 'ejabberd' ? `\n   ${includeByHand}\n` : '';
+    return `1. ${title}:\n\n${inLines(commands)}${byHand}`;
   });
+  const start = isService ? startCommands() : [`${program} serve --config ${file}`];
   return `== Next steps
 
 ${setups.join('\n')}
@@ -188,9 +203,8 @@ ${setups.join('\n')}
 
 3. Start the gateway:
 
-   ${program} serve --config ${file}
-
-Then, in another terminal, send yourself a message (it asks for the password above):
+${inLines(start)}
+Then${isService ? '' : ', in another terminal,'} send yourself a message (it asks for the password above):
 
    ${program} send --url http://127.0.0.1:8080 --user ${quoteForShell(account)} --from ${you} --to ${you} 'Hello'
 `;

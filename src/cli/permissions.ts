@@ -13,6 +13,7 @@ import {
   type Surroundings,
   UsageError,
 } from './command.ts';
+import { serviceStateFile } from './init-answers.ts';
 
 /** `permissions` */
 export const permissionsCommand: Command = {
@@ -174,7 +175,7 @@ function readPattern(text: string, { domains }: Config): ReturnType<typeof parse
 async function openStateFile({ permissions }: Config, path: string): Promise<Grants> {
   if (permissions.stateFile === undefined) {
     throw new Error(
-      `permissions.state_file is missing in ${path}: set it to a file for the grants, such as permissions.json`,
+      `permissions.state_file is missing in ${path}: set it to a file for the grants, such as permissions.json, or for a service ${serviceStateFile}`,
     );
   }
   return openGrants(permissions.stateFile);

@@ -42,24 +42,53 @@ export const setupFiles: Readonly<Record<ServerKind, string>> = {
 };
 
 /**
- * Includes the file, once, and exempts the gateway from mod_fail2ban where Debian's configuration has it
- * without options: wrong passwords of users would lock the gateway out.
+ * The commands that give the server the file `source` and restart it; with sudo, unless we are root. They
+ * may be repeated.
  */
-const changeEjabberd = `sed -i.bak -e '$a include_config_file: [${gatewayFiles.ejabberd}]' -e '/^include_config_file: .*gateway.yml/d' -e 's/^  mod_fail2ban: {}$/  mod_fail2ban: {access: trusted_network}/' /etc/ejabberd/ejabberd.yml`;
-
-/** The commands that give the server the file `source` and restart it; with sudo, unless we are root. */
 export function setupCommands(
   kind: ServerKind,
   source: string,
-  isRoot = process.getuid?.() === 0,
+  isRoot = isRunByRoot(),
 ): readonly string[] {
+  const sudo = sudoUnless(isRoot);
   const rights = {
     prosody: '-o root -g prosody -m 640',
     ejabberd: '-o ejabberd -g ejabberd -m 600',
   };
   return [
-    `install ${rights[kind]} ${quoteForShell(source)} ${gatewayFiles[kind]}`,
-    ...(kind === 'ejabberd' ? [changeEjabberd] : []),
-    `systemctl restart ${kind}`,
-  ].map((command) => (isRoot ? command : `sudo ${command}`));
+    `${sudo}install ${rights[kind]} ${quoteForShell(source)} ${gatewayFiles[kind]}`,
+    ...(kind === 'ejabberd' ? changeEjabberd(sudo) : []),
+    `${sudo}systemctl restart ${kind}`,
+  ];
+}
+
+/** The commands that start the service, now and with the system. */
+export function startCommands(isRoot = isRunByRoot()): readonly string[] {
+  return ['daemon-reload', 'enable --now xmpp-message-gateway'].map(
+    (words) => `${sudoUnless(isRoot)}systemctl ${words}`,
+  );
+}
+
+function isRunByRoot(): boolean {
+  return process.getuid?.() === 0;
+}
+
+function sudoUnless(isRoot: boolean): string {
+  return isRoot ? '' : 'sudo ';
+}
+
+/** What to add by hand where `setupCommands` leave ejabberd's list as it is. */
+export const includeByHand = `If ejabberd.yml already has include_config_file, add ${gatewayFiles.ejabberd} to that list before the restart.`;
+
+/**
+ * Includes the file, unless some file is included already, because the key may be there only once. And
+ * exempts the gateway from mod_fail2ban where Debian's configuration has it without options: wrong
+ * passwords of users would lock the gateway out.
+ */
+function changeEjabberd(sudo: string): readonly string[] {
+  const file = '/etc/ejabberd/ejabberd.yml';
+  return [
+    `${sudo}grep -q '^include_config_file:' ${file} || ${sudo}sed -i.bak '$a include_config_file: [${gatewayFiles.ejabberd}]' ${file}`,
+    `${sudo}sed -i 's/^  mod_fail2ban: {}$/  mod_fail2ban: {access: trusted_network}/' ${file}`,
+  ];
 }

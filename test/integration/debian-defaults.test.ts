@@ -135,8 +135,8 @@ describe.each(['prosody', 'ejabberd'] as const)("on Debian's configuration of %s
     writeFileSync(own, readFileSync(own, 'utf8').replace('5347', String(server.componentPort)));
     // Without what needs root and systemd.
     setup = Array.from(
-      printed.matchAll(/^ {3}(?:sudo )?((?:install|sed) .*)$/gm),
-      ([, line = '']) => line.replace(/-o \w+ -g \w+ /, ''),
+      printed.matchAll(/^ {3}((?:sudo )?(?:install|grep|sed) .*)$/gm),
+      ([, line = '']) => line.replaceAll('sudo ', '').replace(/-o \w+ -g \w+ /, ''),
     );
     [, password = ''] = /^Password: +(\S+)/m.exec(printed) ?? [];
     const written: { component: object } = parse(readFileSync(file, 'utf8'));

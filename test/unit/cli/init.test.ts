@@ -1,5 +1,14 @@
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -194,7 +203,35 @@ test.each([
   }
 });
 
+test.each([
+  [
+    '  mod_fail2ban: {}\n',
+    '  mod_fail2ban: {access: trusted_network}\ninclude_config_file: [/etc/ejabberd/gateway.yml]\n',
+  ],
+  ['include_config_file: /etc/ejabberd/sms-gateway.yml\n', undefined],
+  ['include_config_file:\n  - /etc/ejabberd/gateway.yml\n', undefined],
+])('the commands for ejabberd change its configuration once: %j', (before, after = before) => {
+  const file = at('ejabberd.yml');
+  writeFileSync(file, before);
+  const [, ...changes] = setupCommands('ejabberd', 'x', true).slice(0, -1);
+  for (const command of [...changes, ...changes]) {
+    execFileSync('/bin/sh', ['-c', command.replaceAll('/etc/ejabberd/ejabberd.yml', file)]);
+  }
+  expect(readFileSync(file, 'utf8')).toBe(after);
+  if (after !== before) expect(readFileSync(`${file}.bak`, 'utf8')).toBe(before);
+});
+
 describe('what it prints', () => {
+  test('in the folder of a service, how to start it, and where it can keep grants', async () => {
+    chmodSync(folder, 0o2750);
+    const { out } = await init('--domain', 'example.org');
+    expect(out).toMatch(/^ {3}(sudo )?systemctl enable --now xmpp-message-gateway$/m);
+    expect(out).not.toContain(' serve ');
+    expect(readFileSync(at('gateway.yaml'), 'utf8')).toContain(
+      '# state_file: /var/lib/xmpp-message-gateway/permissions.json\n',
+    );
+  });
+
   test('commands that can be pasted', async () => {
     const file = at("it's.yaml");
     const { out } = await run(initCommandAt(), ['--domain', 'example.org', '--config', file], {
