@@ -1,4 +1,12 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -82,14 +90,37 @@ test('the user of its service comes from sysusers.d', async () => {
   expect(read('etc/passwd')).toMatch(new RegExp(`^${user}:.*:/usr/sbin/nologin$`, 'm'));
 });
 
-test('an upgrade leaves the configuration alone, and only purging removes it', () => {
+test('an upgrade leaves the configuration alone; purging removes it, but not the files of others', async () => {
   expect(existsSync(at(`etc/${name}`))).toBe(false);
   const script = (file: string): string => readFileSync(join(control, file), 'utf8');
   expect(script('postinst')).toContain(
     `if [ "$1" = configure ] && [ -z "$2" ]; then\n\tinstall -d -m 2750 -g ${name} /etc/${name}\n`,
   );
-  expect(script('postrm')).toContain(`if [ "$1" = purge ]; then\n\trm -rf /etc/${name} `);
+  const postrm = script('postrm').replaceAll(/\/(?:etc|var\/lib)\//g, (path) => at(path));
   expect(script('prerm')).not.toContain('/etc');
+
+  const own = [
+    'gateway.yaml',
+    'component.secret',
+    'prosody-gateway.cfg.lua',
+    'ejabberd-gateway.yml',
+  ];
+  const runPostrm = (action: string): Promise<string> =>
+    runToSuccess({ file: 'sh', args: ['-c', postrm, 'postrm', action] });
+  const folder = `etc/${name}`;
+  const state = `var/lib/${name}`;
+  mkdirSync(at(folder), { recursive: true });
+  mkdirSync(at(state), { recursive: true });
+  for (const file of [...own, 'chain.pem']) writeFileSync(at(`${folder}/${file}`), '');
+  await runPostrm('remove');
+  expect(readdirSync(at(folder))).toHaveLength(own.length + 1);
+  await runPostrm('purge');
+  expect(readdirSync(at(folder))).toEqual(['chain.pem']);
+  expect(existsSync(at(state))).toBe(false);
+  rmSync(at(`${folder}/chain.pem`));
+  await runPostrm('purge');
+  expect(existsSync(at(folder))).toBe(false);
+  await runPostrm('purge');
 });
 
 test('the manual page has the commands and all their options', async () => {
