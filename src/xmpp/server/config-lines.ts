@@ -1,4 +1,7 @@
+import { existsSync } from 'node:fs';
 import { isIP } from 'node:net';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describeServer, isSince, type ServerIdentity, type ServerKind } from './identity.ts';
 
 /** The part of the component's address that is in the server's configuration as well. */
@@ -134,21 +137,39 @@ export function hostLines(domain: string, server?: ServerIdentity): string {
   });
 }
 
+/** The folder of package.json and of the modules for the servers: above this file, wherever it is bundled. */
+function findPackage(folder = dirname(fileURLToPath(import.meta.url))): string {
+  const isHere = existsSync(join(folder, 'package.json')) || folder === dirname(folder);
+  return isHere ? folder : findPackage(dirname(folder));
+}
+
+/** Where the Debian package puts the module, so that Prosody finds it. */
+const packagedModule = '/usr/lib/prosody/modules/mod_message_gateway.lua';
+
 /** Lines that make mode client possible; empty when the server is too old for the module. */
-export function clientLines(component: string, server?: ServerIdentity): string {
+export function clientLines(
+  component: string,
+  server?: ServerIdentity,
+  exists: (file: string) => boolean = existsSync,
+): string {
   return linesFor(server, {
-    prosody:
-      () => `client, on Prosody: copy prosody/modules/mod_message_gateway.lua to /usr/local/lib/prosody/modules/;
-above all VirtualHost lines of prosody.cfg.lua:
-
-  plugin_paths = { "/usr/local/lib/prosody/modules" }
-
-below the line Component "${component}":
-
-  modules_enabled = { "message_gateway" }`,
+    prosody: () => prosodyClientLines(component, exists(packagedModule)),
     ejabberd: (version) =>
       isSince(version, '23.01') === false ? undefined : ejabberdClientLines(component, version),
   });
+}
+
+function prosodyClientLines(component: string, isInstalled: boolean): string {
+  const below = `below the line Component "${component}":`;
+  const copy = `copy ${findPackage()}/prosody/modules/mod_message_gateway.lua
+to /usr/local/lib/prosody/modules/; above all VirtualHost lines of prosody.cfg.lua:
+
+  plugin_paths = { "/usr/local/lib/prosody/modules" }
+
+${below}`;
+  return `client, on Prosody: ${isInstalled ? below : copy}
+
+  modules_enabled = { "message_gateway" }`;
 }
 
 function ejabberdClientLines(component: string, version: string | undefined): string {
@@ -158,10 +179,10 @@ and at its end, so that an upgrade compiles the module anew:
 
   install_contrib_modules:
     - mod_message_gateway`;
-  return `client, on ejabberd: compile mod_message_gateway, as root in the directory of the gateway:
+  return `client, on ejabberd: compile mod_message_gateway, as root:
 
   install -d -o ejabberd -g ejabberd /var/lib/ejabberd/.ejabberd-modules/sources
-  cp -r ejabberd/mod_message_gateway /var/lib/ejabberd/.ejabberd-modules/sources/
+  cp -r "${findPackage()}/ejabberd/mod_message_gateway" /var/lib/ejabberd/.ejabberd-modules/sources/
   chown -R ejabberd:ejabberd /var/lib/ejabberd/.ejabberd-modules
   ejabberdctl module_install mod_message_gateway
 
