@@ -56,13 +56,17 @@ function readArguments(): Selection {
 
 const { server, scenario } = readArguments();
 let violations = 0;
+let isAnyPlayed = false;
 for (const program of programs) {
   const all = program.isForCrashes ? crashScenarios : scenarios;
   const selected = all.filter(({ name }) => name.includes(scenario));
-  if (program.title.includes(server) && selected.length > 0) {
+  if (program.title.toLowerCase().includes(server.toLowerCase()) && selected.length > 0) {
+    isAnyPlayed = true;
     violations += await playAll(program, selected);
   }
 }
+if (!isAnyPlayed)
+  throw new Error('expected a server and a scenario by parts of their names, found none');
 const seconds = (performance.now() / 1000).toFixed(0);
 console.log(`\n${violations} violations, ${seconds} s`);
 process.exitCode = violations === 0 ? 0 : 1;

@@ -78,10 +78,8 @@ const stanzas = "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'";
 const sender = 'juliet@example.org/http-x';
 const caller = 'account alerts';
 
-/** A remote confirmation whose pings the test answers. */
-function attach(remoteMs: number) {
-  const stream = new StreamHandle();
-  const remote = new Confirmations({ stream, remoteMs, log: pino({ enabled: false }) });
+/** The ids of the pings that are written to the stream. */
+function collectPings(stream: StreamHandle): string[] {
   const pings: string[] = [];
   stream.attach({
     write: (xml) => pings.push(/id='([^']+)'/.exec(xml)?.[1] ?? ''),
@@ -89,6 +87,14 @@ function attach(remoteMs: number) {
     close: async () => {},
     destroy: () => {},
   });
+  return pings;
+}
+
+/** A remote confirmation whose pings the test answers. */
+function attach(remoteMs: number) {
+  const stream = new StreamHandle();
+  const remote = new Confirmations({ stream, remoteMs, log: pino({ enabled: false }) });
+  const pings = collectPings(stream);
   const watch = (id: string) => {
     const addresses = { from: parseJid(sender), to: parseJid('bob@remote.example') };
     const message = { id, ...addresses, isGroupchat: false };
@@ -178,13 +184,7 @@ function attachReceipts({ remoteMs = 0, waitMs = 30_000, isRemote = false } = {}
     log: pino({}, { write: (line) => void late.push(String(JSON.parse(line).msg)) }),
     onLateReceipt: () => late.push('counted'),
   });
-  const pings: string[] = [];
-  stream.attach({
-    write: (xml) => pings.push(/id='([^']+)'/.exec(xml)?.[1] ?? ''),
-    isBlocked: () => false,
-    close: async () => {},
-    destroy: () => {},
-  });
+  const pings = collectPings(stream);
   const watch = (to: string, id = '1', by = caller) => {
     const message = { id, from: parseJid(sender), to: parseJid(to), isGroupchat: false };
     confirmations.handleNext(message);
