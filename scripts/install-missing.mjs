@@ -102,7 +102,7 @@ export const testPackages = [
   'openssl',
   'curl',
   'lua-check',
-  'chromium',
+  'chromium-headless-shell',
   'redis-server',
   // A client library that answers receipts.
   'python3-slixmpp',
