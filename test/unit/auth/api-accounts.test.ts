@@ -11,6 +11,8 @@ import { createThrottle } from '../../../src/auth/throttle/throttle.ts';
 import { GatewayError } from '../../../src/core/errors.ts';
 import { Secret } from '../../../src/core/secret.ts';
 
+// Otherwise the modules that another file has loaded would go on with what is replaced here.
+vi.hoisted(() => vi.resetModules());
 vi.mock('node:crypto', async (importOriginal) => {
   const original = await importOriginal<typeof import('node:crypto')>();
   return { ...original, scrypt: vi.fn<typeof scrypt>(original.scrypt) };

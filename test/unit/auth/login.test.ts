@@ -5,6 +5,8 @@ import { createThrottle } from '../../../src/auth/throttle/throttle.ts';
 
 beforeEach(() => void vi.mocked(delay).mockClear());
 
+// Otherwise the modules that another file has loaded would go on with what is replaced here.
+vi.hoisted(() => vi.resetModules());
 vi.mock('node:timers/promises', () => ({ setTimeout: vi.fn<typeof delay>() }));
 
 function createTestLogin(refusalStepMs: number): Login {
