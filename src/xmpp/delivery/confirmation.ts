@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { LRUCache } from 'lru-cache';
 import type { Element } from 'ltx';
 import type { Logger } from 'pino';
 import { bareOf, isSameAddress, type Jid } from '../../core/jid/jid.ts';
@@ -14,6 +13,7 @@ import { escapeAttribute } from '../../core/xml/serialize.ts';
 import type { StreamHandle } from '../stream/handle.ts';
 import { buildPing } from '../wire/iq.ts';
 import { readBounce } from '../wire/outcome.ts';
+import { type Watched, WatchedMessages } from './watched-messages.ts';
 
 /** Times in milliseconds. */
 export interface ConfirmationsOptions {
@@ -52,40 +52,11 @@ export interface Watch {
   hasReceipt(): boolean;
 }
 
-/** Without the text of the stanza, because many are watched, and for long. */
-interface Watched extends Pick<Stanza, 'from' | 'to' | 'isGroupchat'> {
-  readonly key: string;
-  readonly caller: string;
-  /** What is known: who has confirmed it, or that it has bounced. */
-  outcome: Confirmed | Error;
-  /** Ends the wait for more. */
-  wake: (() => void) | undefined;
-  /** `in flight` until our own server has processed it, `answered` once its caller has an answer. */
-  state: 'in flight' | 'processed' | 'answered';
-  /** Whether an XEP-0184 receipt has been asked for, and has come. */
-  receipt: 'none' | 'requested' | 'received';
-  onLateReceipt: (() => void) | undefined;
-  /** It had to make room for others, so its bounce would not be recognised. */
-  isUnwatched: boolean;
-  /** An equal message was written after it, so that a bounce may be about either. */
-  isFollowed: boolean;
-  /** The id of the last ping, and how many pings were written. */
-  pingId: string;
-  pings: number;
-}
-
-/** How many messages are watched at most, and for how long. */
-const maxWatched = 20_000;
-const watchedMs = 10 * 60 * 1000;
-
-/** Of the messages with the same sender and id, only the latest are watched. */
-const maxSameId = 100;
-
-/** Messages whose callers wait for receipts: each of them keeps a request, and a connection, open. */
-const maxAwaitingReceipts = 4000;
-
 /** Pings for one message at most. */
 const maxPings = 2;
+
+/** Callers that wait for remote servers at the same time. */
+const maxWaiting = 20_000;
 
 /**
  * Learns what became of messages after our own server had processed them: from the recipient's server,
@@ -103,21 +74,8 @@ const maxPings = 2;
 export class Confirmations {
   readonly #options: ConfirmationsOptions;
   readonly #stream: StreamHandle;
-  /** By sender and id; the oldest message first. */
-  readonly #watched = new LRUCache<string, readonly Watched[]>({
-    maxSize: maxWatched,
-    sizeCalculation: (same) => same.length,
-    ttl: watchedMs,
-    dispose: (same, _key, reason) => {
-      if (reason === 'evict' || reason === 'expire') unwatch(same);
-    },
-  });
+  readonly #watched = new WatchedMessages();
   readonly #waiting = new Set<Watched>();
-  /** Those whose callers wait for a receipt, by sender and id. They never make room for others. */
-  readonly #awaitingReceipts = new Map<string, readonly Watched[]>();
-  /** How many of these each caller has. */
-  readonly #awaitingOf = new Map<string, number>();
-  #awaiting = 0;
   #isFinishing = false;
 
   constructor(options: ConfirmationsOptions) {
@@ -136,13 +94,9 @@ export class Confirmations {
     this.handleClose();
   }
 
-  /**
-   * Whether one more message of the caller may wait for a receipt: nobody takes more places than there
-   * are left for others.
-   */
+  /** Whether one more message of the caller may wait for a receipt. */
   mayAwaitReceipt(caller: string): boolean {
-    const free = maxAwaitingReceipts - this.#awaiting;
-    return !this.#isFinishing && (this.#awaitingOf.get(caller) ?? 0) < free;
+    return !this.#isFinishing && this.#watched.hasPlaceFor(caller);
   }
 
   /**
@@ -151,8 +105,8 @@ export class Confirmations {
    * earlier one waits no longer.
    */
   handleNext({ id, from, to }: Pick<Stanza, 'id' | 'from' | 'to'>): void {
-    if (this.#watched.size + this.#awaiting === 0) return;
-    for (const message of this.#same(keyOf(id, from.toString()))) {
+    if (this.#watched.isEmpty()) return;
+    for (const message of this.#watched.findSame(id, from.toString())) {
       if (message.state === 'answered' || !isSameAddress(message.to, to.toString())) continue;
       message.isFollowed = true;
       if (message.state === 'processed') message.state = 'answered';
@@ -161,32 +115,12 @@ export class Confirmations {
   }
 
   /** Begins to look for what comes back for the stanza. Call it after `handleNext`, before it is written. */
-  watch(
-    { id, from, to, isGroupchat }: Pick<Stanza, 'id' | 'from' | 'to' | 'isGroupchat'>,
-    confirmers: Confirmers,
-  ): Watch {
-    const key = keyOf(id, from.toString());
-    const message: Watched = {
-      key,
-      caller: confirmers.caller,
-      from,
-      to,
-      isGroupchat,
-      outcome: 'server',
-      wake: undefined,
-      state: 'in flight',
-      receipt: confirmers.waitMs === undefined ? 'none' : 'requested',
-      onLateReceipt: undefined,
-      isUnwatched: false,
-      isFollowed: false,
-      pingId: '',
-      pings: 0,
-    };
-    if (message.receipt === 'none') this.#watchWithoutReceipt(message);
-    else this.#addAwaiting(message);
+  watch(stanza: Pick<Stanza, 'id' | 'from' | 'to' | 'isGroupchat'>, confirmers: Confirmers): Watch {
+    const receipt = confirmers.waitMs === undefined ? 'none' : 'requested';
+    const message = this.#watched.add(stanza, confirmers.caller, receipt);
     return {
       confirm: () => this.#confirm(message, confirmers),
-      forget: () => this.#forget(message),
+      forget: () => this.#watched.remove(message),
       hasReceipt: () => message.receipt === 'received',
     };
   }
@@ -205,7 +139,7 @@ export class Confirmations {
   takeLateBounce(stanza: Element): boolean {
     const message = this.#findBounced(stanza).findLast(({ state }) => state === 'answered');
     if (message === undefined) return false;
-    this.#forget(message);
+    this.#watched.remove(message);
     this.#options.onLateBounce?.();
     const { id, to: sender } = stanza.attrs;
     const { condition, type } = readBounce(stanza, message).options.stanzaError ?? {};
@@ -225,9 +159,9 @@ export class Confirmations {
     const id = stanza.getChild('received', receiptsNamespace)?.attrs['id'];
     const { from, to } = stanza.attrs;
     if (id === undefined || from === undefined || to === undefined) return false;
-    const message = this.#same(keyOf(id, to)).find(
-      (it) => it.receipt === 'requested' && isOfRecipient(it.to, from),
-    );
+    const message = this.#watched
+      .findSame(id, to)
+      .find((it) => it.receipt === 'requested' && isOfRecipient(it.to, from));
     if (message === undefined) return false;
     message.receipt = 'received';
     if (message.state !== 'answered') {
@@ -261,7 +195,7 @@ export class Confirmations {
   async #awaitServer(message: Watched): Promise<void> {
     const { remoteMs } = this.#options;
     if (remoteMs === 0 || message.outcome !== 'server') return;
-    if (this.#stream.isBlocked() || this.#waiting.size >= maxWatched) return;
+    if (this.#stream.isBlocked() || this.#waiting.size >= maxWaiting) return;
     await this.#wait(message, remoteMs, () => this.#ping(message));
     this.#stream.forget(message.pingId);
   }
@@ -295,7 +229,7 @@ export class Confirmations {
   /** What the caller learns. */
   #answer(message: Watched): Confirmed {
     message.state = 'answered';
-    if (this.#removeAwaiting(message)) this.#watchWithoutReceipt(message);
+    this.#watched.release(message);
     if (message.outcome instanceof Error) throw message.outcome;
     return message.outcome;
   }
@@ -329,7 +263,7 @@ export class Confirmations {
   #refuse(stanza: Element, state: Watched['state']): boolean {
     const message = this.#findBounced(stanza).find((it) => it.state === state);
     if (message === undefined) return false;
-    this.#forget(message);
+    this.#watched.remove(message);
     message.outcome = readBounce(stanza, message);
     message.wake?.();
     return true;
@@ -338,61 +272,12 @@ export class Confirmations {
   #findBounced(stanza: Element): readonly Watched[] {
     const { id, from, to } = stanza.attrs;
     if (id === undefined || from === undefined || to === undefined) return [];
-    return this.#same(keyOf(id, to)).filter((it) => isSameAddress(it.to, from));
+    return this.#watched.findSame(id, to).filter((it) => isSameAddress(it.to, from));
   }
-
-  /** Those with the same sender and id. The ones that wait for receipts are the latest. */
-  #same(key: string): readonly Watched[] {
-    return [...(this.#watched.get(key) ?? []), ...(this.#awaitingReceipts.get(key) ?? [])];
-  }
-
-  #watchWithoutReceipt(message: Watched): void {
-    const same = this.#watched.get(message.key) ?? [];
-    unwatch(same.slice(0, 1 - maxSameId));
-    this.#watched.set(message.key, [...same.slice(1 - maxSameId), message]);
-  }
-
-  #addAwaiting(message: Watched): void {
-    const { key, caller } = message;
-    this.#awaitingReceipts.set(key, [...(this.#awaitingReceipts.get(key) ?? []), message]);
-    this.#awaiting += 1;
-    this.#awaitingOf.set(caller, (this.#awaitingOf.get(caller) ?? 0) + 1);
-  }
-
-  #removeAwaiting(message: Watched): boolean {
-    const { caller } = message;
-    if (!removeFrom(this.#awaitingReceipts, message)) return false;
-    this.#awaiting -= 1;
-    const left = (this.#awaitingOf.get(caller) ?? 0) - 1;
-    if (left > 0) this.#awaitingOf.set(caller, left);
-    else this.#awaitingOf.delete(caller);
-    return true;
-  }
-
-  #forget(message: Watched): void {
-    if (!this.#removeAwaiting(message)) removeFrom(this.#watched, message);
-  }
-}
-
-/** Removes the message, if it is there. */
-function removeFrom(
-  messages: Map<string, readonly Watched[]> | LRUCache<string, readonly Watched[]>,
-  message: Watched,
-): boolean {
-  const same = messages.get(message.key) ?? [];
-  const rest = same.filter((it) => it !== message);
-  if (rest.length === same.length) return false;
-  if (rest.length === 0) messages.delete(message.key);
-  else messages.set(message.key, rest);
-  return true;
 }
 
 function hasBounced({ outcome }: Watched): boolean {
   return outcome instanceof Error;
-}
-
-function unwatch(messages: readonly Watched[]): void {
-  for (const message of messages) message.isUnwatched = true;
 }
 
 /** Whether `from` is the recipient; if that is a bare JID, any client there. */
@@ -412,9 +297,4 @@ function isOfRemoteServer(error: Element): boolean {
 
 function addressOf({ to }: Watched): string {
   return `${to.domain}/gateway`;
-}
-
-/** Copied, because a slice of a string keeps the whole string alive in V8. */
-function keyOf(id: string, from: string): string {
-  return Buffer.from(`${from} ${id}`).toString();
 }

@@ -1,77 +1,9 @@
-import { getHeapSnapshot } from 'node:v8';
 import { parse } from 'ltx';
 import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
 import { parseJid } from '../../../../src/core/jid/jid.ts';
-import { parseJson } from '../../../../src/core/json.ts';
-import { parseMessageFromXml } from '../../../../src/core/message/from-xml.ts';
-import { serializeMessage } from '../../../../src/core/message/message.ts';
-import { decodeUtf8 } from '../../../../src/core/text.ts';
 import { Confirmations } from '../../../../src/xmpp/delivery/confirmation.ts';
 import { StreamHandle } from '../../../../src/xmpp/stream/handle.ts';
-import { context, readMessageFromJson } from '../../core/message-context.ts';
-
-const { limits } = context;
-
-/** Which of these are in the heap, repeated, once the garbage has been collected. */
-async function findRepeatedInHeap(words: readonly string[]): Promise<string[]> {
-  const patterns = words.map((word) => ({ word, pattern: new RegExp(`(${word} ){20}`) }));
-  const found = new Set<string>();
-  let rest = '';
-  for await (const chunk of getHeapSnapshot()) {
-    const part = `${rest}${chunk}`;
-    for (const { word, pattern } of patterns) if (pattern.test(part)) found.add(word);
-    rest = part.slice(-1000);
-  }
-  return [...found];
-}
-
-test.each([
-  [
-    'JSON',
-    (id: string, text: string) =>
-      readMessageFromJson(
-        parseJson(
-          decodeUtf8(
-            Buffer.from(
-              `{"to": "a-long-name@remote.example", "body": "${text}", "message_attributes": {"id": "${id}"}}`,
-            ),
-          ),
-        ),
-        { ...context, limits },
-      ),
-  ],
-  [
-    'XML',
-    (id: string, text: string) =>
-      parseMessageFromXml(
-        decodeUtf8(
-          Buffer.from(
-            `<message id='${id}' to='a-long-name@remote.example'><body>${text}</body></message>`,
-          ),
-        ),
-        { ...context, limits },
-      ),
-  ],
-])('the text of a message from %s is not kept', async (_, read) => {
-  const remote = new Confirmations({
-    stream: new StreamHandle(),
-    remoteMs: 0,
-    log: pino({ enabled: false }),
-  });
-  for (const word of ['first', 'second', 'third']) {
-    remote.watch(
-      serializeMessage(read(`an-id-of-the-caller-${word}`, `${word} `.repeat(20_000)), limits),
-      { isRemote: true, waitMs: undefined, caller: 'alerts' },
-    );
-  }
-  const kept = decodeUtf8(Buffer.from('kept '.repeat(20_000)));
-  // V8 itself keeps the last string that a regular expression was applied to.
-  expect(await findRepeatedInHeap(['first', 'second', 'kept'])).toEqual(['kept']);
-  expect(kept).toHaveLength(100_000);
-  // Keeps it alive until here.
-  remote.handleClose();
-});
 
 const stanzas = "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'";
 
