@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import type { Element } from 'ltx';
 import type { Logger } from 'pino';
 import { bareOf, isSameAddress, type Jid } from '../../core/jid/jid.ts';
@@ -8,11 +7,9 @@ import {
   receiptsNamespace,
   type Stanza,
 } from '../../core/message/message.ts';
-import { isSenderRefusal, readStanzaError } from '../../core/message/stanza-error.ts';
-import { escapeAttribute } from '../../core/xml/serialize.ts';
 import type { StreamHandle } from '../stream/handle.ts';
-import { buildPing } from '../wire/iq.ts';
 import { readBounce } from '../wire/outcome.ts';
+import { pingRecipientServer } from './remote-ping.ts';
 import { type Watched, WatchedMessages } from './watched-messages.ts';
 
 /** Times in milliseconds. */
@@ -52,24 +49,13 @@ export interface Watch {
   hasReceipt(): boolean;
 }
 
-/** Pings for one message at most. */
-const maxPings = 2;
-
 /** Callers that wait for remote servers at the same time. */
 const maxWaiting = 20_000;
 
 /**
  * Learns what became of messages after our own server had processed them: from the recipient's server,
- * or from the recipient's client.
- *
- * A ping (XEP-0199) from the sender's resource to the recipient's server is a barrier there: it follows
- * the message on the same server-to-server stream, and the answers come back in the same order. It goes
- * to a resource of the domain. A result comes from a server such as Prosody, which has processed the
- * message by then. ejabberd answers with an error, and its clients and rooms are separate processes that
- * may still return the message after that: a second ping gives them time, and proves nothing.
- *
- * A receipt (XEP-0184) comes from the recipient's client to the sender's resource, with the id of the
- * message, possibly before our own server has answered the barrier.
+ * which answers a ping, or from the recipient's client. Its receipt (XEP-0184) comes to the sender's
+ * resource, with the id of the message, possibly before our own server has answered the barrier.
  */
 export class Confirmations {
   readonly #options: ConfirmationsOptions;
@@ -196,8 +182,11 @@ export class Confirmations {
     const { remoteMs } = this.#options;
     if (remoteMs === 0 || message.outcome !== 'server') return;
     if (this.#stream.isBlocked() || this.#waiting.size >= maxWaiting) return;
-    await this.#wait(message, remoteMs, () => this.#ping(message));
-    this.#stream.forget(message.pingId);
+    await this.#wait(message, remoteMs, () =>
+      pingRecipientServer(this.#stream, message, (isProven) =>
+        this.#handleAnswer(message, isProven),
+      ),
+    );
   }
 
   async #awaitReceipt(message: Watched, deadline: number): Promise<Confirmed> {
@@ -210,18 +199,22 @@ export class Confirmations {
     return this.#answer(message);
   }
 
-  /** Waits until there is more to know, unless the message has bounced or the gateway stops. */
-  async #wait(message: Watched, timeoutMs: number, begin?: () => void): Promise<void> {
+  /**
+   * Waits until there is more to know, unless the message has bounced or the gateway stops. `ask` begins
+   * to ask for it, and returns what ends that.
+   */
+  async #wait(message: Watched, timeoutMs: number, ask?: () => () => void): Promise<void> {
     if (message.outcome instanceof Error || message.state !== 'processed') return;
     if (this.#isFinishing) return;
-    let timer: NodeJS.Timeout | undefined;
-    await new Promise<void>((resolve) => {
+    const woken = new Promise<void>((resolve) => {
       message.wake = resolve;
-      this.#waiting.add(message);
-      timer = setTimeout(resolve, timeoutMs);
-      begin?.();
     });
+    this.#waiting.add(message);
+    const timer = setTimeout(() => message.wake?.(), timeoutMs);
+    const stopAsking = ask?.();
+    await woken;
     clearTimeout(timer);
+    stopAsking?.();
     message.wake = undefined;
     this.#waiting.delete(message);
   }
@@ -234,27 +227,9 @@ export class Confirmations {
     return message.outcome;
   }
 
-  #ping(message: Watched): void {
-    this.#stream.forget(message.pingId);
-    message.pings += 1;
-    message.pingId = `remote-${randomBytes(12).toString('hex')}`;
-    const to = addressOf(message);
-    this.#stream.expect(message.pingId, (stanza) => {
-      if (stanza.attrs['from'] === to) this.#handleAnswer(message, stanza);
-    });
-    const from = escapeAttribute(message.from.toString());
-    this.#stream.write(buildPing(message.pingId, from, to));
-  }
-
-  #handleAnswer(message: Watched, stanza: Element): void {
-    const isError = stanza.attrs['type'] === 'error';
-    if (isError && !isOfRemoteServer(stanza)) return;
-    if (isError && message.pings < maxPings) {
-      this.#ping(message);
-      return;
-    }
+  #handleAnswer(message: Watched, isProven: boolean): void {
     const isNew = message.state === 'processed' && message.outcome === 'server';
-    if (isNew && !isError && !message.isUnwatched) message.outcome = 'remote';
+    if (isNew && isProven && !message.isUnwatched) message.outcome = 'remote';
     // Now, and not when the caller goes on, because the next bounce may be in the same chunk.
     if (message.receipt === 'none') message.state = 'answered';
     message.wake?.();
@@ -283,18 +258,4 @@ function hasBounced({ outcome }: Watched): boolean {
 /** Whether `from` is the recipient; if that is a bare JID, any client there. */
 function isOfRecipient(to: Jid, from: string): boolean {
   return isSameAddress(to, to.resource === undefined ? bareOf(from) : from);
-}
-
-/**
- * Our own server answers in place of the remote one when it cannot reach it, when its queue of stanzas
- * to it is full (type `wait`), and when it refuses the sender.
- */
-function isOfRemoteServer(error: Element): boolean {
-  if (isSenderRefusal(error)) return false;
-  const { condition, type } = readStanzaError(error);
-  return type !== 'wait' && !condition.startsWith('remote-server-');
-}
-
-function addressOf({ to }: Watched): string {
-  return `${to.domain}/gateway`;
 }

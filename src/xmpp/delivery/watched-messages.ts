@@ -21,9 +21,6 @@ export interface Watched extends Pick<Stanza, 'from' | 'to' | 'isGroupchat'> {
   isUnwatched: boolean;
   /** An equal message was written after it, so that a bounce may be about either. */
   isFollowed: boolean;
-  /** The id of the last ping, and how many pings were written. */
-  pingId: string;
-  pings: number;
 }
 
 /** How many messages are watched at most, and for how long. */
@@ -94,8 +91,6 @@ export class WatchedMessages {
       onLateReceipt: undefined,
       isUnwatched: false,
       isFollowed: false,
-      pingId: '',
-      pings: 0,
     };
     if (receipt === 'none') this.#addOther(message);
     else this.#addAwaiting(message);

@@ -47,34 +47,7 @@ function attach(remoteMs: number) {
   return { watch, answer, bounce };
 }
 
-test.each([
-  ['a result', "type='result'>", 'remote'],
-  [
-    'an error of our own server, which cannot reach it',
-    `type='error'><error type='cancel'><remote-server-not-found ${stanzas}/></error>`,
-    'server',
-  ],
-  [
-    'a refusal of the sender by the module of our own server',
-    `type='error'><error type='auth'><forbidden ${stanzas}/><sender-refused xmlns='urn:xmpp-message-gateway:0'/></error>`,
-    'server',
-  ],
-])('a ping answered with %s', async (_, xml, confirmed) => {
-  const { watch, answer } = attach(50);
-  const outcome = watch('1').confirm();
-  answer(xml);
-  expect(await outcome).toBe(confirmed);
-});
-
 const ejabberds = `type='error'><error type='cancel'><item-not-found ${stanzas}/></error>`;
-
-test('pings answered with errors of the remote server, whose bounces may come later', async () => {
-  const { watch, answer } = attach(30_000);
-  const outcome = watch('1').confirm();
-  answer(ejabberds);
-  answer(ejabberds);
-  expect(await outcome).toBe('server');
-});
 
 test('a bounce between the two pings', async () => {
   const { watch, answer, bounce } = attach(30_000);
