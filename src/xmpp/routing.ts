@@ -93,11 +93,13 @@ export function routeOutbound(options: {
     // Only in client mode do later bounces come to the gateway.
     const isRemote = form.mode === 'client' && !local.has(to.domain);
     const waitMs = isAwaited ? message.waitMs : undefined;
-    confirmations.handleNext(stanza);
     const watch =
       isRemote || isAwaited ? confirmations.watch(stanza, { isRemote, waitMs, caller }) : undefined;
     try {
-      await delivery.deliver(stanza);
+      await delivery.deliver(stanza, () => {
+        confirmations.handleNext(stanza);
+        watch?.begin();
+      });
     } catch (error) {
       watch?.forget();
       const isUnknown = error instanceof GatewayError && error.code === 'delivery-unknown';

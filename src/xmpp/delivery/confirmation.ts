@@ -35,6 +35,8 @@ export interface Confirmers {
 
 /** A message whose bounce and receipt are recognised. */
 export interface Watch {
+  /** The stanza is about to be written, so that a bounce or a receipt may come. Call `handleNext` first. */
+  begin(): void;
   /**
    * Our own server has processed the stanza: waits for the recipient's server, for as long as
    * configured. Then the wait for the receipt goes on. Rejects with GatewayError `bounced`.
@@ -93,18 +95,20 @@ export class Confirmations {
   handleNext({ id, from, to }: Pick<Stanza, 'id' | 'from' | 'to'>): void {
     if (this.#watched.isEmpty()) return;
     for (const message of this.#watched.findSame(id, from.toString())) {
-      if (message.state === 'answered' || !isSameAddress(message.to, to.toString())) continue;
+      if (message.state === 'unwritten' || message.state === 'answered') continue;
+      if (!isSameAddress(message.to, to.toString())) continue;
       message.isFollowed = true;
       if (message.state === 'processed') message.state = 'answered';
       message.wake?.();
     }
   }
 
-  /** Begins to look for what comes back for the stanza. Call it after `handleNext`, before it is written. */
+  /** Keeps a place for the stanza, to look for what comes back for it once it is written. */
   watch(stanza: Pick<Stanza, 'id' | 'from' | 'to' | 'isGroupchat'>, confirmers: Confirmers): Watch {
     const receipt = confirmers.waitMs === undefined ? 'none' : 'requested';
     const message = this.#watched.add(stanza, confirmers.caller, receipt);
     return {
+      begin: () => void (message.state = 'in flight'),
       confirm: () => this.#confirm(message, confirmers),
       forget: () => this.#watched.remove(message),
       hasReceipt: () => message.receipt === 'received',
@@ -145,9 +149,8 @@ export class Confirmations {
     const id = stanza.getChild('received', receiptsNamespace)?.attrs['id'];
     const { from, to } = stanza.attrs;
     if (id === undefined || from === undefined || to === undefined) return false;
-    const message = this.#watched
-      .findSame(id, to)
-      .find((it) => it.receipt === 'requested' && isOfRecipient(it.to, from));
+    const same = this.#watched.findSame(id, to).filter(({ state }) => state !== 'unwritten');
+    const message = same.find((it) => it.receipt === 'requested' && isOfRecipient(it.to, from));
     if (message === undefined) return false;
     message.receipt = 'received';
     if (message.state !== 'answered') {

@@ -69,8 +69,11 @@ export class Delivery {
     this.#stalledMs = Math.max(confirmTimeoutMs, silenceTimeoutMs);
   }
 
-  /** Resolves once the server has processed the stanza and no bounce has come; otherwise rejects. */
-  deliver(stanza: Stanza): Promise<void> {
+  /**
+   * Resolves once the server has processed the stanza and no bounce has come; otherwise rejects. Calls
+   * `onWrite` just before it is written, which it may never be.
+   */
+  deliver(stanza: Stanza, onWrite?: () => void): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#options.sizes.refuse(stanza);
       if (!this.#stream.isOpen()) {
@@ -85,6 +88,7 @@ export class Delivery {
         stanza,
         deadline: performance.now() + this.#options.confirmTimeoutMs,
         settle: (error) => (error === undefined ? resolve() : reject(error)),
+        onWrite,
         isSettled: false,
         isBounced: false,
       });
@@ -207,6 +211,7 @@ export class Delivery {
   }
 
   #write(message: PendingMessage): Lane {
+    message.onWrite?.();
     const lane = this.#laneOf(message.stanza.from.domain);
     lane.add(message);
     this.#count(1, message.stanza.bytes);

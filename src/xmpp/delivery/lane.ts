@@ -15,6 +15,7 @@ export interface PendingMessage {
   /** When to tell the caller that the fate is unknown, on the clock of `performance.now()`. */
   readonly deadline: number;
   readonly settle: (error?: Error) => void;
+  readonly onWrite?: (() => void) | undefined;
   isSettled: boolean;
   isBounced: boolean;
 }

@@ -13,7 +13,7 @@ export interface Watched extends Pick<Stanza, 'from' | 'to' | 'isGroupchat'> {
   /** Ends the wait for more. */
   wake: (() => void) | undefined;
   /** `in flight` until our own server has processed it, `answered` once its caller has an answer. */
-  state: 'in flight' | 'processed' | 'answered';
+  state: 'unwritten' | 'in flight' | 'processed' | 'answered';
   /** Whether an XEP-0184 receipt has been asked for, and has come. */
   receipt: 'none' | 'requested' | 'received';
   onLateReceipt: (() => void) | undefined;
@@ -86,7 +86,7 @@ export class WatchedMessages {
       isGroupchat,
       outcome: 'server',
       wake: undefined,
-      state: 'in flight',
+      state: 'unwritten',
       receipt,
       onLateReceipt: undefined,
       isUnwatched: false,

@@ -273,6 +273,28 @@ describe('a message for another server', () => {
     expect(logLines.filter(({ msg }) => msg === 'bounced after the answer')).toEqual([]);
   });
 
+  test('waits on when an equal message after it is refused unwritten', async () => {
+    const pings: [Stanza, ComponentPeer][] = [];
+    const { transport } = await connectReady((stanza, kind, peer) => {
+      if (stanza.root.attributes['id']?.startsWith('remote-')) pings.push([stanza, peer]);
+      else if (kind !== 'barrier' || pings.length === 0) answerHonestly(stanza, kind, peer);
+    });
+    const first = transport.deliver(message('carol@remote.example'));
+    const [ping, peer] = await waitUntil(() => pings[0], { label: 'a ping' });
+    const others = Promise.allSettled(
+      Array.from({ length: 10 }, (_, index) =>
+        transport.deliver(message('bob@example.org', `other ${index}`)),
+      ),
+    );
+    await expect(transport.deliver(message('carol@remote.example'))).rejects.toMatchObject({
+      code: 'overloaded',
+    });
+    answerPing(ping, peer);
+    expect((await first).confirmed).toBe('remote');
+    peer.reset();
+    await others;
+  });
+
   test('that bounces after the answer is logged, once', async () => {
     const sent: [Stanza, ComponentPeer][] = [];
     const script: Script = (stanza, kind, peer) => {

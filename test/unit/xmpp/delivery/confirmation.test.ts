@@ -30,8 +30,9 @@ function attach(remoteMs: number) {
   const watch = (id: string) => {
     const addresses = { from: parseJid(sender), to: parseJid('bob@remote.example') };
     const message = { id, ...addresses, isGroupchat: false };
-    remote.handleNext(message);
     const watched = remote.watch(message, { isRemote: true, waitMs: undefined, caller });
+    remote.handleNext(message);
+    watched.begin();
     return { confirm: async () => (await watched.confirm()).confirmed };
   };
   const answer = (xml: string): void =>
@@ -90,10 +91,14 @@ function attachReceipts({ remoteMs = 0, waitMs = 30_000, isRemote = false } = {}
     onLateReceipt: () => late.push('counted'),
   });
   const pings = collectPings(stream);
-  const watch = (to: string, id = '1', by = caller) => {
+  const watch = (to: string, id = '1', by = caller, isWritten = true) => {
     const message = { id, from: parseJid(sender), to: parseJid(to), isGroupchat: false };
-    confirmations.handleNext(message);
-    return confirmations.watch(message, { isRemote, waitMs, caller: by });
+    const watched = confirmations.watch(message, { isRemote, waitMs, caller: by });
+    if (isWritten) {
+      confirmations.handleNext(message);
+      watched.begin();
+    }
+    return watched;
   };
   const receive = (from: string, id = '1', to = sender, name = 'received'): boolean =>
     confirmations.takeReceipt(
@@ -179,8 +184,9 @@ describe('a receipt', () => {
   test('that was not asked for is nothing', async () => {
     const { confirmations, receive, late } = attachReceipts();
     const message = { id: '1', from: parseJid(sender), to: parseJid(bob), isGroupchat: false };
-    const asked = { isRemote: true, waitMs: undefined, caller };
-    expect((await confirmations.watch(message, asked).confirm()).arrival).toBeUndefined();
+    const watched = confirmations.watch(message, { isRemote: true, waitMs: undefined, caller });
+    watched.begin();
+    expect((await watched.confirm()).arrival).toBeUndefined();
     expect(receive(`${bob}/phone`)).toBe(false);
     expect(late).toEqual([]);
   });
@@ -192,6 +198,12 @@ describe('a receipt', () => {
     expect(await first.arrival?.confirmed).toBe('server');
     expect([receive(`${bob}/phone`), receive(`${bob}/phone`)]).toEqual([true, true]);
     expect(await second.arrival?.confirmed).toBe('recipient');
+  });
+
+  test('is never that of a message that was not written yet', () => {
+    const { watch, receive } = attachReceipts();
+    const unwritten = watch(bob, '1', caller, false);
+    expect([receive(`${bob}/phone`), unwritten.hasReceipt()]).toEqual([false, false]);
   });
 
   test('is told from that of another recipient of the same list', async () => {
@@ -255,6 +267,14 @@ describe('while a receipt is awaited', () => {
     confirmations.handleNext(next);
     expect(await (await inFlight.confirm()).arrival?.confirmed).toBe('server');
     expect(bounce(bob)).toBe(false);
+  });
+
+  test('an equal message that is refused before it is written changes nothing', async () => {
+    const { watch, receive } = attachReceipts();
+    const { arrival } = await watch(bob).confirm();
+    watch(bob, '1', caller, false).forget();
+    receive(`${bob}/phone`);
+    expect(await arrival?.confirmed).toBe('recipient');
   });
 
   test('those who wait make no room for others', async () => {
