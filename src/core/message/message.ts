@@ -78,6 +78,8 @@ export interface Arrival {
   readonly confirmed: Promise<Receipt['confirmed']>;
   /** Calls back if the receipt comes after that. */
   onLate(callback: () => void): void;
+  /** The time is up now: the caller is gone. */
+  end(): void;
 }
 
 /** An accepted message. */

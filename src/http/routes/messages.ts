@@ -22,7 +22,7 @@ import { type ParsedRequest, parseRequest, type RenderTemplate } from '../reques
 import { createFindDomain, decodeSegment, parseUsername, requireMethod } from '../request/url.ts';
 import type { Answer, HttpAnswer, StreamedAnswer } from '../response/answer.ts';
 import { answerBulk, type BulkPorts } from './bulk.ts';
-import { keyFor, preview, send } from './sending.ts';
+import { keyFor, preview, send, watchHangUp } from './sending.ts';
 
 /** What the two message URLs need from the rest of the gateway. */
 export interface MessagePorts extends BulkPorts {
@@ -93,7 +93,13 @@ export function createPostMessage(ports: MessagePorts): PostMessage {
       record.dryRun = true;
       return buildAnswer(record, await preview(ports, request));
     }
-    return buildAnswer(record, await send(ports, request));
+    if (waitSeconds === undefined) return buildAnswer(record, await send(ports, request));
+    const { hungUp, stop } = watchHangUp(ctx.req.socket);
+    try {
+      return buildAnswer(record, await send(ports, { ...request, hungUp }));
+    } finally {
+      stop();
+    }
   };
 }
 

@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events';
+import type { Socket } from 'node:net';
 import { GatewayError } from '../../core/errors.ts';
 import type { Jid } from '../../core/jid/jid.ts';
 import {
@@ -49,6 +51,8 @@ export interface ValidRequest {
   readonly atOnce: number;
   /** How long the caller waits for a receipt of each recipient's client, in seconds. */
   readonly waitSeconds: number | undefined;
+  /** Aborted when the caller is gone, and waits for receipts no longer. */
+  readonly hungUp?: AbortSignal | undefined;
 }
 
 /** A dry run shows no more than this many times the largest body: a list repeats its text. */
@@ -115,6 +119,24 @@ export async function send(
   return buildResults(await sendAll(ports, { ...request, payload }));
 }
 
+/**
+ * Notices when a client closes its connection, or its sending half, which looks the same from here.
+ * `stop` must follow.
+ */
+export function watchHangUp(socket: Socket): {
+  readonly hungUp: AbortSignal;
+  readonly stop: () => void;
+} {
+  const controller = new AbortController();
+  const { signal: hungUp } = controller;
+  // Each recipient of a list, and each line, has one.
+  setMaxListeners(0, hungUp);
+  const abort = (): void => controller.abort();
+  socket.once('end', abort).once('close', abort);
+  if (socket.readableEnded || socket.destroyed) abort();
+  return { hungUp, stop: () => void socket.off('end', abort).off('close', abort) };
+}
+
 /** A message that the server has processed. */
 interface Sent {
   readonly answer: Answer | OnceAnswer;
@@ -147,14 +169,17 @@ async function sendOne(
 function follow(
   delivered: Delivered,
   arrival: Arrival,
-  { id, waitSeconds }: ValidRequest,
+  { id, waitSeconds, hungUp }: ValidRequest,
   answer: Answer | OnceAnswer,
 ): () => Promise<Answer> {
   const amend = 'amend' in answer ? answer.amend : undefined;
   const build = (confirmed: Receipt['confirmed']): Answer =>
     buildAccepted({ ...delivered, confirmed }, waitSeconds);
   if (amend !== undefined) arrival.onLate(() => void amend(build('recipient')));
+  const end = (): void => arrival.end();
   return async () => {
+    hungUp?.addEventListener('abort', end);
+    if (hungUp?.aborted === true) end();
     try {
       const last = build(await arrival.confirmed);
       if (last.body !== answer.body) await amend?.(last);
@@ -162,6 +187,8 @@ function follow(
     } catch (error) {
       await amend?.(buildKeptRefusal(error, id));
       throw error;
+    } finally {
+      hungUp?.removeEventListener('abort', end);
     }
   };
 }

@@ -177,8 +177,12 @@ export class Confirmations {
     const confirmed = this.#awaitReceipt(message, deadline);
     confirmed.catch(() => undefined);
     if (message.outcome instanceof Error) throw message.outcome;
-    const onLate = (callback: () => void): void => void (message.onLateReceipt = callback);
-    return { confirmed: message.outcome, arrival: { confirmed, onLate } };
+    const arrival: Arrival = {
+      confirmed,
+      onLate: (callback) => void (message.onLateReceipt = callback),
+      end: () => message.wake?.(),
+    };
+    return { confirmed: message.outcome, arrival };
   }
 
   async #awaitServer(message: Watched): Promise<void> {

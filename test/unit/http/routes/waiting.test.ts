@@ -1,7 +1,9 @@
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { GatewayError } from '../../../../src/core/errors.ts';
 import type { Message, Receipt } from '../../../../src/core/message/message.ts';
 import { type HttpAnswer, send } from '../../../support/clients/http.ts';
+import { connectRaw } from '../../../support/clients/http-connection.ts';
+import { waitUntil } from '../../../support/system/wait.ts';
 import {
   basic,
   buildReceipt,
@@ -40,7 +42,11 @@ beforeEach(async () => {
       onWait();
       return {
         ...receipt,
-        arrival: { confirmed, onLate: (callback) => void (own && (own.late = callback)) },
+        arrival: {
+          confirmed,
+          onLate: (callback) => void (own && (own.late = callback)),
+          end: () => own?.end('server'),
+        },
       };
     },
   });
@@ -125,6 +131,57 @@ test('a replay says what is known by then', async () => {
   expect(replay.json()).toMatchObject({ confirmed: 'recipient' });
   expect(replay.headers['preference-applied']).toBeUndefined();
   expect(waits).toHaveLength(1);
+});
+
+describe('a caller that hangs up', () => {
+  const body = JSON.stringify(message);
+  const head = `POST ${userPath} HTTP/1.1\r\nHost: h\r\nAuthorization: ${basic('bot')}\r\nContent-Type: application/json\r\n`;
+  const waiting = `${head}Prefer: wait=20\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+
+  test.each(['destroy', 'reset'] as const)('waits no longer: %s', async (hangUp) => {
+    const client = await connectRaw(gateway.port);
+    client.write(waiting);
+    await untilWaiting(1);
+    client[hangUp]();
+    await waitUntil(() => gateway.logLines.length > 0, { label: 'the end of the request' });
+    expect(gateway.logLines).toMatchObject([{ status: 200 }]);
+  });
+
+  test('only halfway gets what is known', async () => {
+    const client = await connectRaw(gateway.port);
+    client.write(waiting);
+    await untilWaiting(1);
+    client.end();
+    expect((await client.answer()).json()).toMatchObject({ confirmed: 'server' });
+  });
+
+  test('before the wait begins does not wait', async () => {
+    const client = await connectRaw(gateway.port);
+    client.write(waiting);
+    client.end();
+    expect((await client.answer()).json()).toMatchObject({ confirmed: 'server' });
+  });
+
+  test('is noticed without a listener for each message on its connection', async () => {
+    const warnings: string[] = [];
+    const onWarning = ({ message: text }: Error): void => void warnings.push(text);
+    process.on('warning', onWarning);
+    onTestFinished(() => void process.off('warning', onWarning));
+    const client = await connectRaw(gateway.port);
+    for (let count = 1; count <= 12; count += 1) {
+      client.write(waiting);
+      await untilWaiting(count);
+      waits.at(-1)?.end('recipient');
+      expect((await client.answer()).json()).toMatchObject({ confirmed: 'recipient' });
+    }
+    const to = Array.from({ length: 12 }, (_, index) => `user-${index}@example.org`);
+    const list = JSON.stringify({ to, body: 'x' });
+    client.write(`${head}Prefer: wait=20\r\nContent-Length: ${list.length}\r\n\r\n${list}`);
+    await untilWaiting(24);
+    client.end();
+    expect((await client.answer()).status).toBe(200);
+    expect(warnings).toEqual([]);
+  });
 });
 
 describe('a list', () => {

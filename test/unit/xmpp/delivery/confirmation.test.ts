@@ -181,6 +181,19 @@ describe('a receipt', () => {
     expect(late).toEqual(['counted', 'told', 'receipt after the answer']);
   });
 
+  test('that comes after its caller has gone is late, too', async () => {
+    const { confirmations, watch, receive, late } = attachReceipts();
+    const { arrival } = await watch(bob).confirm();
+    arrival?.onLate(() => late.push('told'));
+    arrival?.end();
+    expect(await arrival?.confirmed).toBe('server');
+    expect(receive(`${bob}/phone`)).toBe(true);
+    expect(late).toEqual(['counted', 'told', 'receipt after the answer']);
+    // Nothing waits any more.
+    arrival?.end();
+    confirmations.handleClose();
+  });
+
   test('that was not asked for is nothing', async () => {
     const { confirmations, receive, late } = attachReceipts();
     const message = { id: '1', from: parseJid(sender), to: parseJid(bob), isGroupchat: false };
