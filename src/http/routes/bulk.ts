@@ -14,7 +14,7 @@ import type { RequestRecord } from '../request/log.ts';
 import { readWait } from '../request/prefer.ts';
 import type { Answer, StreamedAnswer } from '../response/answer.ts';
 import { buildRefusal } from '../response/problem.ts';
-import { keyFor, preview, type SendingPorts, send } from './sending.ts';
+import { keyFor, preview, type SendingPorts, send, watchHangUp } from './sending.ts';
 
 /** What a request with many messages needs. */
 export interface BulkPorts extends SendingPorts {
@@ -57,11 +57,12 @@ async function* answerLines(ports: BulkPorts, request: BulkRequest): AsyncGenera
   const context = { ...request.context, caller: `${request.context.caller} (bulk)` };
   const answer = async (line: Line): Promise<string> => {
     counts.lines += 1;
-    const found = await answerLine(ports, request, line, context);
+    const found = await answerLine(ports, { ...request, hungUp }, line, context);
     counts[found.status === 200 ? 'accepted' : 'refused'] += 1;
     return toLine(line.number, found);
   };
   const { socket } = req;
+  const { hungUp, stop } = watchHangUp(socket);
   const onIdle = (isIdle: boolean): void => void socket.setTimeout(isIdle ? idleMs : 0);
   const limits = {
     maxBytes: ports.limits.bodyBytes,
@@ -74,13 +75,14 @@ async function* answerLines(ports: BulkPorts, request: BulkRequest): AsyncGenera
     record.code = counts.refused === 0 ? 'ok' : 'partial';
     yield `${JSON.stringify(counts)}\n`;
   } finally {
+    stop();
     onIdle(true);
   }
 }
 
 async function answerLine(
   ports: BulkPorts,
-  { record, context: { caller }, isDryRun }: BulkRequest,
+  { record, context: { caller }, isDryRun, hungUp }: BulkRequest & { readonly hungUp: AbortSignal },
   { bytes }: Line,
   context: BulkRequest['context'],
 ): Promise<Answer> {
@@ -92,7 +94,7 @@ async function answerLine(
     const parsed = readSubmission(message, { ...context, createId });
     const payload = [context.from.toString(), 'lines', bytes];
     // Of a list one after the other, because other lines are under way meanwhile.
-    const request = { parsed, key, payload, id: record.id, atOnce: 1, waitSeconds };
+    const request = { parsed, key, payload, id: record.id, atOnce: 1, waitSeconds, hungUp };
     return await (isDryRun ? preview(ports, request) : send(ports, request));
   } catch (error) {
     if (!(error instanceof GatewayError)) {

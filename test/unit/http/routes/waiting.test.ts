@@ -155,6 +155,16 @@ describe('a caller that hangs up', () => {
     expect((await client.answer()).json()).toMatchObject({ confirmed: 'server' });
   });
 
+  test('waits for none of many lines', async () => {
+    const lines = `${JSON.stringify({ ...message, wait: 20 })}\n`.repeat(12);
+    const client = await connectRaw(gateway.port);
+    const ndjson = head.replace('application/json', 'application/x-ndjson');
+    client.write(`${ndjson}Content-Length: ${lines.length}\r\n\r\n${lines}`);
+    await untilWaiting(12);
+    client.end();
+    expect(await client.closed).toContain('{"lines":12,"accepted":12,"refused":0}');
+  });
+
   test('before the wait begins does not wait', async () => {
     const client = await connectRaw(gateway.port);
     client.write(waiting);
