@@ -1,3 +1,4 @@
+import { BulkInputError } from './input.ts';
 import {
   judgeFailure,
   type LineFate,
@@ -10,7 +11,7 @@ import {
 } from './outcome.ts';
 import { type BulkPost, type BulkPostEvents, type PostAnswer, PostFailure } from './post.ts';
 import type { Counts } from './progress.ts';
-import { type BulkFault, BulkInputError, type BulkRecord } from './records.ts';
+import type { BulkFault, BulkRecord } from './records.ts';
 
 /** What a BulkSender needs. */
 export interface BulkPorts {

@@ -10,16 +10,11 @@ import {
 import { reasonOf } from '../../config/errors.ts';
 import { type Surroundings, UsageError } from '../command.ts';
 import { type BulkResult, BulkSender } from './bulk-sender.ts';
+import { BulkInputError, openInput } from './input.ts';
 import { exitCodes, exitSomeRefused, type LineFate, parseObject } from './outcome.ts';
 import { BulkPost } from './post.ts';
 import { openProgress } from './progress.ts';
-import {
-  type BulkFault,
-  BulkInputError,
-  type BulkRecord,
-  openInput,
-  readRecords,
-} from './records.ts';
+import { type BulkFault, type BulkRecord, readRecords } from './records.ts';
 
 /** What `send --bulk` is to do. */
 export interface BulkOptions {
