@@ -1,6 +1,5 @@
 import { isRecord } from '../../core/json.ts';
-import { type PostAnswer, PostFailure, post } from './post.ts';
-import type { SendRequest } from './request.ts';
+import type { PostAnswer } from './post.ts';
 
 /** The result of one attempt. */
 export interface SendAttempt {
@@ -27,25 +26,11 @@ export interface Fate extends Verdict {
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** Makes one attempt; the result includes network errors. */
-export async function attemptPost(
-  { url, to, body }: SendRequest,
-  headers: Readonly<Record<string, string>>,
-  timeoutMs: number,
-): Promise<SendAttempt> {
-  try {
-    return readAnswer(await post(url, headers, body, timeoutMs), to);
-  } catch (error) {
-    if (!(error instanceof PostFailure)) throw error;
-    const reason = `no answer from ${new URL(url).origin}: ${error.message}`;
-    const verdict = judgeFailure(error.wasConnected);
-    const unsent = { isOwn: false, id: undefined, hasArrived: false };
-    const fate = { ...verdict, ...unsent, reason, details: [] };
-    return { answer: undefined, fates: to.map(() => fate), retryAfterMs: undefined };
-  }
-}
-
-function readAnswer({ status, retryAfter, text }: PostAnswer, to: readonly string[]): SendAttempt {
+/** Reads the answer to one message, for each of its recipients. */
+export function readAnswer(
+  { status, retryAfter, text }: PostAnswer,
+  to: readonly string[],
+): SendAttempt {
   const fields = parseObject(text);
   return {
     answer: text,

@@ -1,26 +1,12 @@
 import { isUtf8 } from 'node:buffer';
-import { randomUUID } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  type Command,
-  parseOptions,
-  requireOption,
-  type Surroundings,
-  UsageError,
-} from '../command.ts';
+import { type Command, type Surroundings, UsageError } from '../command.ts';
 import { openPrompt } from '../prompt.ts';
+import { type Result, tryUntil, unique } from './attempts.ts';
 import { type BulkOptions, sendBulk } from './bulk.ts';
-import {
-  attemptPost,
-  combineOutcomes,
-  exitCodes,
-  exitNoReceipt,
-  type Fate,
-  type Outcome,
-  worstOutcome,
-} from './outcome.ts';
+import { type CommonOptions, type Options, readOptions } from './options.ts';
+import { exitCodes, exitNoReceipt, worstOutcome } from './outcome.ts';
 import { readAtMost } from './post.ts';
-import { buildSendRequest, buildUrl, type SendOptions, type SendRequest } from './request.ts';
+import { buildSendRequest, buildUrl, type SendRequest } from './request.ts';
 import { findSettings } from './settings.ts';
 
 /** `send` */
@@ -82,108 +68,6 @@ came in time. Of several recipients, the first of 76, 75, 77, 1, 79 that fits on
     return code === 0 && hasNoReceipt(result, options).includes(true) ? exitNoReceipt : code;
   },
 };
-
-/** What one message and a file of messages have in common. */
-interface CommonOptions {
-  /** The settings that are given as options. */
-  readonly given: Partial<Record<'url' | 'user' | 'from' | 'domain', string | undefined>>;
-  /** The file for the other settings, if it is named. */
-  readonly file: string | undefined;
-  readonly key: string;
-  readonly timeoutMs: number;
-  readonly isJson: boolean;
-}
-
-interface Options extends CommonOptions, Pick<SendOptions, 'to' | 'type' | 'subject' | 'id'> {
-  /** How long to wait for a receipt of the recipient's client. */
-  readonly waitSeconds: number | undefined;
-  /** Undefined if the text is to be read from stdin. */
-  readonly text: string | undefined;
-}
-
-function readOptions(args: readonly string[]): Options | (CommonOptions & BulkOptions) {
-  const { values, positionals } = parse(args);
-  const { url, user, from, domain, type, subject, id, wait, bulk, rejects, skip } = values;
-  const common = {
-    given: { url, user, from, domain },
-    file: values.config,
-    key: readKey(values['idempotency-key']),
-    timeoutMs: readTimeout(values.timeout),
-    isJson: values.json,
-  };
-  if (bulk !== undefined) {
-    const given = ['to', 'type', 'subject', 'id', 'wait'].find((name) =>
-      Object.hasOwn(values, name),
-    );
-    if (given !== undefined || positionals.length > 0) {
-      const what = given === undefined ? 'a text' : `--${given}`;
-      throw new UsageError(
-        `expected --bulk or ${what}, got both: each line of the file has its own`,
-      );
-    }
-    const isKeyGiven = values['idempotency-key'] !== undefined;
-    return { ...common, bulk, rejects, skip: readSkip(skip ?? '0'), isKeyGiven };
-  }
-  const lone = rejects === undefined ? skip && '--skip' : '--rejects';
-  if (lone !== undefined) throw new UsageError(`expected ${lone} only with --bulk`);
-  return {
-    ...common,
-    to: requireOption(values.to, '--to JID'),
-    type,
-    subject,
-    id,
-    waitSeconds: wait === undefined ? undefined : readWait(wait),
-    text: positionals.length === 0 ? undefined : positionals.join(' '),
-  };
-}
-
-function parse(args: readonly string[]) {
-  return parseOptions(
-    args,
-    {
-      url: { type: 'string' },
-      user: { type: 'string' },
-      from: { type: 'string' },
-      domain: { type: 'string' },
-      config: { type: 'string', short: 'c' },
-      to: { type: 'string', multiple: true },
-      type: { type: 'string' },
-      subject: { type: 'string' },
-      id: { type: 'string' },
-      'idempotency-key': { type: 'string' },
-      timeout: { type: 'string', default: '60' },
-      json: { type: 'boolean', default: false },
-      wait: { type: 'string' },
-      bulk: { type: 'string' },
-      rejects: { type: 'string' },
-      skip: { type: 'string' },
-    },
-    'put -- before a text that begins with -',
-  );
-}
-
-function readKey(key: string | undefined): string {
-  if (key === undefined) return randomUUID();
-  if (/^[!-~]{1,255}$/.test(key)) return key;
-  throw new UsageError('expected 1 to 255 visible ASCII characters as --idempotency-key');
-}
-
-function readTimeout(text: string): number {
-  const seconds = /^\d{1,5}$/.test(text) ? Number(text) : 0;
-  if (seconds >= 1 && seconds <= 86_400) return seconds * 1000;
-  throw new UsageError(`expected --timeout 1 to 86400, got ${JSON.stringify(text)}`);
-}
-
-function readWait(text: string): number {
-  const seconds = /^\d{1,2}$/.test(text) ? Number(text) : 0;
-  if (seconds >= 1 && seconds <= 60) return seconds;
-  throw new UsageError(`expected --wait 1 to 60, got ${JSON.stringify(text)}`);
-}
-
-function readSkip(text: string): number {
-  if (/^\d{1,15}$/.test(text)) return Number(text);
-  throw new UsageError(`expected a number of lines as --skip, got ${JSON.stringify(text)}`);
-}
 
 async function runBulk(
   options: CommonOptions & BulkOptions,
@@ -252,63 +136,6 @@ async function readMessageText(stdin: Surroundings['stdin']): Promise<string> {
   if (read === undefined) throw new UsageError(`expected a text of at most ${maxTextBytes} bytes`);
   if (!isUtf8(read)) throw new UsageError('expected a text in UTF-8');
   return read.toString('utf8').replace(/\r?\n$/, '');
-}
-
-const [firstPauseMs, longestPauseMs] = [1000, 10_000];
-
-/** What became of a message. */
-interface Result {
-  /** The outcome for each recipient. */
-  readonly outcomes: readonly Outcome[];
-  /** The last that is known of each recipient. */
-  readonly fates: readonly Fate[];
-  /** The body of the last answer. */
-  readonly answer: string | undefined;
-}
-
-/** Makes attempts until the fate of the message is known, another would not help, or the time is up. */
-async function tryUntil(
-  request: SendRequest,
-  headers: Readonly<Record<string, string>>,
-  timeoutMs: number,
-  { stderr }: Surroundings,
-): Promise<Result> {
-  const deadline = performance.now() + timeoutMs;
-  const histories: Fate[][] = request.to.map(() => []);
-  let lastReasons = '';
-  for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
-    const leftMs = Math.max(1, Math.ceil(deadline - performance.now()));
-    const { fates, answer, retryAfterMs } = await attemptPost(request, headers, leftMs);
-    const latest = fates.map((fate, index) => record(histories[index] ?? [], fate));
-    const waitMs = Math.max(retryAfterMs ?? pauseMs, firstPauseMs);
-    const pending = latest.filter(({ mayRetry }) => mayRetry);
-    if (pending.length === 0 || performance.now() + waitMs >= deadline) {
-      const outcomes = histories.map((history) =>
-        combineOutcomes(history.map(({ outcome }) => outcome)),
-      );
-      return { outcomes, fates: latest, answer };
-    }
-    const reasons = unique(pending.map(({ reason }) => reason));
-    if (reasons !== lastReasons) stderr.write(reasons);
-    lastReasons = reasons;
-    stderr.write(`Trying again in ${waitMs / 1000} s.\n`);
-    await sleep(waitMs);
-  }
-}
-
-/** Adds a fate to a recipient's history; returns the last that is known. */
-function record(history: Fate[], fate: Fate): Fate {
-  const last = history.at(-1);
-  // What is settled stays so when the request as a whole fails later; a confirmed message always does.
-  const isSettled = last?.outcome === 'confirmed' || (last?.mayRetry === false && !fate.isOwn);
-  if (isSettled) return last;
-  history.push(fate);
-  return fate;
-}
-
-/** Joins lines; what is true of several recipients is said once. */
-function unique(lines: readonly string[]): string {
-  return [...new Set(lines)].map((line) => `${line}\n`).join('');
 }
 
 /** For each recipient, whether the message was sent and no receipt came, although one was wanted. */
