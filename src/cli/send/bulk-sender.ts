@@ -1,3 +1,4 @@
+import { Backlog, firstPauseMs, type Item, longestPauseMs } from './backlog.ts';
 import { BulkInputError } from './input.ts';
 import {
   judgeFailure,
@@ -45,24 +46,6 @@ export interface BulkResult extends Counts {
   readonly doneTo: number;
 }
 
-/** A message without a final answer. */
-interface Item {
-  readonly record: BulkRecord;
-  readonly message: Buffer;
-  mayHaveArrived: boolean;
-  /** When its first answer came that says to try again. */
-  retryingSince: number | undefined;
-  pauseMs: number;
-  dueAt: number;
-}
-
-/**
- * How many messages may be without an answer, and their bytes: several times what a gateway has under way,
- * so that it never waits for us.
- */
-const [maxItems, maxBytes] = [2048, 4_194_304];
-
-const [firstPauseMs, longestPauseMs] = [1000, 10_000];
 const tickMs = 100;
 
 /**
@@ -74,13 +57,7 @@ const quietMs = 5000;
 /** Sends many messages in as few requests as possible, each until it has a final answer. */
 export class BulkSender {
   readonly #ports: BulkPorts;
-  /** All without a final answer, by their line, in the order of the file. */
-  readonly #items = new Map<number, Item>();
-  #itemBytes = 0;
-  /** Those to be sent now. */
-  #queue: Item[] = [];
-  /** Those to be sent again later. */
-  #later: Item[] = [];
+  readonly #backlog = new Backlog();
   /** Those that the open request has, by their line there. */
   readonly #sent = new Map<number, Item>();
   #post: ReturnType<BulkPorts['connect']> | undefined;
@@ -125,8 +102,8 @@ export class BulkSender {
       clearInterval(ticking);
     }
     this.#ports.onProgress(this.#counts);
-    const [first] = this.#items.keys();
-    const doneTo = first === undefined ? this.#lastLine : first - 1;
+    const { firstLine } = this.#backlog;
+    const doneTo = firstLine === undefined ? this.#lastLine : firstLine - 1;
     return { ...this.#counts, stop: this.#worst(), doneTo };
   }
 
@@ -134,13 +111,13 @@ export class BulkSender {
   stop(reason: Stop): void {
     if (this.#stop !== undefined) return;
     this.#stop = reason;
-    [this.#queue, this.#later] = [[], []];
+    this.#backlog.stop();
     this.#wakeReader();
     this.#step();
   }
 
   #worst(): Stop | undefined {
-    const isUnknown = [...this.#items.values()].some((item) => item.mayHaveArrived);
+    const isUnknown = this.#backlog.mayHaveArrived;
     const { outcome, reasons } = this.#stop ?? { reasons: [] };
     if (outcome === undefined || outcome === 'interrupted' || outcome === 'unreadable') {
       return this.#stop ?? this.#fault;
@@ -154,7 +131,7 @@ export class BulkSender {
         if (this.#stop !== undefined) return;
         if (record.line > this.#lastLine) this.#add(record);
         else this.#counts.bytes += record.source.length;
-        while (this.#isFull() && this.#stop === undefined) await this.#waitForRoom();
+        while (this.#backlog.isFull && this.#stop === undefined) await this.#waitForRoom();
       }
     } catch (error) {
       if (this.#stop !== undefined) return;
@@ -172,10 +149,6 @@ export class BulkSender {
     });
   }
 
-  #isFull(): boolean {
-    return this.#items.size >= maxItems || this.#itemBytes >= maxBytes;
-  }
-
   #add(record: BulkRecord): void {
     this.#lastLine = record.line;
     const { message } = record;
@@ -183,31 +156,17 @@ export class BulkSender {
       this.#settle(record, message, undefined);
       return;
     }
-    const item: Item = {
-      record,
-      message,
-      mayHaveArrived: false,
-      retryingSince: undefined,
-      pauseMs: firstPauseMs,
-      dueAt: 0,
-    };
-    this.#items.set(record.line, item);
-    this.#itemBytes += message.length;
-    this.#queue.push(item);
+    this.#backlog.add(record, message);
     this.#step();
   }
 
   #tick(): void {
     const now = performance.now();
-    const due = this.#later.filter(({ dueAt }) => dueAt <= now);
-    if (due.length > 0) {
-      this.#later = this.#later.filter(({ dueAt }) => dueAt > now);
-      this.#queue.push(...due);
-    }
+    this.#backlog.wake(now);
     const silentMs = now - this.#activeAt;
     // A gateway answers within half a minute, so that by default there is time for another attempt.
     const stalledMs = (this.#ports.timeoutMs * 3) / 4;
-    const canEnd = !this.#isEnding && (this.#written > 0 || this.#queue.length === 0);
+    const canEnd = !this.#isEnding && (this.#written > 0 || !this.#backlog.hasNext);
     const isWaiting = this.#isEnding || this.#sent.size > 0 || this.#written === 0;
     if (this.#post === undefined) {
       // There is nothing to wait for.
@@ -225,11 +184,11 @@ export class BulkSender {
     const post = this.#post;
     if (post === undefined) {
       if (this.#isDone()) this.#finish();
-      else if (this.#queue.length > 0 && performance.now() >= this.#connectAt) this.#connect();
+      else if (this.#backlog.hasNext && performance.now() >= this.#connectAt) this.#connect();
       return;
     }
     while (post.hasRoom && !this.#isEnding) {
-      const item = this.#queue.shift();
+      const item = this.#backlog.take();
       if (item === undefined) break;
       this.#written += 1;
       this.#sent.set(this.#written, item);
@@ -241,7 +200,7 @@ export class BulkSender {
 
   #isDone(): boolean {
     if (this.#stop !== undefined) return this.#sent.size === 0;
-    return this.#hasReadAll && this.#items.size === 0;
+    return this.#hasReadAll && this.#backlog.isEmpty;
   }
 
   #connect(): void {
@@ -298,9 +257,7 @@ export class BulkSender {
     item.retryingSince ??= now;
     if (now - item.retryingSince < this.#ports.timeoutMs) {
       this.#sayOnce(where, fate.reason);
-      item.dueAt = now + item.pauseMs;
-      item.pauseMs = Math.min(item.pauseMs * 2, longestPauseMs);
-      this.#later.push(item);
+      this.#backlog.postpone(item, now);
     } else if (fate.outcome === 'bounced' && !item.mayHaveArrived) {
       this.#settle(item.record, fate, text);
     } else {
@@ -319,18 +276,14 @@ export class BulkSender {
     const isAccepted = 'outcome' in fate && fate.outcome === 'confirmed';
     this.#counts[isAccepted ? 'accepted' : 'refused'] += 1;
     this.#counts.bytes += record.source.length;
-    const item = this.#items.get(record.line);
-    if (item === undefined) return;
-    this.#items.delete(record.line);
-    this.#itemBytes -= item.message.length;
-    if (!this.#isFull()) this.#wakeReader();
+    if (this.#backlog.remove(record.line) && !this.#backlog.isFull) this.#wakeReader();
   }
 
   #onClose(end: PostAnswer | PostFailure | undefined): void {
     const unanswered = [...this.#sent.values()];
     this.#sent.clear();
     this.#post = undefined;
-    if (this.#stop === undefined) this.#queue.unshift(...unanswered);
+    if (this.#stop === undefined) this.#backlog.putBack(unanswered);
     if (this.#isDone() && unanswered.length === 0) {
       this.#finish();
       return;
