@@ -1,3 +1,5 @@
+import { type LineFate, parseObject, readLine } from './outcome.ts';
+import type { BulkPost, BulkPostEvents } from './post.ts';
 import type { BulkRecord } from './records.ts';
 
 /** A message without a final answer. */
@@ -105,5 +107,110 @@ export class Backlog {
     this.#items.delete(line);
     this.#bytes -= item.message.length;
     return true;
+  }
+}
+
+/** What an OpenRequest reports. */
+export interface OpenRequestEvents extends Pick<BulkPostEvents, 'onRoom' | 'onClose'> {
+  /** An answer to a message; `text` is its line. */
+  readonly onAnswer: (item: Item, fate: LineFate, text: string) => void;
+}
+
+/** Opens a request for many messages. */
+export type Connect = (
+  events: BulkPostEvents,
+) => Pick<BulkPost, 'hasRoom' | 'write' | 'end' | 'destroy'>;
+
+/** A request for many messages: which of them it has, and whether it moves. */
+export class OpenRequest {
+  readonly #post: ReturnType<Connect>;
+  readonly #events: OpenRequestEvents;
+  /** Those without an answer, by their line in the request. */
+  readonly #sent = new Map<number, Item>();
+  #written = 0;
+  #isEnding = false;
+  #hasAnswer = false;
+  #hasCounts = false;
+  #wasHeldBack = false;
+  #activeAt = performance.now();
+
+  constructor(connect: Connect, events: OpenRequestEvents) {
+    this.#events = events;
+    this.#post = connect({ ...events, onLine: (line) => this.#onLine(line) });
+  }
+
+  /** Whether a message can be written now. */
+  get hasRoom(): boolean {
+    return this.#post.hasRoom && !this.#isEnding;
+  }
+
+  /** Whether all messages that it has were answered. */
+  get isAnswered(): boolean {
+    return this.#sent.size === 0;
+  }
+
+  get unanswered(): readonly Item[] {
+    return [...this.#sent.values()];
+  }
+
+  get isEnding(): boolean {
+    return this.#isEnding;
+  }
+
+  /** Whether the last line of a whole answer has come. */
+  get hasCounts(): boolean {
+    return this.#hasCounts;
+  }
+
+  /** Whether the first answer came only when the request had ended. */
+  get wasHeldBack(): boolean {
+    return this.#wasHeldBack;
+  }
+
+  /** When something was last sent or received. */
+  get activeAt(): number {
+    return this.#activeAt;
+  }
+
+  write(item: Item): void {
+    this.#written += 1;
+    this.#sent.set(this.#written, item);
+    this.#activeAt = performance.now();
+    this.#post.write(item.message);
+  }
+
+  /** Writes no further message. */
+  end(): void {
+    if (this.#isEnding) return;
+    this.#isEnding = true;
+    this.#post.end();
+  }
+
+  /** Ends a request that is quiet, unless it only waits to be let in, and gives up one that is stalled. */
+  check(limits: { readonly quietMs: number; readonly stalledMs: number }, hasNext: boolean): void {
+    const silentMs = performance.now() - this.#activeAt;
+    const canEnd = !this.#isEnding && (this.#written > 0 || !hasNext);
+    const isWaiting = this.#isEnding || !this.isAnswered || this.#written === 0;
+    if (canEnd && silentMs >= limits.quietMs) {
+      this.end();
+    } else if (isWaiting && silentMs >= limits.stalledMs) {
+      this.#post.destroy(`none within ${Math.round(silentMs / 1000)} s`);
+    }
+  }
+
+  #onLine(text: string): void {
+    const fields = parseObject(text);
+    const { line } = fields;
+    if (typeof line !== 'number') {
+      this.#hasCounts ||= typeof fields['lines'] === 'number';
+      return;
+    }
+    this.#wasHeldBack ||= !this.#hasAnswer && this.#isEnding;
+    this.#hasAnswer = true;
+    this.#activeAt = performance.now();
+    const item = this.#sent.get(line);
+    if (item === undefined) return;
+    this.#sent.delete(line);
+    this.#events.onAnswer(item, readLine(fields), text);
   }
 }

@@ -1,24 +1,27 @@
-import { Backlog, firstPauseMs, type Item, longestPauseMs } from './backlog.ts';
+import {
+  Backlog,
+  type Connect,
+  firstPauseMs,
+  type Item,
+  longestPauseMs,
+  OpenRequest,
+} from './backlog.ts';
 import { BulkInputError } from './input.ts';
 import {
   judgeFailure,
   type LineFate,
   type Outcome,
-  parseObject,
-  readLine,
   readRefusal,
   readRetryAfter,
   worstOutcome,
 } from './outcome.ts';
-import { type BulkPost, type BulkPostEvents, type PostAnswer, PostFailure } from './post.ts';
+import { type PostAnswer, PostFailure } from './post.ts';
 import type { Counts } from './progress.ts';
 import type { BulkFault, BulkRecord } from './records.ts';
 
 /** What a BulkSender needs. */
 export interface BulkPorts {
-  readonly connect: (
-    events: BulkPostEvents,
-  ) => Pick<BulkPost, 'hasRoom' | 'write' | 'end' | 'destroy'>;
+  readonly connect: Connect;
   /** How long to try again without success, in milliseconds. */
   readonly timeoutMs: number;
   /** A message has its final answer; `answer` is undefined if the gateway was not asked. */
@@ -58,17 +61,7 @@ const quietMs = 5000;
 export class BulkSender {
   readonly #ports: BulkPorts;
   readonly #backlog = new Backlog();
-  /** Those that the open request has, by their line there. */
-  readonly #sent = new Map<number, Item>();
-  #post: ReturnType<BulkPorts['connect']> | undefined;
-  /** How many lines the open request has. */
-  #written = 0;
-  #isEnding = false;
-  /** Whether the open request has had an answer, and the last line of it. */
-  #hasAnswer = false;
-  #hasCounts = false;
-  /** When something was last sent or received. */
-  #activeAt = 0;
+  #request: OpenRequest | undefined;
   #quietMs = quietMs;
   #connectAt = 0;
   #pauseMs = firstPauseMs;
@@ -161,82 +154,51 @@ export class BulkSender {
   }
 
   #tick(): void {
-    const now = performance.now();
-    this.#backlog.wake(now);
-    const silentMs = now - this.#activeAt;
+    this.#backlog.wake(performance.now());
     // A gateway answers within half a minute, so that by default there is time for another attempt.
     const stalledMs = (this.#ports.timeoutMs * 3) / 4;
-    const canEnd = !this.#isEnding && (this.#written > 0 || !this.#backlog.hasNext);
-    const isWaiting = this.#isEnding || this.#sent.size > 0 || this.#written === 0;
-    if (this.#post === undefined) {
-      // There is nothing to wait for.
-    } else if (canEnd && silentMs >= Math.min(this.#quietMs, stalledMs / 2)) {
-      this.#end();
-    } else if (isWaiting && silentMs >= stalledMs) {
-      this.#post.destroy(`none within ${Math.round(silentMs / 1000)} s`);
-    }
+    const limits = { quietMs: Math.min(this.#quietMs, stalledMs / 2), stalledMs };
+    this.#request?.check(limits, this.#backlog.hasNext);
     this.#ports.onProgress(this.#counts);
     this.#step();
   }
 
   /** Does what can be done now: connects, writes, ends. */
   #step(): void {
-    const post = this.#post;
-    if (post === undefined) {
+    const request = this.#request;
+    if (request === undefined) {
       if (this.#isDone()) this.#finish();
       else if (this.#backlog.hasNext && performance.now() >= this.#connectAt) this.#connect();
       return;
     }
-    while (post.hasRoom && !this.#isEnding) {
+    while (request.hasRoom) {
       const item = this.#backlog.take();
       if (item === undefined) break;
-      this.#written += 1;
-      this.#sent.set(this.#written, item);
-      this.#activeAt = performance.now();
-      post.write(item.message);
+      request.write(item);
     }
-    if (this.#isDone() && !this.#isEnding) this.#end();
+    if (this.#isDone()) request.end();
   }
 
   #isDone(): boolean {
-    if (this.#stop !== undefined) return this.#sent.size === 0;
+    if (this.#stop !== undefined) return this.#request?.isAnswered ?? true;
     return this.#hasReadAll && this.#backlog.isEmpty;
   }
 
   #connect(): void {
-    [this.#written, this.#isEnding, this.#hasAnswer, this.#hasCounts] = [0, false, false, false];
-    this.#activeAt = performance.now();
-    this.#post = this.#ports.connect({
-      onLine: (line) => this.#onLine(line),
+    const request = new OpenRequest(this.#ports.connect, {
+      onAnswer: (item, fate, text) => {
+        // What was held back by a proxy: the next ones must be short.
+        if (request.wasHeldBack && this.#stop === undefined && !this.#hasReadAll) {
+          this.#quietMs = tickMs;
+        }
+        [this.#downSince, this.#pauseMs] = [undefined, firstPauseMs];
+        this.#take(item, fate, text);
+        this.#step();
+      },
       onRoom: () => this.#step(),
-      onClose: (end) => this.#onClose(end),
+      onClose: (end) => this.#onClose(request, end),
     });
-  }
-
-  #end(): void {
-    this.#isEnding = true;
-    this.#post?.end();
-  }
-
-  #onLine(text: string): void {
-    const fields = parseObject(text);
-    const { line } = fields;
-    if (typeof line !== 'number') {
-      this.#hasCounts ||= typeof fields['lines'] === 'number';
-      return;
-    }
-    // What comes only when the request has ended was held back by a proxy: the next ones must be short.
-    if (!this.#hasAnswer && this.#isEnding && this.#stop === undefined && !this.#hasReadAll) {
-      this.#quietMs = tickMs;
-    }
-    this.#hasAnswer = true;
-    this.#activeAt = performance.now();
-    [this.#downSince, this.#pauseMs] = [undefined, firstPauseMs];
-    const item = this.#sent.get(line);
-    if (item === undefined) return;
-    this.#sent.delete(line);
-    this.#take(item, readLine(fields), text);
-    this.#step();
+    this.#request = request;
   }
 
   /** Takes an answer to a message: it is final, or the message has to be sent again. */
@@ -279,35 +241,35 @@ export class BulkSender {
     if (this.#backlog.remove(record.line) && !this.#backlog.isFull) this.#wakeReader();
   }
 
-  #onClose(end: PostAnswer | PostFailure | undefined): void {
-    const unanswered = [...this.#sent.values()];
-    this.#sent.clear();
-    this.#post = undefined;
+  #onClose(request: OpenRequest, end: PostAnswer | PostFailure | undefined): void {
+    const { unanswered, activeAt } = request;
+    this.#request = undefined;
     if (this.#stop === undefined) this.#backlog.putBack(unanswered);
     if (this.#isDone() && unanswered.length === 0) {
       this.#finish();
       return;
     }
-    if (end instanceof PostFailure || (end === undefined && !this.#hasCounts)) {
+    if (end instanceof PostFailure || (end === undefined && !request.hasCounts)) {
       const reason = `no answer: ${end?.message ?? 'it ended in the middle'}`;
       const { outcome } = judgeFailure(end?.wasConnected ?? true);
       for (const item of unanswered) item.mayHaveArrived ||= outcome === 'unknown';
-      this.#pause(outcome, [reason], undefined);
+      this.#pause(activeAt, outcome, [reason]);
     } else if (end !== undefined) {
       const { outcome, mayRetry, reason, details } = readRefusal(end);
-      if (mayRetry) this.#pause(outcome, [reason, ...details], readRetryAfter(end.retryAfter));
-      else this.stop({ outcome, reasons: [reason, ...details] });
-    } else if (!this.#isEnding || unanswered.length > 0) {
-      this.#pause('unavailable', ['the gateway stops'], undefined);
+      const reasons = [reason, ...details];
+      if (mayRetry) this.#pause(activeAt, outcome, reasons, readRetryAfter(end.retryAfter));
+      else this.stop({ outcome, reasons });
+    } else if (!request.isEnding || unanswered.length > 0) {
+      this.#pause(activeAt, 'unavailable', ['the gateway stops']);
     }
     this.#step();
   }
 
-  /** Waits before the next request, unless the time is up. */
-  #pause(outcome: Outcome, reasons: readonly string[], retryAfterMs: number | undefined): void {
+  /** Waits before the next request, unless the time is up; `since` is when the last one was active. */
+  #pause(since: number, outcome: Outcome, reasons: readonly string[], retryAfterMs?: number): void {
     if (this.#stop !== undefined) return;
     const now = performance.now();
-    this.#downSince ??= this.#activeAt;
+    this.#downSince ??= since;
     const pauseMs = Math.max(retryAfterMs ?? this.#pauseMs, firstPauseMs);
     this.#pauseMs = Math.min(this.#pauseMs * 2, longestPauseMs);
     if (now + pauseMs >= this.#downSince + this.#ports.timeoutMs) {
