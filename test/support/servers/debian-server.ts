@@ -134,9 +134,18 @@ const debianProsody: ServerProgram = {
       cwd: site.directory,
     };
   },
-  isReady: (_site, log) => log.includes("Activated service 'c2s' on [127.0.0.1]"),
+  isReady: (site, log) =>
+    ['c2s', ...(hasComponent(site) ? ['component'] : [])].every((name) =>
+      log.includes(`Activated service '${name}' on [127.0.0.1]`),
+    ),
   accounts: (site) => prosodyAccounts(site, join(site.directory, configFiles.prosody)),
 };
+
+function hasComponent({ directory }: Site): boolean {
+  return [configFiles.prosody, gatewayFiles.prosody]
+    .map((name) => join(directory, name))
+    .some((file) => existsSync(file) && /^Component "gateway/m.test(readFileSync(file, 'utf8')));
+}
 
 function prosodyConfiguration({ directory, c2sPort }: Site): string {
   let text = readPackaged('/etc/prosody/prosody.cfg.lua');
