@@ -7,7 +7,11 @@ import {
   type WireForm,
 } from '../../core/message/mode.ts';
 import { buildBarrier, readBarrierAnswer } from '../wire/barrier.ts';
-import { chooseForm, createFeatureProbe, type FeatureProbe } from '../wire/domain-features.ts';
+import {
+  createFeatureProbe,
+  type DomainFeatures,
+  type FeatureProbe,
+} from '../wire/domain-features.ts';
 import { notHosted, type StreamFailure } from '../wire/stream-failure.ts';
 
 /** For each served domain: the form of its messages on this stream, and what follows from it. */
@@ -154,6 +158,21 @@ function buildQuestions(domain: string, component: string, proof: DomainProof): 
   const { probe, pingId, loopId, loopFrom } = proof;
   const loop = `<message id='${loopId}' from='${loopFrom}' to='${component}'><x xmlns='urn:xmpp-message-gateway:probe'/></message>`;
   return probe.xml + buildBarrier('ping', pingId, component, domain) + loop;
+}
+
+/** The form of a domain's messages; undefined when the domain does not offer the wanted mode. */
+function chooseForm(
+  wanted: Mode | 'auto',
+  { module, privilege }: DomainFeatures,
+  { component, domain, resource }: Readonly<Record<'component' | 'domain' | 'resource', string>>,
+): WireForm | undefined {
+  if (module !== undefined && (wanted === 'client' || wanted === 'auto')) {
+    return { mode: 'client', resource, ...module };
+  }
+  if (privilege !== undefined && (wanted === 'privileged' || wanted === 'auto')) {
+    return { mode: 'privileged', namespace: privilege, component, domain };
+  }
+  return wanted === 'plain' || wanted === 'auto' ? { mode: 'plain' } : undefined;
 }
 
 function probeLost(domain: string, timeoutMs: number): StreamFailure {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Element } from 'ltx';
-import { type Mode, moduleNamespace, type WireForm } from '../../core/message/mode.ts';
+import { moduleNamespace, type WireForm } from '../../core/message/mode.ts';
 
 type ClientForm = Extract<WireForm, { mode: 'client' }>;
 
@@ -79,19 +79,4 @@ function readPrivilege(stanza: Element): string | undefined {
       ?.getChildren('perm')
       .some(({ attrs }) => attrs['access'] === 'message' && attrs['type'] === 'outgoing'),
   );
-}
-
-/** The form of a domain's messages; undefined when the domain does not offer the wanted mode. */
-export function chooseForm(
-  wanted: Mode | 'auto',
-  { module, privilege }: DomainFeatures,
-  { component, domain, resource }: Readonly<Record<'component' | 'domain' | 'resource', string>>,
-): WireForm | undefined {
-  if (module !== undefined && (wanted === 'client' || wanted === 'auto')) {
-    return { mode: 'client', resource, ...module };
-  }
-  if (privilege !== undefined && (wanted === 'privileged' || wanted === 'auto')) {
-    return { mode: 'privileged', namespace: privilege, component, domain };
-  }
-  return wanted === 'plain' || wanted === 'auto' ? { mode: 'plain' } : undefined;
 }
