@@ -15,8 +15,9 @@ import {
 } from '../idempotency/answer-once.ts';
 import { type BodyBudget, continueExpected, createReadBody } from '../request/body.ts';
 import { type MessageQuery, parseQuery } from '../request/fields.ts';
+import { refuseForeignPage } from '../request/foreign-page.ts';
 import type { RequestRecord } from '../request/log.ts';
-import { parseMediaType, refuseForeignPage } from '../request/media-type.ts';
+import { parseMediaType } from '../request/media-type.ts';
 import { parseWait } from '../request/prefer.ts';
 import { type ParsedRequest, parseRequest, type RenderTemplate } from '../request/submission.ts';
 import { createFindDomain, decodeSegment, parseUsername, requireMethod } from '../request/url.ts';
