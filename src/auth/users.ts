@@ -1,9 +1,14 @@
 import { GatewayError } from '../core/errors.ts';
 import { createJid, type Jid, JidError, parseJid } from '../core/jid/jid.ts';
-import type { PasswordCheck } from '../core/message/ports.ts';
 import type { PresentedCredentials } from './basic-credentials.ts';
 import { createLogin, type LoginOptions, type Subject } from './login.ts';
 import type { Permissions } from './permissions.ts';
+
+/**
+ * Asks the XMPP server whether a password belongs to a user (bare JID). `false` is a definite no;
+ * rejects with GatewayError `authentication-unavailable` if the server gave no definite answer.
+ */
+export type PasswordCheck = (user: Jid, password: string) => Promise<boolean>;
 
 /** The XMPP users, who send as themselves. */
 export interface Users {

@@ -7,7 +7,7 @@ import { createPermissions, type Grants, type Permissions } from '../auth/permis
 import { createThrottle } from '../auth/throttle/throttle.ts';
 import { createUsers, type Users } from '../auth/users.ts';
 import type { Config } from '../config/config.ts';
-import type { Readiness } from '../core/message/ports.ts';
+import type { Readiness } from '../core/message/readiness.ts';
 import { createApp } from '../http/app.ts';
 import type { AnswerStore } from '../http/idempotency/answer-once.ts';
 import { createAnswerStore } from '../http/idempotency/memory-store.ts';

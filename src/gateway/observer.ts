@@ -1,6 +1,6 @@
 import type { LoginResult } from '../auth/login.ts';
+import type { PasswordCheck } from '../auth/users.ts';
 import type { Deliver } from '../core/message/message.ts';
-import type { PasswordCheck } from '../core/message/ports.ts';
 import type { OnDrop } from '../http/server/connections.ts';
 
 /** Gets to know what the gateway does. */

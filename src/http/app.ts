@@ -2,7 +2,7 @@ import { Router } from '@koa/router';
 import Koa, { type Context, type Middleware } from 'koa';
 import type { Logger } from 'pino';
 import { GatewayError } from '../core/errors.ts';
-import type { Readiness } from '../core/message/ports.ts';
+import type { Readiness } from '../core/message/readiness.ts';
 import { describeWithCause } from '../core/text.ts';
 import { RequestAborted } from './request/body.ts';
 import { createFindClientAddress } from './request/client-address.ts';

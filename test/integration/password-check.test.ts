@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { PasswordCheck } from '../../src/auth/users.ts';
 import { parseJid } from '../../src/core/jid/jid.ts';
-import type { PasswordCheck } from '../../src/core/message/ports.ts';
 import { openClientStream } from '../../src/xmpp/sasl/client-stream.ts';
 import {
   createPasswordCheck,

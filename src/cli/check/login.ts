@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
+import type { PasswordCheck } from '../../auth/users.ts';
 import type { Config } from '../../config/config.ts';
 import { GatewayError } from '../../core/errors.ts';
 import { createJid } from '../../core/jid/jid.ts';
-import type { PasswordCheck } from '../../core/message/ports.ts';
 import { describeWithCause } from '../../core/text.ts';
 import type { ServerKind } from '../../xmpp/server/identity.ts';
 import type { Finding } from './report.ts';

@@ -1,6 +1,6 @@
 import { domainToASCII, domainToUnicode } from 'node:url';
 import { nameCharacter, quote } from '../text.ts';
-import { countAddresses, describeMistake } from './mistake.ts';
+import { countAddresses, describeMistake } from './address-mistakes.ts';
 import { normalizeResource, prepareIdentifier, StringprepError } from './stringprep.ts';
 
 /** Lower-case ASCII without the characters that RFC 7622 §3.3.1 excludes needs no preparation. */

@@ -1,5 +1,5 @@
 import type { Context } from 'koa';
-import type { Readiness } from '../../core/message/ports.ts';
+import type { Readiness } from '../../core/message/readiness.ts';
 import { requireMethod } from '../request/url.ts';
 import type { HttpAnswer } from '../response/answer.ts';
 

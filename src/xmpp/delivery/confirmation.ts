@@ -8,7 +8,7 @@ import {
   type Stanza,
 } from '../../core/message/message.ts';
 import type { StreamHandle } from '../stream/handle.ts';
-import { readBounce } from '../wire/outcome.ts';
+import { readBounce } from '../wire/gateway-errors.ts';
 import { pingRecipientServer } from './remote-ping.ts';
 import { type Watched, WatchedMessages } from './watched-messages.ts';
 

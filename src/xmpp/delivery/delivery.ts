@@ -3,7 +3,7 @@ import type { Element } from 'ltx';
 import type { Stanza } from '../../core/message/message.ts';
 import type { StreamHandle } from '../stream/handle.ts';
 import type { DomainModes } from '../stream/trust-proof.ts';
-import { overloaded, readBounce, unavailable, unknown } from '../wire/outcome.ts';
+import { overloaded, readBounce, unavailable, unknown } from '../wire/gateway-errors.ts';
 import { moduleGone, notHosted, type StreamFailure, unreachable } from '../wire/stream-failure.ts';
 import { FairQueue } from './fair-queue.ts';
 import { Lane, maxBarriers, type Passage, type PendingMessage } from './lane.ts';

@@ -4,7 +4,7 @@ import { GatewayError } from '../../core/errors.ts';
 import { bareOf } from '../../core/jid/jid.ts';
 import type { Secret } from '../../core/secret.ts';
 import type { StreamHandle } from '../stream/handle.ts';
-import { readBounce, unavailable } from '../wire/outcome.ts';
+import { readBounce, unavailable } from '../wire/gateway-errors.ts';
 import {
   buildJoin,
   buildLeave,

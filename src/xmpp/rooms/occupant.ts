@@ -3,7 +3,7 @@ import { GatewayError } from '../../core/errors.ts';
 import { resourceOf } from '../../core/jid/jid.ts';
 import type { Stanza } from '../../core/message/message.ts';
 import type { StreamHandle } from '../stream/handle.ts';
-import { readBounce, unavailable, unknown } from '../wire/outcome.ts';
+import { readBounce, unavailable, unknown } from '../wire/gateway-errors.ts';
 import { RoomEntry, type RoomSeat } from './entry.ts';
 import { buildLeave, readOwnPresence } from './stanzas.ts';
 

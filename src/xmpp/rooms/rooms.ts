@@ -9,8 +9,8 @@ import {
 } from '../../core/message/message.ts';
 import type { Secret } from '../../core/secret.ts';
 import type { StreamHandle } from '../stream/handle.ts';
+import { overloaded, unavailable } from '../wire/gateway-errors.ts';
 import { buildPong } from '../wire/iq.ts';
-import { overloaded, unavailable } from '../wire/outcome.ts';
 import type { StreamFailure } from '../wire/stream-failure.ts';
 import { RoomOccupant } from './occupant.ts';
 import { buildLeave } from './stanzas.ts';

@@ -8,7 +8,7 @@ import {
 } from 'node:tls';
 import { domainToASCII } from 'node:url';
 import { escapeAttribute } from '../../core/xml/serialize.ts';
-import { authenticationUnavailable } from '../wire/outcome.ts';
+import { authenticationUnavailable } from '../wire/gateway-errors.ts';
 import {
   createExchange,
   findChild,

@@ -1,4 +1,4 @@
-import { authenticationUnavailable } from '../wire/outcome.ts';
+import { authenticationUnavailable } from '../wire/gateway-errors.ts';
 import type { ClientStream } from './client-stream.ts';
 import { type Mechanism, type ScramMechanism, saslNamespace } from './mechanisms.ts';
 import { createScramClient, parseBase64, type ScramClient, ScramError, toBase64 } from './scram.ts';

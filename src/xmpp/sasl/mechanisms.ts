@@ -1,4 +1,4 @@
-import { authenticationUnavailable } from '../wire/outcome.ts';
+import { authenticationUnavailable } from '../wire/gateway-errors.ts';
 import {
   type ChannelBinding,
   findChannelBinding,

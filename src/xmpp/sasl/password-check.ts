@@ -1,8 +1,7 @@
 import { createSecureContext } from 'node:tls';
 import { saslprep } from '@mongodb-js/saslprep';
 import type { Jid } from '../../core/jid/jid.ts';
-import type { PasswordCheck } from '../../core/message/ports.ts';
-import { authenticationUnavailable } from '../wire/outcome.ts';
+import { authenticationUnavailable } from '../wire/gateway-errors.ts';
 import {
   type ClientStream,
   type ClientStreamOptions,
@@ -31,8 +30,14 @@ const maxWaitingChecks = 1000;
 /** In UTF-8. A longer one comes near the 10,000 bytes that Prosody accepts before a login. */
 const maxPasswordBytes = 4096;
 
-/** Checks users' passwords by a login at the XMPP server, as a client that binds no resource. */
-export function createPasswordCheck(options: PasswordCheckOptions): PasswordCheck {
+/**
+ * Checks users' passwords by a login at the XMPP server, as a client that binds no resource. The check
+ * resolves with false if the server refuses the password, and rejects with GatewayError
+ * `authentication-unavailable` if it gives no definite answer.
+ */
+export function createPasswordCheck(
+  options: PasswordCheckOptions,
+): (user: Jid, password: string) => Promise<boolean> {
   const { host, port, security, ca, timeoutMs, maxConcurrent } = options;
   const slots = createDialSlots(maxConcurrent, maxWaitingChecks);
   // Created once, because reading the certificates of all CAs takes longer than a login.

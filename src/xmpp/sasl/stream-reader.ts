@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { TextDecoder } from 'node:util';
 import { SaxesParser, type SaxesTagNS } from 'saxes';
-import { authenticationUnavailable } from '../wire/outcome.ts';
+import { authenticationUnavailable } from '../wire/gateway-errors.ts';
 
 /** An element of an XML stream. Names have no prefixes, and `text` excludes that of the children. */
 export interface StreamElement {

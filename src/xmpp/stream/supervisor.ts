@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import type { ModeReport, WireForm } from '../../core/message/mode.ts';
-import type { Readiness } from '../../core/message/ports.ts';
+import type { Readiness } from '../../core/message/readiness.ts';
 import { adviceFor } from '../server/advice.ts';
 import type { StreamFailure } from '../wire/stream-failure.ts';
 import type { ComponentAddress, ComponentConnection } from './connection.ts';

@@ -2,10 +2,9 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { LoginFailure } from '../../../src/auth/login.ts';
 import { createPermissions } from '../../../src/auth/permissions.ts';
 import { createThrottle } from '../../../src/auth/throttle/throttle.ts';
-import { createUsers, type Users } from '../../../src/auth/users.ts';
+import { createUsers, type PasswordCheck, type Users } from '../../../src/auth/users.ts';
 import { GatewayError } from '../../../src/core/errors.ts';
 import { parseJid } from '../../../src/core/jid/jid.ts';
-import type { PasswordCheck } from '../../../src/core/message/ports.ts';
 
 beforeEach(() => {
   vi.useFakeTimers();
