@@ -194,10 +194,20 @@ const pieces = [
   '\u0370',
 ];
 
+/** Elements that every message may have; text of all kinds is what they are for. */
+const ownElement = fc
+  .tuple(fc.constantFrom('body', 'subject'), anyText)
+  .map(([name, text]) => `<${name}>${escapeSome(text)}</${name}>`);
+
 /** Any number of elements, with text between them. */
-const fragment = fc.array(fc.oneof(element, fc.constantFrom(' ', '\n\t', '&#13;')), {
-  maxLength: 3,
-});
+const fragment = fc.array(
+  fc.oneof(
+    { weight: 2, arbitrary: element },
+    { weight: 1, arbitrary: ownElement },
+    { weight: 1, arbitrary: fc.constantFrom(' ', '\n\t', '&#13;') },
+  ),
+  { maxLength: 3 },
+);
 
 /** A value for `extra_elements`. */
 export const extraElements = fc.oneof(
