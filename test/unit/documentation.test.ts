@@ -42,7 +42,7 @@ function keyRows(): string[][] {
   return readTable(configuration, 'key | default');
 }
 
-test('the table of the configuration is the schema: every key, its default, in order', () => {
+test('the table of the configuration is the schema: every key, its default, in order; else: change docs/configuration.md', () => {
   const documented = keyRows().map(([key, value]) => [code(key), code(value)]);
   expect(documented).toEqual(configKeys().map((key) => [key.path, defaultCell(key)]));
 });
@@ -52,14 +52,17 @@ test.each([
   ['bytes', 'bytes'],
   ['_file', 'file'],
   ['port', 'TCP port'],
-])('the unit of every key that ends in %s is %s', (end, unit) => {
-  const rows = keyRows().filter(([key]) => code(key).endsWith(end));
-  expect(rows.map(([key, , documented]) => [key, documented])).toEqual(
-    rows.map(([key]) => [key, unit]),
-  );
-});
+])(
+  'the unit of every key that ends in %s is %s; else: change docs/configuration.md',
+  (end, unit) => {
+    const rows = keyRows().filter(([key]) => code(key).endsWith(end));
+    expect(rows.map(([key, , documented]) => [key, documented])).toEqual(
+      rows.map(([key]) => [key, unit]),
+    );
+  },
+);
 
-test('the example of a configuration is valid once secret and hash are filled in', async () => {
+test('the example of a configuration is valid once secret and hash are filled in; else: change docs/configuration.md', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'xmg-example-'));
   try {
     const [, example = ''] = /^```yaml\n(component: .*?)^```/ms.exec(configuration) ?? [];
@@ -76,7 +79,7 @@ test('the example of a configuration is valid once secret and hash are filled in
   }
 });
 
-test('the table of problems is the one in src/core/errors.ts', () => {
+test('the table of problems is the one in src/core/errors.ts; else: change docs/api.md', () => {
   const rows = readTable(read('docs/api.md'), 'code | status');
   const documented = rows.map(([name, ...cells]) => [code(name), ...cells]);
   const real = Object.entries(problems).map(([name, { status, title, retry }]) => [
@@ -89,7 +92,7 @@ test('the table of problems is the one in src/core/errors.ts', () => {
   expect(documented).toEqual(real);
 });
 
-test('the table of metrics has those of src/gateway/metrics.ts, with their labels', async () => {
+test('the table of metrics has those of src/gateway/metrics.ts, with their labels; else: change docs/operating.md', async () => {
   const metrics = createMetrics('1.2.3');
   metrics.watchStore(() => undefined);
   const { text } = await metrics.read();
@@ -115,7 +118,7 @@ test('the table of metrics has those of src/gateway/metrics.ts, with their label
   }
 });
 
-test('the table of the fields of a request is what src/http/request/log.ts writes, in order', () => {
+test('the table of the fields of a request is what src/http/request/log.ts writes, in order; else: change docs/log.md', () => {
   const record: Required<RequestRecord> = {
     id: 'id',
     address: '192.0.2.1',
@@ -152,10 +155,13 @@ describe('the table of standards', () => {
     expect(rows.length).toBeGreaterThan(10);
   });
 
-  test.each(rows)('%s: %s in %s, which says so', (standards = '', _what, file) => {
-    const text = read(code(file));
-    for (const standard of standards.split(', ')) expect(text).toContain(standard);
-  });
+  test.each(rows)(
+    '%s: %s in %s, which says so; else: change docs/standards.md, or name the standard in the file',
+    (standards = '', _what, file) => {
+      const text = read(code(file));
+      for (const standard of standards.split(', ')) expect(text).toContain(standard);
+    },
+  );
 });
 
 /** Folders whose pages are copies or not ours. */

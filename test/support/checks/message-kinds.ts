@@ -154,7 +154,7 @@ export const remoteKinds: readonly Kind[] = [
   },
 ];
 
-/** Messages that the gateway refuses (422): only servers may send them from a bare JID. */
+/** Messages that the gateway refuses (422) though servers pass them on. */
 export const refusedKinds: readonly Kind[] = [
   ...kinds.filter(({ name }) => name === 'error'),
   { name: 'forged carbon', to: bob, payload: `<received xmlns='urn:xmpp:carbons:2'/>` },
