@@ -1,6 +1,7 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { ProblemPlace, problems } from '../../src/core/errors.ts';
 import { type HttpAnswer, type RequestOptions, request } from '../support/clients/http.ts';
 import { expectAsDescribed, mask } from '../support/gateway/described-answer.ts';
 import { apiAccount, hashApiPassword } from '../support/gateway/gateway.ts';
@@ -87,8 +88,28 @@ function createAsk({ id }: DescribedOperation): Ask {
   };
 }
 
-/** What brings each problem about; the second argument tells one operation's keys from another's. */
-const provocations: Readonly<Record<string, (ask: Ask, id: string) => Promise<HttpAnswer>>> = {
+/** The problems that an operation can answer with, but for a bug, which cannot be had by asking. */
+type CodeAt<Place extends ProblemPlace> = Exclude<
+  {
+    [Code in keyof typeof problems]: Place & (typeof problems)[Code]['at'][number] extends never
+      ? never
+      : Code;
+  }[keyof typeof problems],
+  'internal'
+>;
+
+/** Brings a problem about; `id` tells one operation's keys from another's. */
+type Provocation = (ask: Ask, id: string) => Promise<HttpAnswer>;
+
+type Provocations<Code extends string> = Readonly<Record<Code, Provocation>>;
+
+function findProvocation(all: Provocations<string>, code: string): Provocation {
+  const provocation = all[code];
+  if (provocation === undefined) throw new Error(`expected a provocation of ${code}: add it here`);
+  return provocation;
+}
+
+const provocations: Provocations<CodeAt<'user' | 'api'>> = {
   'malformed-body': (ask) => ask({ body: '{"to": "bob@example.org", "body": "Hi\n"}' }),
   unauthenticated: (ask) => ask({ auth: '' }),
   'permission-missing': (ask) => ask({ auth: ['carol', 'carol-secret'] }),
@@ -231,15 +252,14 @@ describe.each(byId(messageUrls))('the messages of %s', (_, operation) => {
 
 describe.each(byId(messageUrls))('the problems of %s', (id, operation) => {
   const ask = createAsk(operation);
-  // a bug cannot be had by asking, and API accounts do without the server's passwords
+  // API accounts do without the server's passwords.
   const unasked = ['internal', ...(id === 'sendAsUser' ? ['authentication-unavailable'] : [])];
   const problems = namesOf(operation, 'application/problem+json').filter(
     (name) => !unasked.includes(name),
   );
 
   test.each(problems)('%s', async (code) => {
-    const answer = await provocations[code]?.(ask, id);
-    if (answer === undefined) throw new Error('expected a provocation');
+    const answer = await findProvocation(provocations, code)(ask, id);
     expect(answer.json()).toMatchObject({ code });
     expectAsDescribed(answer, operation, code);
   });
@@ -257,7 +277,7 @@ function createAskAcl({ method }: DescribedOperation): Ask {
     });
 }
 
-const aclProvocations: typeof provocations = {
+const aclProvocations: Provocations<CodeAt<'acl' | 'acl-change'>> = {
   ...provocations,
   'management-not-allowed': (ask) => ask({ auth: ['reports', apiAccount.password] }),
   'method-not-allowed': (ask) => ask({ method: 'POST' }),
@@ -311,8 +331,7 @@ describe.each(byId(aclUrls))('the problems of %s', (id, operation) => {
   );
 
   test.each(problems)('%s', async (code) => {
-    const answer = await aclProvocations[code]?.(ask, id);
-    if (answer === undefined) throw new Error('expected a provocation');
+    const answer = await findProvocation(aclProvocations, code)(ask, id);
     expect(answer.json()).toMatchObject({ code });
     expectAsDescribed(answer, operation, code);
   });
