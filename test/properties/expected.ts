@@ -51,7 +51,7 @@ function readMap(map: unknown, left: readonly string[]): [string, string][] {
 
 /** The message that an accepted JSON body describes. */
 export async function readFields(expat: Expat, fields: Fields): Promise<Infoset> {
-  const { body, extra_elements: extra = '' } = fields;
+  const { body, subject, extra_elements: extra = '' } = fields;
   const map = { type: 'chat', ...(fields['message_attributes'] as Fields | undefined) };
   const children: (Infoset | string)[] = [];
   if (body !== undefined) {
@@ -59,6 +59,13 @@ export async function readFields(expat: Expat, fields: Fields): Promise<Infoset>
       name: `{${client}}body`,
       attributes: sort(readMap(fields['body_attributes'], ['xmlns'])),
       children: body === '' ? [] : [body as string],
+    });
+  }
+  if (subject !== undefined) {
+    children.push({
+      name: `{${client}}subject`,
+      attributes: [],
+      children: subject === '' ? [] : [subject as string],
     });
   }
   const elements = await readFragment(expat, String(extra));

@@ -35,6 +35,7 @@ const fields = fc.record(
   {
     to: often<unknown>(anyAddress, anyValue),
     body: often<unknown>(anyText, anyValue),
+    subject: often<unknown>(anyText, anyValue),
     message_attributes: often<unknown>(attributes, anyValue),
     body_attributes: often<unknown>(attributes, anyValue),
     extra_elements: often<unknown>(extraElements, anyValue),
