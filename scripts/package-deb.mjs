@@ -1,6 +1,6 @@
 // Builds the Debian package from dist/ into build/deb/, and lets lintian look at it.
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   buildBashCompletion,
@@ -32,7 +32,8 @@ function write(file, text) {
 }
 
 function copySources() {
-  rmSync(folder, { recursive: true, force: true });
+  // Packages that have been built before stay: they are the way back.
+  rmSync(source, { recursive: true, force: true });
   for (const file of ['dist', 'docs', 'deploy', 'ejabberd', 'prosody', 'package.json']) {
     cpSync(file, join(source, file), { recursive: true });
   }
@@ -53,15 +54,31 @@ function prepareProgram() {
   writeFileSync(main, `#!/usr/bin/node\n${text}`);
 }
 
-/** Debian sorts 1.0.0~rc.1 before 1.0.0. */
+/** Returns what git prints; undefined where the sources are no clone. */
+function readGit(...args) {
+  const { status, stdout } = spawnSync('git', args, {
+    env: { ...process.env, TZ: 'UTC' },
+    encoding: 'utf8',
+  });
+  return status === 0 ? stdout.trim() : undefined;
+}
+
+/**
+ * Debian sorts 1.0.0~rc.1 before 1.0.0. Between releases the newest commit is a part of the version,
+ * because apt installs no package whose version it has already; its time makes a newer one sort higher.
+ */
 function debianVersion() {
-  return `${version.replace('-', '~')}-1`;
+  const tags = readGit('tag', '--points-at', 'HEAD');
+  const isRelease = tags === undefined || tags.split('\n').includes(`v${version}`);
+  const commit = ['--date=format-local:%Y%m%d%H%M%S', '--abbrev=7', '--format=+git%cd.%h'];
+  const snapshot = isRelease ? '' : readGit('log', '-1', ...commit);
+  return `${version.replace('-', '~')}${snapshot}-1`;
 }
 
 /** Dated like the newest commit, so that the same sources give the same package. */
 function writeChangelog() {
-  const { status, stdout } = spawnSync('git', ['log', '-1', '--format=%cD'], { encoding: 'utf8' });
-  const date = status === 0 ? stdout.trim() : new Date().toUTCString().replace('GMT', '+0000');
+  const date =
+    readGit('log', '-1', '--format=%cD') ?? new Date().toUTCString().replace('GMT', '+0000');
   const [, maintainer] = /^Maintainer: (.*)$/m.exec(readFileSync('deploy/debian/control', 'utf8'));
   write(
     'debian/changelog',
@@ -94,7 +111,7 @@ runMain(() => {
   // What it builds with has been installed above; it would also want a compiler (build-essential).
   const unchecked = ['--no-check-builddeps', '--no-sign', '--unsigned-changes'];
   runIn(source, 'dpkg-buildpackage', '--build=binary', ...unchecked);
-  const file = readdirSync(folder).find((entry) => entry.endsWith('.deb'));
+  const file = `${name}_${debianVersion()}_all.deb`;
   // That tag is for packages that are uploaded to Debian.
   const options = ['--fail-on', 'error', '--suppress-tags', 'initial-upload-closes-no-bugs'];
   process.stdout.write(runIn(folder, 'lintian', ...options, file));

@@ -7,7 +7,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
@@ -25,8 +25,13 @@ let root: string;
 let control: string;
 let fields: string;
 
+/** Stands for a package that has been built before. */
+const older = join(project, `build/deb/${name}_0.0.1-1_all.deb`);
+
 /** Fails if lintian finds an error. */
 beforeAll(async () => {
+  mkdirSync(dirname(older), { recursive: true });
+  writeFileSync(older, '');
   const build = { file: 'node', args: ['scripts/package-deb.mjs', '--built'], cwd: project };
   const [, file = ''] = /^Built (.*)$/m.exec(await runToSuccess(build)) ?? [];
   root = createDirectory('deb-root');
@@ -41,20 +46,30 @@ beforeAll(async () => {
 afterAll(() => {
   removeDirectory(root);
   removeDirectory(control);
+  rmSync(older);
 });
 
 const at = (path: string): string => join(root, path);
 const read = (path: string): string => readFileSync(at(path), 'utf8');
 
-test('it has the version of the project, and needs only Node.js and the user of its service', () => {
+test('it has the version of the project, and needs only Node.js and the user of its service', async () => {
   const { version, engines }: { version: string; engines: { node: string } } = JSON.parse(
     readFileSync(join(project, 'package.json'), 'utf8'),
   );
-  expect(fields).toContain(`\nVersion: ${version}-1\nArchitecture: all\n`);
+  const tags = await runChild({ file: 'git', args: ['tag', '--points-at', 'HEAD'], cwd: project });
+  const isSnapshot = tags.code === 0 && !tags.stdout.split('\n').includes(`v${version}`);
+  // What is built between two releases is newer than the first, and older than the second.
+  const [, built = ''] = /^Version: (.*)-1\nArchitecture: all$/m.exec(fields) ?? [];
+  const commit = isSnapshot ? expect.stringMatching(/^\+git\d{14}\.[\da-f]{7,}$/) : '';
+  expect([built.slice(0, version.length), built.slice(version.length)]).toEqual([version, commit]);
   const node = engines.node.replace('>=', '>= ');
   expect(fields).toContain(
     `\nDepends: nodejs (${node}), systemd | systemd-standalone-sysusers | systemd-sysusers\n`,
   );
+});
+
+test('one that has been built before stays for the way back', () => {
+  expect(existsSync(older)).toBe(true);
 });
 
 test('it has the whole bundle, and its command runs with the Node.js of the system', async () => {
