@@ -105,6 +105,13 @@ test('the user of its service comes from sysusers.d', async () => {
   expect(read('etc/passwd')).toMatch(new RegExp(`^${user}:.*:/usr/sbin/nologin$`, 'm'));
 });
 
+test('an upgrade restarts a running service and starts no other; removing stops it', () => {
+  const invoked = (script: string) =>
+    readFileSync(join(control, script), 'utf8').match(/deb-systemd-invoke \S+ \S+/g);
+  expect(invoked('postinst')).toEqual([`deb-systemd-invoke try-restart '${name}.service'`]);
+  expect(invoked('prerm')).toEqual([`deb-systemd-invoke stop ${name}.service`]);
+});
+
 test('an upgrade leaves the configuration alone; purging removes it, but not the files of others', async () => {
   expect(existsSync(at(`etc/${name}`))).toBe(false);
   const script = (file: string): string => readFileSync(join(control, file), 'utf8');
