@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { chmod, mkdir, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { hashPassword } from '../auth/password-hash.ts';
 import { recogniseServer, type ServerPlaces } from '../xmpp/probes/probes.ts';
@@ -25,6 +25,7 @@ import { withProgress } from './live-line.ts';
 import {
   findInstalledServers,
   includeByHand,
+  isOfService,
   serverKinds,
   setupCommands,
   setupFiles,
@@ -87,8 +88,7 @@ export async function init(
   const secret = randomBytes(32).toString('hex');
   const passwordHash = await hashPassword(password);
   await mkdir(dirname(config), { recursive: true });
-  // A folder that passes on its group (setgid) is the one of a service, which has to read gateway.yaml.
-  const isService = ((await stat(dirname(config))).mode & 0o2000) !== 0;
+  const isService = await isOfService(config);
   await writeNew(beside(secretFile), `${secret}\n`);
   await writeNew(config, buildConfigText({ ...answers, passwordHash, isService }));
   if (isService) await chmod(config, 0o640);

@@ -11,7 +11,8 @@ const startAgain = '\r\u001b[K';
 
 /** Writes a line in place of the one that was shown before; shortened, because a wrapped one would stay. */
 export function showLine(screen: Screen, text: string): void {
-  const width = (screen.columns ?? 80) - 1;
+  // A terminal that does not know its width, such as a serial console, says 0.
+  const width = (screen.columns || 80) - 1;
   screen.write(startAgain + (text.length > width ? `${text.slice(0, width - 1)}…` : text));
 }
 

@@ -1,4 +1,6 @@
 import { existsSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import type { Config } from '../config/config.ts';
 import { isLoopback } from '../config/cross-checks.ts';
 import { adviceForSilence } from '../xmpp/server/advice.ts';
@@ -60,6 +62,11 @@ export function setupCommands(
     ...(kind === 'ejabberd' ? changeEjabberd(sudo) : []),
     `${sudo}systemctl restart ${kind}`,
   ];
+}
+
+/** Whether the configuration is a service's: its folder passes on its group (setgid), which has to read it. */
+export async function isOfService(config: string): Promise<boolean> {
+  return ((await stat(dirname(config))).mode & 0o2000) !== 0;
 }
 
 /** The commands that start the service, now and with the system. */

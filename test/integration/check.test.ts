@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -302,10 +302,25 @@ FAILED component gateway.example.org at 127.0.0.1:${port}: nothing listens there
     const { code, stdout } = await piped;
     const printed = stdout.trimEnd().split('\n');
     expect(code).toBe(0);
-    expect(printed[0]).toContain(`waiting: ${waiting}`);
+    expect(printed[0]).toMatch(/^To start the gateway: .* serve --config .*watched\.yaml$/);
+    expect(printed[1]).toBe(`waiting: ${waiting}`);
     expect(printed.at(-1)).toBe(ready);
     // Only changes are printed.
     expect(new Set(printed).size).toBe(printed.length);
+  });
+
+  test('with --watch and the configuration of a service it names the commands of systemd', async () => {
+    const folder = join(directory, 'of-a-service');
+    mkdirSync(folder);
+    chmodSync(folder, 0o2750);
+    const file = join(folder, 'gateway.yaml');
+    writeFileSync(file, stringify(config({ http: { port: await freePort() } })), { mode: 0o600 });
+    const terminal = openTerminal(['check', '--config', file, '--watch']);
+    await terminal.answer('waiting', '\x03');
+    expect(terminal.screen()).toContain(
+      'To start the gateway: systemctl start xmpp-message-gateway\r\nIts log: journalctl -u xmpp-message-gateway\r\n',
+    );
+    await terminal.ended;
   });
 
   test('where nothing listens it names the error, the keys to look at, and the lines of both servers', async () => {

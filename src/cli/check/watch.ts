@@ -3,6 +3,7 @@ import type { Config } from '../../config/config.ts';
 import { programName, quoteForShell, type Surroundings } from '../command.ts';
 import { clearLine, showLine } from '../live-line.ts';
 import { describeHolder, findHttpHolder, foreignAdvice } from '../port-holder.ts';
+import { isOfService } from '../server-setup.ts';
 
 /** How often the gateway is asked, in milliseconds. */
 const pollMs = 1000;
@@ -18,7 +19,9 @@ export async function watchReadiness(
   surroundings: Pick<Surroundings, 'stdout' | 'argv'>,
 ): Promise<number> {
   const { stdout } = surroundings;
-  const serve = `${programName(surroundings)} serve --config ${quoteForShell(path)}`;
+  const start = (await isOfService(path))
+    ? 'systemctl start xmpp-message-gateway\nIts log: journalctl -u xmpp-message-gateway'
+    : `${programName(surroundings)} serve --config ${quoteForShell(path)}`;
   const startedAt = performance.now();
   const isTerminal = stdout.isTTY === true;
   const end = isTerminal ? () => clearLine(stdout) : () => {};
@@ -28,14 +31,21 @@ export async function watchReadiness(
   };
   process.once('SIGINT', onInterrupt);
   let shown: string | undefined;
+  let hasAdvised = false;
   try {
     for (;;) {
-      const state = await findState(config, serve);
+      const state = await findState(config);
       const seconds = Math.round((performance.now() - startedAt) / 1000);
       if (state.code !== undefined) {
         end();
         stdout.write(`${state.text}\n`);
         return state.code;
+      }
+      if (state.isAbsent === true && !hasAdvised) {
+        // Above the line that changes: that is cut to the width of the terminal.
+        end();
+        stdout.write(`To start the gateway: ${start}\n`);
+        hasAdvised = true;
       }
       if (isTerminal) showLine(stdout, `waiting ${seconds} s: ${state.text}`);
       else if (state.text !== shown) stdout.write(`waiting: ${state.text}\n`);
@@ -47,17 +57,20 @@ export async function watchReadiness(
   }
 }
 
-/** What the gateway is doing; with `code` once there is nothing more to wait for. */
-async function findState(
-  { http }: Config,
-  serve: string,
-): Promise<{ readonly text: string; readonly code?: number }> {
+interface State {
+  readonly text: string;
+  /** Whether it has to be started. */
+  readonly isAbsent?: boolean;
+  /** The exit code, once there is nothing more to wait for. */
+  readonly code?: number;
+}
+
+/** Asks what the gateway is doing. */
+async function findState({ http }: Config): Promise<State> {
   const where = `${http.host}:${http.port}`;
   const holder = await findHttpHolder(http);
   if (holder === undefined) {
-    return {
-      text: `no gateway is running at ${where}; to start it: ${serve}`,
-    };
+    return { text: `no gateway is running at ${where}`, isAbsent: true };
   }
   if (holder.kind === 'foreign') {
     const text = `FAILED HTTP at ${where}: ${describeHolder(holder)}\n       ${foreignAdvice('http', http.port)}`;

@@ -39,10 +39,13 @@ test('a failure clears the line, too', async () => {
   expect(read()).toBe('\r\u001b[KTesting … 2 s\r\u001b[K');
 });
 
-test('a line is shortened to the width of the screen', () => {
-  const { screen, read } = openScreen(true, 8);
-  showLine(screen, '123456789');
-  expect(read()).toBe('\r\u001b[K123456…');
+test.each([
+  [8, '123456789', '123456…'],
+  [0, '123456789', '123456789'],
+])('a line is shortened to the width of the screen: %i', (columns, text, shown) => {
+  const { screen, read } = openScreen(true, columns);
+  showLine(screen, text);
+  expect(read()).toBe(`\r\u001b[K${shown}`);
 });
 
 function defer() {
