@@ -69,11 +69,14 @@ const certificateLines = {
 
 function certificateAdvice(kind: ServerKind | undefined): string {
   const lines = kind === undefined ? Object.values(certificateLines) : [certificateLines[kind]];
-  return `The server needs a certificate for the domain, from a CA that this machine trusts:
+  return `The server needs a certificate for the domain, from a CA that this Node.js trusts:
 
 ${lines.join('\n')}
 
-If the certificate is self-signed or comes from your own CA, set c2s.ca_file in the configuration.`;
+If it is self-signed or comes from your own CA, name a copy of that certificate in c2s.ca_file: one that
+the gateway's user can read, unlike those in the server's folders. Debian's Node.js trusts the CAs of
+the system, others only their own list: for them, name /etc/ssl/certs/ca-certificates.crt there. Then
+restart the gateway: a reload does not read it.`;
 }
 
 const listenerAdvice = `Compare with the server's listener for clients:
