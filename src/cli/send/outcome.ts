@@ -111,6 +111,9 @@ function describeFate(verdict: Verdict, status: number, fields: Fields): Fate {
 const kindsOfUser =
   'An API account needs --from (or from in the file); an XMPP user must not have it.';
 
+/** The gateway's sentence names the place of the sender in the URL. */
+const whereSenderIs = 'The sender is --from (or from in the file), or else --user.';
+
 /** Describes a problem (RFC 9457) with the members that the gateway adds. */
 function describeProblem(status: number, fields: Fields): string[] {
   const { code, title, detail, errors, condition, text, instance } = fields;
@@ -126,6 +129,7 @@ function describeProblem(status: number, fields: Fields): string[] {
     ...(words === '' ? [head] : [`${head}: ${words}`]),
     ...places.map((place) => `  ${place}`),
     ...(code === 'unauthenticated' ? [`  ${kindsOfUser}`] : []),
+    ...(code === 'sender-refused' ? [`  ${whereSenderIs}`] : []),
     ...(status >= 500 ? textsOf([instance]).map((id) => `  ${id}`) : []),
   ].map((line) => line.replace(/[\p{Cc}\p{Cf}]/gu, '\ufffd'));
 }

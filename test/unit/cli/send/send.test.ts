@@ -94,13 +94,17 @@ test('says what is wrong where, once', async () => {
   expect(await send(url, 'hi')).toEqual({ code: 1, out: '', err });
 });
 
-test('says which kind of user needs a sender', async () => {
-  const { url } = await startScript([{ status: 401, body: { code: 'unauthenticated' } }]);
-  expect(await send(url, 'hi')).toEqual({
-    code: 77,
-    out: '',
-    err: '401 unauthenticated\n  An API account needs --from (or from in the file); an XMPP user must not have it.\n',
-  });
+test.each<[number, string, string]>([
+  [
+    401,
+    'unauthenticated',
+    'An API account needs --from (or from in the file); an XMPP user must not have it.',
+  ],
+  [403, 'sender-refused', 'The sender is --from (or from in the file), or else --user.'],
+])('%i %s: says which options name the sender', async (status, code, hint) => {
+  const { url } = await startScript([{ status, body: { code } }]);
+  const err = `${status} ${code}\n  ${hint}\n`;
+  expect(await send(url, 'hi')).toEqual({ code: 77, out: '', err });
 });
 
 test('a text that looks like an option needs a --', async () => {
