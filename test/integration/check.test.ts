@@ -108,7 +108,7 @@ describe.each(servers)('check against $kind', ({ kind, start }) => {
     const { code, text, version } = await run(config(settings));
     const http = `ok     HTTP at 127.0.0.1:${port}: free to listen\n`;
     const bounces = {
-      prosody: `bounces come back from this server, but not from others${isSince(version, '13.0') === true ? '; from a recipient who blocks the sender, on Prosody 13, only with bounce_blocked_messages = true' : ''}`,
+      prosody: `bounces come back from this server, but not from others${isSince(version, '13.0') === true ? "; from a recipient who blocks the sender, on Prosody 13, only with bounce_blocked_messages = true (init's file has it)" : ''}`,
       ejabberd:
         'bounces do not come back: a message to a user who does not exist, or who blocks the sender, gets 200; ejabberd drops attributes of <message/> and <body/> that it does not know',
     };

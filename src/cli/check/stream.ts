@@ -201,7 +201,7 @@ function describePeculiarities(
   }
   return server?.kind === 'prosody' && bounces.local && dropsBlocked(server.version)
     ? [
-        'from a recipient who blocks the sender, on Prosody 13, only with bounce_blocked_messages = true',
+        "from a recipient who blocks the sender, on Prosody 13, only with bounce_blocked_messages = true (init's file has it)",
       ]
     : [];
 }

@@ -24,7 +24,7 @@ test.each([
 
 const attributes = '; ejabberd drops attributes of <message/> and <body/> that it does not know';
 const blockers =
-  '; from a recipient who blocks the sender, on Prosody 13, only with bounce_blocked_messages = true';
+  "; from a recipient who blocks the sender, on Prosody 13, only with bounce_blocked_messages = true (init's file has it)";
 
 test.each([
   ['prosody', '0.12.3', true, ''],
