@@ -137,6 +137,7 @@ export async function createGateway(
       callers.apiAccounts.update(next.apiAccounts);
       permissions.update(next.permissions.xmppgateway);
       transport.forgetSizes();
+      transport.lookForModules();
     },
     readiness,
   };

@@ -13,7 +13,9 @@ import { type ComponentStream, createComponentStream } from './stream/supervisor
 import type { Served } from './stream/trust-proof.ts';
 
 /** Everything that turns messages into confirmed stanzas, over one component stream. */
-export interface Transport extends Outbound, Pick<ComponentStream, 'start' | 'readiness'> {
+export interface Transport
+  extends Outbound,
+    Pick<ComponentStream, 'start' | 'readiness' | 'lookForModules'> {
   readonly inFlight: () => ReturnType<Delivery['inFlight']>;
   /** As RoomHosts has it. */
   readonly isForRoom: RoomHosts['isForRoom'];
@@ -81,7 +83,7 @@ export function createTransport(options: TransportOptions): Transport {
     deliverToServer: (stanza: Stanza) => delivery.deliver(stanza),
   });
   stream.route(routeInbound({ delivery, confirmations, rooms }));
-  const { start, stop, readiness, formOf } = createComponentStream({
+  const { start, stop, readiness, lookForModules, formOf } = createComponentStream({
     address: component,
     served: { domains, mode },
     log,
@@ -91,6 +93,7 @@ export function createTransport(options: TransportOptions): Transport {
         delivery.handleReady(modes);
         observer.onStream(true);
       },
+      onModes: (modes) => delivery.handleModes(modes),
       onStanza: (stanza) => stream.receive(stanza),
       answerRequest: (stanza) => rooms.answerRequest(stanza),
       onDrain: () => delivery.handleDrain(),
@@ -105,6 +108,7 @@ export function createTransport(options: TransportOptions): Transport {
     ...routeOutbound({ domains, limits, sizes, formOf, delivery, confirmations, roomHosts, rooms }),
     start,
     readiness,
+    lookForModules,
     inFlight: () => delivery.inFlight(),
     isForRoom: (message) => roomHosts.isForRoom(message),
     finish: () => confirmations.finish(),

@@ -86,8 +86,6 @@ describe.each(setups)('a module that is unloaded under way, on $kind', (setup) =
 
     test('it comes back with the module', async () => {
       await setup.manage(site.server, 'load');
-      // In mode auto another stream finds it.
-      if (mode === 'auto') await site.server.restart();
       await waitUntil(async () => JSON.stringify(await readyz()).includes('"client"'), {
         label: 'mode client in /readyz',
       });
@@ -95,3 +93,54 @@ describe.each(setups)('a module that is unloaded under way, on $kind', (setup) =
     });
   });
 });
+
+describe.each(setups)(
+  'a module that is loaded under way, on $kind',
+  ({ start, options, manage }) => {
+    let site: GatewaySite;
+    beforeAll(async () => {
+      site = await startGatewaySite(start, options, { delivery: { silence_timeout_ms: 1000 } });
+      await site.server.register('alice', 'alice-secret');
+      await manage(site.server, 'unload');
+      await waitUntil(
+        async () => {
+          const { status, json } = await request(`${site.gateway.url}/readyz`);
+          return status === 200 && JSON.stringify(json()).includes('"plain"');
+        },
+        { label: 'mode plain in /readyz' },
+      );
+    });
+    afterAll(() => site?.stop());
+
+    test('changes the mode on the open stream, and loses nothing', async () => {
+      // Messages to nobody are refused only in mode client, and their answers tell the mode.
+      const judge = async (id: string, to: string): Promise<string> => {
+        const body = JSON.stringify({ to, body: 'hi', message_attributes: { id } });
+        const { status, json } = await site.postAs('alice', body);
+        return `${status} ${String(json()['mode'] ?? json()['code'])}`;
+      };
+      const nobody = [await judge('before', 'nobody@example.org')];
+      const bob: Promise<string>[] = [];
+      const lines = (msg: string) => site.gateway.logLines().filter((line) => line['msg'] === msg);
+      const findChange = () => lines('mode changed').find(({ now }) => now === 'client');
+      const streams = lines('component stream ready').length;
+      await manage(site.server, 'load');
+      site.gateway.signal('SIGHUP');
+      while (findChange() === undefined) {
+        bob.push(judge(`bob-${bob.length}`, 'bob@example.org'));
+        await bob.at(-1);
+      }
+      expect(findChange()).toMatchObject({ before: 'plain', level: 40 });
+      nobody.push(await judge('after', 'nobody@example.org'));
+      expect(nobody[1]).toBe('404 bounced');
+      expect(nobody[0]).not.toBe('200 client');
+      expect(await judge('last', 'bob@example.org')).toBe('200 client');
+      const answers = new Set(await Promise.all(bob));
+      for (const answer of answers) expect(['200 plain', '200 client']).toContain(answer);
+      for (const [index] of bob.entries()) await site.bob.waitForMessage(`bob-${index}`);
+      expect(lines('component stream ready')).toHaveLength(streams);
+      const { domains } = (await request(`${site.gateway.url}/readyz`)).json();
+      expect(domains).toMatchObject({ 'example.org': { mode: 'client' } });
+    });
+  },
+);

@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import type { Element } from 'ltx';
 import type { Stanza } from '../../core/message/message.ts';
+import type { WireForm } from '../../core/message/mode.ts';
 import type { StreamHandle } from '../stream/handle.ts';
 import type { DomainModes } from '../stream/trust-proof.ts';
+import type { BarrierKind } from '../wire/barrier.ts';
 import { overloaded, readBounce, unavailable, unknown } from '../wire/gateway-errors.ts';
 import { moduleGone, notHosted, type StreamFailure, unreachable } from '../wire/stream-failure.ts';
 import { FairQueue } from './fair-queue.ts';
@@ -111,13 +113,24 @@ export class Delivery {
     const onPassage = (lane: Lane, passage: Passage): void => this.#pass(lane, passage);
     this.#lanes = new Map(
       [...modes].map(([domain, { form }]) => {
-        const kind = form.mode === 'client' ? 'module' : 'ping';
+        const kind = barrierKindOf(form);
         return [domain, new Lane({ domain, kind, component, stream, onPassage })];
       }),
     );
     this.#nonce = `barrier-${randomBytes(16).toString('hex')}-`;
     this.#lastChecked = performance.now();
     this.#checking = setInterval(() => this.#check(), this.#checkMs);
+  }
+
+  /**
+   * Messages go out in other modes from now on. Those of the old mode stay in their lanes: the server
+   * processes them first, so that either kind of barrier proves them.
+   */
+  handleModes(modes: DomainModes): void {
+    for (const [domain, { form }] of modes) {
+      const lane = this.#lanes.get(domain);
+      if (lane !== undefined) lane.kind = barrierKindOf(form);
+    }
   }
 
   /** The stream is lost: what was written has an unknown fate, what was not is refused. */
@@ -300,6 +313,10 @@ export class Delivery {
       settle(message, unavailable('the XMPP server reads nothing'));
     }
   }
+}
+
+function barrierKindOf({ mode }: WireForm): BarrierKind {
+  return mode === 'client' ? 'module' : 'ping';
 }
 
 function settle(message: PendingMessage, error?: Error): void {

@@ -22,6 +22,7 @@ export interface PendingMessage {
 
 /** A barrier that has not been answered yet. */
 interface Barrier {
+  readonly kind: BarrierKind;
   /** The number of the last message that was written before it. */
   readonly covers: number;
   readonly sentAt: number;
@@ -45,7 +46,8 @@ export class Lane {
   readonly domain: string;
   /** When a barrier was last answered, on the clock of `performance.now()`. */
   lastPassed: number;
-  readonly #kind: BarrierKind;
+  /** The kind of the barriers that are raised from now on. */
+  kind: BarrierKind;
   readonly #component: string;
   readonly #stream: Pick<StreamHandle, 'expect' | 'forget'>;
   readonly #onPassage: (lane: Lane, passage: Passage) => void;
@@ -61,7 +63,7 @@ export class Lane {
     readonly onPassage: (lane: Lane, passage: Passage) => void;
   }) {
     this.domain = options.domain;
-    this.#kind = options.kind;
+    this.kind = options.kind;
     this.#component = options.component;
     this.#stream = options.stream;
     this.#onPassage = options.onPassage;
@@ -85,15 +87,17 @@ export class Lane {
   /** Builds a barrier, to be written after all messages that were added so far. */
   raise(id: string): string {
     this.#covered = this.#inFlight.lastAdded;
-    this.#barriers.set(id, { covers: this.#covered, sentAt: performance.now() });
+    const { kind } = this;
+    this.#barriers.set(id, { kind, covers: this.#covered, sentAt: performance.now() });
     this.#stream.expect(id, (stanza) => this.#pass(id, stanza));
-    return buildBarrier(this.#kind, id, this.#component, this.domain);
+    return buildBarrier(kind, id, this.#component, this.domain);
   }
 
   #pass(id: string, stanza: Element): void {
     const barrier = this.#barriers.get(id);
-    const answer = readBarrierAnswer(this.#kind, stanza, this.#component, this.domain);
-    if (barrier === undefined || answer === undefined) return;
+    if (barrier === undefined) return;
+    const answer = readBarrierAnswer(barrier.kind, stanza, this.#component, this.domain);
+    if (answer === undefined) return;
     this.lastPassed = performance.now();
     for (const older of this.#barriers.keys()) {
       this.#drop(older);

@@ -3,15 +3,17 @@ import type { ModeReport, WireForm } from '../../core/message/mode.ts';
 import type { Readiness } from '../../core/message/readiness.ts';
 import { adviceFor } from '../server/advice.ts';
 import type { StreamFailure } from '../wire/stream-failure.ts';
-import type { ComponentAddress, ComponentConnection } from './connection.ts';
+import type { ComponentAddress } from './connection.ts';
 import type { DomainModes, Served } from './trust-proof.ts';
-import { openTrustedStream, type StreamEvents } from './trusted-stream.ts';
+import { openTrustedStream, type StreamEvents, type TrustedConnection } from './trusted-stream.ts';
 
 /** A component stream that is reopened whenever it ends. */
 export interface ComponentStream {
   start(): void;
   /** Closes the stream and stops reconnecting. */
   stop(): Promise<void>;
+  /** Looks now, and not only from time to time, for modules that the server has loaded meanwhile. */
+  lookForModules(): void;
   readiness(): Readiness;
   /** The current form of messages from a served domain; while the stream is down, the last one. */
   formOf(domain: string): WireForm;
@@ -42,7 +44,7 @@ export function createComponentStream(options: {
   readonly events: StreamEvents;
 }): ComponentStream {
   const { address, served, log, events } = options;
-  let connection: ComponentConnection | undefined;
+  let connection: TrustedConnection | undefined;
   let timer: NodeJS.Timeout | undefined;
   let modes: DomainModes = new Map();
   let attempts = 0;
@@ -51,11 +53,7 @@ export function createComponentStream(options: {
   let readiness: Readiness = { ready: false, reason: streamOpening };
 
   const take = (found: DomainModes): void => {
-    for (const [domain, { form }] of found) {
-      const before = modes.get(domain)?.form.mode;
-      if (before === undefined || before === form.mode) continue;
-      log.warn({ domain, before, now: form.mode }, 'mode changed');
-    }
+    logChanges(log, modes, found);
     modes = found;
     readiness = { ready: true, domains: reportsOf(found) };
   };
@@ -74,7 +72,10 @@ export function createComponentStream(options: {
         );
         events.onReady(ready, found);
       },
-      onModes: take,
+      onModes: (found) => {
+        take(found);
+        events.onModes?.(found);
+      },
       onClose: (failure) => {
         connection = undefined;
         const wasReady = readyAt !== undefined;
@@ -110,9 +111,18 @@ export function createComponentStream(options: {
       clearTimeout(timer);
       await connection?.close();
     },
+    lookForModules: () => connection?.lookForModules(),
     readiness: () => readiness,
     formOf: (domain) => modes.get(domain)?.form ?? plain,
   };
+}
+
+function logChanges(log: Logger, modes: DomainModes, found: DomainModes): void {
+  for (const [domain, { form }] of found) {
+    const before = modes.get(domain)?.form.mode;
+    if (before === undefined || before === form.mode) continue;
+    log.warn({ domain, before, now: form.mode }, 'mode changed');
+  }
 }
 
 function reportsOf(modes: DomainModes): Readonly<Record<string, ModeReport>> {

@@ -125,14 +125,30 @@ export class TrustProof {
     return modes;
   }
 
-  /** Reads a privilege that is announced after the proof; returns the modes if that changes them. */
+  /**
+   * The question for the module, once more, to each domain that has not offered it; empty when no domain
+   * could get a better mode. What comes back is for `hearLate`.
+   */
+  askForModules(): string {
+    if (this.#served.mode !== 'auto') return '';
+    return [...this.#proofs.values()]
+      .filter(({ probe }) => probe.features().module === undefined)
+      .map(({ probe }) => probe.moduleQuery)
+      .join('');
+  }
+
+  /**
+   * Reads what a domain offers only after the proof, a privilege or the module; returns the modes if that
+   * changes them. The trust that was proved holds for every mode.
+   */
   hearLate(stanza: Element): DomainModes | undefined {
-    const proof = stanza.is('message') ? this.#proofs.get(String(stanza.attrs.from)) : undefined;
-    if (proof === undefined || proof.probe.features().privilege !== undefined) return undefined;
+    const proof = this.#proofs.get(String(stanza.attrs.from));
+    if (proof === undefined || this.#served.mode !== 'auto') return undefined;
+    const before = proof.probe.features();
+    if (before.module !== undefined) return undefined;
     proof.probe.handleStanza(stanza);
     const { module, privilege } = proof.probe.features();
-    const isChosen = this.#served.mode === 'auto' && module === undefined;
-    if (privilege === undefined || !isChosen) return undefined;
+    if (module === undefined && privilege === before.privilege) return undefined;
     const modes = this.chooseModes();
     return 'kind' in modes ? undefined : modes;
   }

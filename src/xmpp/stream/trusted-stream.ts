@@ -10,7 +10,7 @@ import { type DomainModes, type Served, TrustProof } from './trust-proof.ts';
 /** Events of a stream, for its owner. `onStanza`, `onDrain` and `onModes` come only after `onReady`. */
 export interface StreamEvents {
   readonly onReady: (connection: ComponentConnection, modes: DomainModes) => void;
-  /** The server has announced a privilege late, so messages of some domain now go out in another mode. */
+  /** The server offers something since then, so messages of some domain now go out in a better mode. */
   readonly onModes?: (modes: DomainModes) => void;
   readonly onStanza: (stanza: Element) => void;
   /** The answer to a request; without one, the request is refused. */
@@ -30,6 +30,18 @@ const proofTimeoutMs = 3000;
 const announcementMs = 500;
 
 /**
+ * How often, in milliseconds, domains without the module are asked for it: it may be loaded while the
+ * stream is open, which no server announces.
+ */
+const lookMs = 10_000;
+
+/** A component stream that the server trusts, once it is ready. */
+export interface TrustedConnection extends ComponentConnection {
+  /** Asks now for modules that have been loaded since the stream was opened; `onModes` may follow. */
+  lookForModules(): void;
+}
+
+/**
  * Opens a component stream and makes the server prove, for each served domain, that the component may
  * speak for it (`TrustProof`). Meanwhile it finds out in which mode messages can be sent.
  */
@@ -37,11 +49,11 @@ export function openTrustedStream(
   address: ComponentAddress,
   served: Served,
   events: StreamEvents,
-): ComponentConnection {
+): TrustedConnection {
   return new TrustedStream(address, served, events);
 }
 
-class TrustedStream implements ComponentConnection {
+class TrustedStream implements TrustedConnection {
   readonly #served: Served;
   readonly #events: StreamEvents;
   readonly #proof: TrustProof;
@@ -49,6 +61,7 @@ class TrustedStream implements ComponentConnection {
   #state: 'connecting' | 'asked' | 'refused' | 'ready' = 'connecting';
   #deadline: NodeJS.Timeout | undefined;
   #announcement: NodeJS.Timeout | undefined;
+  #looking: NodeJS.Timeout | undefined;
 
   constructor(address: ComponentAddress, served: Served, events: StreamEvents) {
     this.#served = served;
@@ -84,6 +97,10 @@ class TrustedStream implements ComponentConnection {
 
   destroy(failure: StreamFailure): void {
     this.#connection.destroy(failure);
+  }
+
+  lookForModules(): void {
+    if (this.#state === 'ready' && !this.isBlocked()) this.write(this.#proof.askForModules());
   }
 
   #ask(): void {
@@ -128,6 +145,7 @@ class TrustedStream implements ComponentConnection {
       return;
     }
     this.#state = 'ready';
+    this.#looking = setInterval(() => this.lookForModules(), lookMs);
     this.#events.onReady(this, modes);
   }
 
@@ -144,6 +162,7 @@ class TrustedStream implements ComponentConnection {
   #stopTimers(): void {
     clearTimeout(this.#deadline);
     clearTimeout(this.#announcement);
+    clearInterval(this.#looking);
   }
 }
 

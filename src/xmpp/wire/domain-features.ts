@@ -18,6 +18,8 @@ export interface DomainFeatures {
 export interface FeatureProbe {
   /** Stanzas to write. Everything they bring comes before the answer to a ping written after them. */
   readonly xml: string;
+  /** The question for the module alone, which may be asked again. */
+  readonly moduleQuery: string;
   handleStanza(stanza: Element): void;
   features(): DomainFeatures;
 }
@@ -46,10 +48,12 @@ export function createFeatureProbe(domain: string, component: string): FeaturePr
     }
   };
 
+  const moduleQuery = buildModuleQuery(queryId, component, domain);
   return {
     xml:
-      buildModuleQuery(queryId, component, domain) +
+      moduleQuery +
       `<message id='${bounceId}' from='${nobody}' to='${nobody}'><x xmlns='urn:xmpp-message-gateway:probe'/></message>`,
+    moduleQuery,
     handleStanza,
     features: () => features,
   };

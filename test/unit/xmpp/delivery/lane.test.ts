@@ -70,6 +70,21 @@ test('an answer confirms what was written before its barrier, and nothing else',
   expect(lane.isUncovered()).toBe(true);
 });
 
+test('after a change of the mode each barrier is read as what it was', () => {
+  const { lane, passages, answer } = createLane();
+  lane.kind = 'ping';
+  lane.add(createMessage('1'));
+  expect(lane.raise('barrier-1')).toContain('urn:xmpp:ping');
+  lane.kind = 'module';
+  lane.add(createMessage('2'));
+  expect(lane.raise('barrier-2')).toContain('urn:xmpp-message-gateway:0');
+  // From the domain itself, as only the module answers: not the ping's.
+  answer('barrier-1', module);
+  expect(passages).toEqual([]);
+  answer('barrier-2', module);
+  expect(passages[0]?.confirmed.map(({ stanza }) => stanza.id)).toEqual(['1', '2']);
+});
+
 test('an answer counts once, and those to older barriers count no more', () => {
   const { lane, passages, answer } = createLane();
   for (const id of ['1', '2']) {

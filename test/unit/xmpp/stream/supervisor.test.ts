@@ -139,6 +139,42 @@ test('a privilege that is announced even later is read', async () => {
   ]);
 });
 
+/** Answers the question for the module as the module does. */
+function answerAsModule({ root }: Stanza, kind: StanzaKind, peer: ComponentPeer): void {
+  const { id = '', from, to } = root.attributes;
+  if (kind !== 'feature' || !id.startsWith('module-')) return;
+  peer.send(
+    `<iq type='result' id='${id}' from='${to}' to='${from}'><gateway xmlns='urn:xmpp-message-gateway:0' version='1'/></iq>`,
+  );
+}
+
+test('a module that is loaded later is found, and nobody is asked for it again', async () => {
+  let isLoaded = false;
+  const asked: string[] = [];
+  const { stream, lines } = await connect((received, kind, peer) => {
+    answerHonestly(received, kind, peer);
+    const { id = '', to = '' } = received.root.attributes;
+    if (id.startsWith('module-')) asked.push(to);
+    if (isLoaded && to === 'example.net') answerAsModule(received, kind, peer);
+  });
+  await waitUntil(() => stream.readiness().ready, { label: 'readiness' });
+  stream.lookForModules();
+  await waitUntil(() => asked.length === 4, { label: 'the questions without an answer' });
+  expect(stream.formOf('example.net').mode).toBe('plain');
+  isLoaded = true;
+  stream.lookForModules();
+  await waitUntil(() => stream.formOf('example.net').mode === 'client', { label: 'the mode' });
+  expect(stream.readiness()).toMatchObject({
+    domains: { 'example.org': { mode: 'plain' }, 'example.net': { mode: 'client' } },
+  });
+  expect(lines.filter(({ msg }) => msg === 'mode changed')).toMatchObject([
+    { level: 40, domain: 'example.net', before: 'plain', now: 'client' },
+  ]);
+  stream.lookForModules();
+  await waitUntil(() => asked.length === 7, { label: 'one more question' });
+  expect(asked.slice(6)).toEqual(['example.org']);
+});
+
 const notHosted =
   'the domain example.org answered a ping with an error: the XMPP server does not host it';
 
