@@ -21,7 +21,12 @@ export type GatewayState = z.infer<typeof readiness>;
 
 /** The program that listens where a gateway wants to listen. */
 export type PortHolder =
-  | { readonly kind: 'gateway'; readonly state: GatewayState }
+  | {
+      readonly kind: 'gateway';
+      readonly state: GatewayState;
+      /** Whether it answers HTTPS. */
+      readonly hasTls: boolean;
+    }
   | { readonly kind: 'metrics' }
   /** `answer` is part of a sentence: what it answers. */
   | { readonly kind: 'foreign'; readonly answer: string };
@@ -42,14 +47,24 @@ const answerTimeoutMs = 3000;
 const maxAnswerLength = 1_000_000;
 
 /**
- * Asks what listens at the address of the HTTP listener, whether it is a gateway, and whether that is
- * ready; undefined when nothing listens there. It never rejects.
+ * Asks what listens at the address of the HTTP listener, whether it is a gateway, with TLS or still
+ * without, and whether that is ready; undefined when nothing listens there. It never rejects.
  */
 export async function findHttpHolder(http: Config['http']): Promise<Gateway | Foreign | undefined> {
-  const answer = await ask(http, '/readyz', http.tls !== undefined);
-  if (answer === undefined || 'failure' in answer) return describeForeign(answer);
+  const isTls = http.tls !== undefined;
+  const answer = await ask(http, '/readyz', isTls);
+  const isOther = answer !== undefined && 'failure' in answer;
+  return (
+    readGateway(answer, isTls) ??
+    (isOther ? readGateway(await ask(http, '/readyz', !isTls), !isTls) : undefined) ??
+    describeForeign(answer)
+  );
+}
+
+function readGateway(answer: HttpAnswer | undefined, hasTls: boolean): Gateway | undefined {
+  if (answer === undefined || 'failure' in answer) return undefined;
   const read = readiness.safeParse(parseJson(answer.text));
-  return read.success ? { kind: 'gateway', state: read.data } : describeForeign(answer);
+  return read.success ? { kind: 'gateway', state: read.data, hasTls } : undefined;
 }
 
 /** What listens at the address of the listener for metrics; undefined when nothing does. It never rejects. */

@@ -271,6 +271,33 @@ FAILED component gateway.example.org at 127.0.0.1:${port}: nothing listens there
     expect(others.code).toBe(1);
   });
 
+  test('beside a gateway with an earlier state of the file it leaves the component stream alone', async () => {
+    const gateway = await startGatewayProcess({ config: config() });
+    onTestFinished(async () => void (await gateway.stop()));
+    const checkAgain = async (http: object) => {
+      gateway.reconfigure(config({ http }));
+      return await runCommand(['check', '--config', gateway.configFile]);
+    };
+    const moved = await checkAgain({ port: await freePort() });
+    expect(moved.stdout).toMatch(
+      /^later {2}component gateway\.example\.org at .*: not tested, because the gateway is running with an earlier state of this configuration \(process \d+\)\n {7}Restart it, and run check again\.$/m,
+    );
+    expect([moved.code, moved.stdout.includes('FAILED')]).toEqual([0, false]);
+
+    const { certFile, keyFile } = await createCertificates(directory, ['localhost']);
+    const tls = { cert_file: certFile, key_file: keyFile };
+    const encrypted = await checkAgain({ port: gateway.port, tls });
+    expect(encrypted.stdout).toMatch(
+      /^later {2}HTTP at .*: a gateway is running there, but without http\.tls: this one \(process \d+\), with an earlier state of this configuration$/m,
+    );
+    expect(encrypted.stdout).toMatch(/^ok {5}component .*: used by the running gateway$/m);
+    expect(encrypted.code).toBe(0);
+    const streams = gateway
+      .logLines()
+      .filter(({ msg }) => String(msg).startsWith('component stream'));
+    expect(streams).toHaveLength(1);
+  });
+
   test('beside a gateway that is not ready it says why, and prints the lines that mend it', async () => {
     const wrong = config({ component: { secret: 'wrong' } });
     const gateway = await startGatewayProcess({ config: wrong, ready: false });
@@ -397,7 +424,7 @@ FAILED password checks for bots.example.org at 127.0.0.1:${c2sPort} (starttls): 
     const { code, text } = await run(config({ c2s: { security: 'starttls', ca_file: caFile } }));
     expect(text).toContain(lines.component);
     expect(text).toMatch(
-      /^FAILED password checks for example\.org at .*: TLS with the XMPP server of example\.org failed \(\w+\): .*certificate.*\nFAILED password checks for bots\.example\.org .*\n\n {7}The server needs a certificate for the domain, from a CA(.*\n)*?.*c2s\.ca_file in the configuration\.$/m,
+      /^FAILED password checks for example\.org at .*: TLS with the XMPP server of example\.org failed \(\w+\): .*certificate.*\nFAILED password checks for bots\.example\.org .*\n\n {7}The server needs a certificate for the domain, from a CA(.*\n)*?.*c2s\.ca_file in\n.*API accounts work without it\.$/m,
     );
     expect(code).toBe(1);
   });

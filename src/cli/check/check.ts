@@ -18,6 +18,7 @@ import { withProgress } from '../live-line.ts';
 import { checkListeners } from './listeners.ts';
 import { checkLogin } from './login.ts';
 import { type Finding, findingsToJson, formatFindings, isAllGood } from './report.ts';
+import { findServing } from './serving.ts';
 import { checkStream } from './stream.ts';
 import { watchReadiness } from './watch.ts';
 
@@ -29,13 +30,15 @@ export const checkCommand: Command = {
   summary: 'test the configuration and the XMPP server, and say how to fix what is wrong',
   help: `Tests the configuration, the HTTP certificate, the component stream, whether the XMPP server
 trusts the gateway, the size of stanzas, and the password checks. If the gateway is running, it is
-asked whether it is ready; while it is, the component stream is left to it.
+asked whether it is ready; while it is, the component stream is left to it. So is the stream of a
+gateway that is running with an earlier state of the file: restart it, and run check again.
 
   -c, --config FILE  the configuration
       --json         print {"ok": …, "findings": [{"ok", "needed", "text", "advice"}]}
       --watch        wait until the running gateway is ready, and show what it waits for
 
-Each line begins with ok, FAILED, or later: this does not work, but nothing needs it yet.
+Each line begins with ok, FAILED, or later: this does not work, but nothing needs it yet, or it
+cannot be tested before a restart.
 The text is coloured on a terminal, unless NO_COLOR is set.
 
 Exit codes: 0 all good, 1 something failed, 78 faulty configuration.
@@ -93,7 +96,8 @@ async function runChecks(path: string): Promise<readonly Finding[]> {
     timeoutMs: config.auth.timeoutMs,
     maxConcurrent: maxConcurrentLogins,
   });
-  const { findings: listeners, gateway } = await checkListeners(config);
+  const serving = await findServing(path);
+  const { findings: listeners, gateway } = await checkListeners(config, serving);
   const recognising = recogniseServer(config);
   const { findings: grants, domainsOfUsers } = await findUsers(config.permissions);
   return [
@@ -102,7 +106,7 @@ async function runChecks(path: string): Promise<readonly Finding[]> {
     ...grants,
     ...(
       await Promise.all([
-        checkStream(config, recognising, gateway),
+        checkStream(config, recognising, { gateway, serving }),
         checkStore(config),
         ...domains.map(async (domain) => {
           const finding = await checkLogin(passwordCheck, c2s, domain, recognising);

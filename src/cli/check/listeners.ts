@@ -15,6 +15,7 @@ import {
   findMetricsHolder,
   foreignAdvice,
   type GatewayState,
+  type PortHolder,
 } from '../port-holder.ts';
 import type { Finding } from './report.ts';
 
@@ -25,20 +26,26 @@ export interface ListenersReport {
   readonly gateway: GatewayState | undefined;
 }
 
-/** Tests whether the gateway can listen for HTTP and for metrics, or is running already. */
-export async function checkListeners(config: Config): Promise<ListenersReport> {
+/**
+ * Tests whether the gateway can listen for HTTP and for metrics, or is running already. `serving` is the
+ * process that serves this configuration file, or an earlier state of it.
+ */
+export async function checkListeners(
+  config: Config,
+  serving: number | undefined,
+): Promise<ListenersReport> {
   const { http } = config;
-  const { finding, gateway } = await checkHttp(config);
+  const { finding, gateway } = await checkHttp(config, serving);
   return {
     findings: [finding, ...checkCertificate(http), ...(await checkMetrics(http, gateway))],
     gateway,
   };
 }
 
-async function checkHttp({
-  http,
-  domains,
-}: Config): Promise<{ finding: Finding; gateway?: GatewayState }> {
+async function checkHttp(
+  { http, domains }: Config,
+  serving: number | undefined,
+): Promise<{ finding: Finding; gateway?: GatewayState }> {
   const what = `HTTP at ${addressOf(http)}`;
   const error = await tryListening(http);
   if (error === undefined) {
@@ -50,18 +57,47 @@ async function checkHttp({
   if (holder?.kind !== 'gateway') {
     return { finding: describeTaken(what, error, 'http', http.port, holder) };
   }
-  return {
-    finding: describeGateway(what, holder.state, domains, httpExposure(http)),
-    gateway: holder.state,
-  };
+  const { state } = holder;
+  const change = findChange(holder, { http, domains });
+  const finding =
+    change === undefined
+      ? describeGateway(what, state, httpExposure(http))
+      : describeChanged(`${what}: ${change}`, serving);
+  return { finding, gateway: state };
 }
 
-function describeGateway(
-  what: string,
-  state: GatewayState,
-  domains: readonly string[],
-  exposure: string | undefined,
-): Finding {
+/** What shows that a gateway has not read this configuration; undefined when nothing does. */
+function findChange(
+  { state, hasTls }: Extract<PortHolder, { kind: 'gateway' }>,
+  { http, domains }: Pick<Config, 'http' | 'domains'>,
+): string | undefined {
+  if (hasTls !== (http.tls !== undefined)) {
+    return `a gateway is running there, ${hasTls ? 'still with' : 'but without'} http.tls`;
+  }
+  if (state.status === 'unavailable') return undefined;
+  const served = Object.keys(state.domains);
+  return served.toSorted().join() === domains.toSorted().join()
+    ? undefined
+    : `a gateway for other domains is running there (${served.join(', ')})`;
+}
+
+function describeChanged(text: string, serving: number | undefined): Finding {
+  return serving === undefined
+    ? {
+        isGood: false,
+        text,
+        advice:
+          'If it is this one, restart it, because its configuration has changed. Otherwise stop it, or change http.port.',
+      }
+    : {
+        isGood: false,
+        isNeeded: false,
+        text: `${text}: this one (process ${serving}), with an earlier state of this configuration`,
+        advice: 'Restart it, and run check again.',
+      };
+}
+
+function describeGateway(what: string, state: GatewayState, exposure: string | undefined): Finding {
   if (state.status === 'unavailable') {
     return {
       isGood: false,
@@ -69,16 +105,7 @@ function describeGateway(
       advice: exposure,
     };
   }
-  const served = Object.keys(state.domains);
-  const isOurs = served.toSorted().join() === domains.toSorted().join();
-  return isOurs
-    ? { isGood: true, text: `${what}: the gateway is running and ready`, advice: exposure }
-    : {
-        isGood: false,
-        text: `${what}: a gateway for other domains is running there (${served.join(', ')})`,
-        advice:
-          'If it is this one, restart it, because its domains have changed. Otherwise stop it, or change http.port.',
-      };
+  return { isGood: true, text: `${what}: the gateway is running and ready`, advice: exposure };
 }
 
 async function checkMetrics(

@@ -17,6 +17,14 @@ import type { GatewayState } from '../port-holder.ts';
 import { adviceForRefusal } from '../server-setup.ts';
 import type { Finding } from './report.ts';
 
+/** The gateway that is running with this configuration, as far as it was found. */
+export interface RunningGateway {
+  /** Its state, if it answers where this configuration lets it listen. */
+  readonly gateway: GatewayState | undefined;
+  /** The process that serves this configuration file, or an earlier state of it. */
+  readonly serving: number | undefined;
+}
+
 /**
  * Tests the component stream, unless a running gateway uses it; `recognising` resolves with the kind of
  * server that its greeting shows.
@@ -24,15 +32,20 @@ import type { Finding } from './report.ts';
 export async function checkStream(
   config: Config,
   recognising: Promise<ServerKind | undefined>,
-  gateway: GatewayState | undefined,
+  { gateway, serving }: RunningGateway,
 ): Promise<Finding[]> {
   const { component } = config;
   const what = `component ${component.domain} at ${component.host}:${component.port}`;
-  if (gateway !== undefined && mayHaveStream(gateway)) {
-    // On ejabberd, a second connection would receive answers that the running gateway is waiting for.
+  // On ejabberd, a second connection would receive answers that the running gateway is waiting for.
+  const isInUse = gateway === undefined ? serving !== undefined : mayHaveStream(gateway);
+  if (isInUse) {
     const kind = await recognising;
     const server = kind && { kind, version: undefined };
-    return [...describeRecognised(server), ...describeRunning(config, what, gateway, server)];
+    const stream =
+      gateway === undefined
+        ? [describeUntested(what, serving)]
+        : describeRunning(config, what, gateway, server);
+    return [...describeRecognised(server), ...stream];
   }
   const found = await tryStream(config);
   const server = await identify(config, await recognising, found);
@@ -43,6 +56,15 @@ export async function checkStream(
 /** A gateway that has reported a failure has no stream that could be disturbed. */
 function mayHaveStream(gateway: GatewayState): boolean {
   return gateway.status === 'ready' || gateway.reason === streamOpening;
+}
+
+function describeUntested(what: string, serving: number | undefined): Finding {
+  return {
+    isGood: false,
+    isNeeded: false,
+    text: `${what}: not tested, because the gateway is running with an earlier state of this configuration (process ${serving})`,
+    advice: 'Restart it, and run check again.',
+  };
 }
 
 function describeRunning(

@@ -41,7 +41,14 @@ describe('what has the port for HTTP', () => {
     [503, { status: 'unavailable', reason: 'the component stream is being opened' }],
   ])('a gateway that answers %d', async (status, state) => {
     const http = await listen(createServer(answering(status, JSON.stringify(state))));
-    expect(await findHttpHolder(http)).toEqual({ kind: 'gateway', state });
+    expect(await findHttpHolder(http)).toEqual({ kind: 'gateway', state, hasTls: false });
+  });
+
+  test('a gateway that is still without TLS', async () => {
+    const state = { status: 'unavailable', reason: 'the component stream is being opened' };
+    const http = await listen(createServer(answering(503, JSON.stringify(state))));
+    const changed = { ...http, tls: {} } as Config['http'];
+    expect(await findHttpHolder(changed)).toEqual({ kind: 'gateway', state, hasTls: false });
   });
 
   test.each([
