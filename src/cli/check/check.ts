@@ -17,6 +17,7 @@ import {
 import { withProgress } from '../live-line.ts';
 import { checkListeners } from './listeners.ts';
 import { checkLogin } from './login.ts';
+import { checkReadable } from './readable.ts';
 import { type Finding, findingsToJson, formatFindings, isAllGood } from './report.ts';
 import { findServing } from './serving.ts';
 import { checkStream } from './stream.ts';
@@ -102,6 +103,7 @@ async function runChecks(path: string): Promise<readonly Finding[]> {
   const { findings: grants, domainsOfUsers } = await findUsers(config.permissions);
   return [
     { isGood: true, text: `configuration: ${path}` },
+    ...(await checkReadable(path)),
     ...listeners,
     ...grants,
     ...(
