@@ -44,8 +44,8 @@ export const setupFiles: Readonly<Record<ServerKind, string>> = {
 };
 
 /**
- * The commands that give the server the file `source` and restart it; with sudo, unless we are root. They
- * may be repeated.
+ * The commands that give the server the file `source` and let it read that; with sudo, unless we are
+ * root. They may be repeated.
  */
 export function setupCommands(
   kind: ServerKind,
@@ -59,8 +59,10 @@ export function setupCommands(
   };
   return [
     `${sudo}install ${rights[kind]} ${quoteForShell(source)} ${gatewayFiles[kind]}`,
-    ...(kind === 'ejabberd' ? changeEjabberd(sudo) : []),
-    `${sudo}systemctl restart ${kind}`,
+    // A restart would throw out all users; ejabberd needs none for a listener.
+    ...(kind === 'ejabberd'
+      ? [...changeEjabberd(sudo), `${sudo}ejabberdctl reload_config`]
+      : [`${sudo}systemctl restart prosody`]),
   ];
 }
 
@@ -69,11 +71,20 @@ export async function isOfService(config: string): Promise<boolean> {
   return ((await stat(dirname(config))).mode & 0o2000) !== 0;
 }
 
+/** Where packages put the unit, and enable it. */
+const packagedUnits = ['/usr/lib', '/lib'].map(
+  (folder) => `${folder}/systemd/system/xmpp-message-gateway.service`,
+);
+
 /** The commands that start the service, now and with the system. */
-export function startCommands(isRoot = isRunByRoot()): readonly string[] {
-  return ['daemon-reload', 'enable --now xmpp-message-gateway'].map(
-    (words) => `${sudoUnless(isRoot)}systemctl ${words}`,
-  );
+export function startCommands(
+  isRoot = isRunByRoot(),
+  exists: (file: string) => boolean = existsSync,
+): readonly string[] {
+  const words = packagedUnits.some(exists)
+    ? ['start xmpp-message-gateway']
+    : ['daemon-reload', 'enable --now xmpp-message-gateway'];
+  return words.map((word) => `${sudoUnless(isRoot)}systemctl ${word}`);
 }
 
 function isRunByRoot(): boolean {
@@ -85,7 +96,7 @@ function sudoUnless(isRoot: boolean): string {
 }
 
 /** What to add by hand where `setupCommands` leave ejabberd's list as it is. */
-export const includeByHand = `If ejabberd.yml already has include_config_file, add ${gatewayFiles.ejabberd} to that list before the restart.`;
+export const includeByHand = `If ejabberd.yml already has include_config_file, add ${gatewayFiles.ejabberd} to that list before the last command. If ejabberd is not running, start it instead.`;
 
 /**
  * Includes the file, unless some file is included already, because the key may be there only once. And

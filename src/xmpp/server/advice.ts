@@ -14,6 +14,13 @@ import { describeServer, type ServerIdentity } from './identity.ts';
 
 const restart = 'Then restart the server.';
 
+/** How the server takes new lines. ejabberd throws nobody out for a listener or a module. */
+function takeLines(server: ServerIdentity | undefined): string {
+  if (server?.kind === 'prosody') return restart;
+  const reload = 'ejabberdctl reload_config';
+  return server === undefined ? `Then restart Prosody, or: ${reload}` : `Then: ${reload}`;
+}
+
 /**
  * What an operator should change to make the stream usable, with the exact lines for the configuration
  * of the recognised server, or for both Prosody and ejabberd when none is recognised; undefined when
@@ -88,7 +95,11 @@ export function adviceForSilence(
   server?: ServerIdentity,
   isRunning = true,
 ): string {
-  return joinParts(describeSilence(server, isRunning), setupLines(component, server), restart);
+  return joinParts(
+    describeSilence(server, isRunning),
+    setupLines(component, server),
+    isRunning ? takeLines(server) : restart,
+  );
 }
 
 function describeSilence(server: ServerIdentity | undefined, isRunning: boolean): string {
@@ -120,7 +131,7 @@ export function adviceForMode(
         `mod_message_gateway would make it mode client: bounces would come back, of this server
 and of others.`,
         client,
-        restart,
+        takeLines(server),
       );
     case 'plain': {
       const privileged = privilegeLines(component, domains, server);
@@ -131,7 +142,7 @@ and of others.`,
             privileged === '' ? '' : gainOfPrivileged,
             client,
             privileged,
-            restart,
+            takeLines(server),
           );
     }
     default:

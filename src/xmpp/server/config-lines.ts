@@ -173,10 +173,8 @@ ${below}`;
 }
 
 function ejabberdClientLines(component: string, version: string | undefined): string {
+  // So that an upgrade compiles the module anew.
   const contrib = `
-
-and at its end, so that an upgrade compiles the module anew:
-
   install_contrib_modules:
     - mod_message_gateway`;
   return `client, on ejabberd: compile mod_message_gateway, as root:
@@ -186,10 +184,12 @@ and at its end, so that an upgrade compiles the module anew:
   chown -R ejabberd:ejabberd /var/lib/ejabberd/.ejabberd-modules
   ejabberdctl module_install mod_message_gateway
 
-then in ejabberd.yml, under modules:
+then in ${gatewayFiles.ejabberd}, at its end, unless the module is in some file already (listed
+twice, it keeps ejabberd from starting):
 
-  mod_message_gateway:
-    components: "${component}"${isSince(version, '23.10') === true ? contrib : ''}`;
+  modules:
+    mod_message_gateway:
+      components: "${component}"${isSince(version, '23.10') === true ? contrib : ''}`;
 }
 
 /** Lines that make mode privileged possible; empty when that is not known to be harmless. */

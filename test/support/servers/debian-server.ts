@@ -59,7 +59,8 @@ export async function startDebianServer(kind: ServerKind): Promise<DebianServer>
       return;
     }
     const isBelowComponent = / Component "/.test(place) && existsSync(gatewayFile);
-    const target = isBelowComponent ? gatewayFile : file;
+    const isForGateway = place.includes(`/${gatewayFiles[kind]},`) || isBelowComponent;
+    const target = isForGateway ? gatewayFile : file;
     const text = insertLines(kind, readFileSync(target, 'utf8'), { place, lines: own });
     writeFileSync(target, text, { mode: 0o600 });
   };

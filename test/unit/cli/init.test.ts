@@ -20,6 +20,7 @@ import {
   adviceForRefusal,
   findInstalledServers,
   setupCommands,
+  startCommands,
 } from '../../../src/cli/server-setup.ts';
 import { type Config, loadConfig } from '../../../src/config/config.ts';
 import type { ServerKind } from '../../../src/xmpp/server/identity.ts';
@@ -199,7 +200,8 @@ test.each([
     const commands = setupCommands(kind, "it's.conf", isRoot);
     for (const command of commands) expect(command).toMatch(pattern);
     expect(commands[0]).toContain(`'it'\\''s.conf' /etc/${kind}/`);
-    expect(commands.at(-1)).toContain(`systemctl restart ${kind}`);
+    const last = { prosody: 'systemctl restart prosody', ejabberd: 'ejabberdctl reload_config' };
+    expect(commands.at(-1)).toContain(last[kind]);
   }
 });
 
@@ -219,6 +221,16 @@ test.each([
   }
   expect(readFileSync(file, 'utf8')).toBe(after);
   if (after !== before) expect(readFileSync(`${file}.bak`, 'utf8')).toBe(before);
+});
+
+test.each([
+  [
+    '/usr/lib/systemd/system/xmpp-message-gateway.service',
+    ['systemctl start xmpp-message-gateway'],
+  ],
+  ['', ['systemctl daemon-reload', 'systemctl enable --now xmpp-message-gateway']],
+])('where the unit is %j, the service is started by %j', (unit, commands) => {
+  expect(startCommands(true, (file) => file === unit)).toEqual(commands);
 });
 
 describe('what it prints', () => {
