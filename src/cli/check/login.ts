@@ -48,6 +48,7 @@ function describeFailure(error: GatewayError): string {
 function c2sAdvice({ message, cause }: GatewayError, kind: ServerKind | undefined): string {
   if (message.includes('policy-violation') && kind !== 'prosody') return banAdvice(kind);
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return nameAdvice(kind);
   return /CERT|SIGNATURE|ALERT/.test(code) ? certificateAdvice(kind) : listenerAdvice;
 }
 
@@ -67,16 +68,30 @@ const certificateLines = {
   ejabberd: '  ejabberd  certfiles in ejabberd.yml',
 };
 
-function certificateAdvice(kind: ServerKind | undefined): string {
+function linesFor(kind: ServerKind | undefined): string {
   const lines = kind === undefined ? Object.values(certificateLines) : [certificateLines[kind]];
+  return lines.join('\n');
+}
+
+/** Trust does not help where the names do not fit. */
+function nameAdvice(kind: ServerKind | undefined): string {
+  return `The server needs another certificate, with the domain among its names:
+
+${linesFor(kind)}
+
+API accounts work without it.`;
+}
+
+function certificateAdvice(kind: ServerKind | undefined): string {
   return `The server needs a certificate for the domain, from a CA that this Node.js trusts:
 
-${lines.join('\n')}
+${linesFor(kind)}
 
-If it is self-signed or comes from your own CA, name a copy of that certificate in c2s.ca_file: one that
+If it is for the domain, and self-signed or comes from your own CA, name a copy of that certificate in c2s.ca_file: one that
 the gateway's user can read, unlike those in the server's folders. Debian's Node.js trusts the CAs of
 the system, others only their own list: for them, name /etc/ssl/certs/ca-certificates.crt there. Then
-restart the gateway: a reload does not read it.`;
+restart the gateway: a reload does not read it.
+${kind === 'prosody' ? '' : "Debian's stock ejabberd.pem is for no domain. "}API accounts work without it.`;
 }
 
 const listenerAdvice = `Compare with the server's listener for clients:
