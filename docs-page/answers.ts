@@ -2,15 +2,33 @@ import type { FormValues } from './message-request.ts';
 
 type FieldName = keyof FormValues;
 
+/** The fields as the form calls them. */
+const labels: Readonly<Record<FieldName, string>> = {
+  account: 'Log in as',
+  login: 'User name',
+  password: 'Password',
+  domain: 'Domain',
+  sender: 'Speaks as',
+  to: 'To',
+  body: 'Text',
+  subject: 'Subject',
+  type: 'Type',
+  id: 'Stanza id',
+  extra: 'Extra elements',
+  key: 'Idempotency-Key',
+};
+
 /** An answer other than 200, in words. */
 export interface Refusal {
   readonly headline: string;
   /** What is wrong in the request as a whole, and what to do; often one sentence. */
   readonly details: readonly string[];
-  /** What is wrong in a field of the form. */
+  /** The fields of the form that have to change, each with a short phrase. */
   readonly faults: ReadonlyMap<FieldName, string>;
-  /** The code of the problem, which the gateway explains at `problems/CODE`. */
+  /** The code of the problem, which the reference explains. */
   readonly code: string | undefined;
+  /** The recipient that was probably meant. */
+  readonly meant: string | undefined;
 }
 
 /** What the page reads of a problem (RFC 9457). */
@@ -31,26 +49,26 @@ const fieldsByPointer: Readonly<Record<string, FieldName>> = {
   extra_elements: 'extra',
 };
 
-/** The field that has to change after a problem that has no pointers. */
-const fieldsByCode: Readonly<Record<string, FieldName>> = {
-  unauthenticated: 'password',
-  'permission-missing': 'login',
-  'domain-not-allowed': 'domain',
-  'unknown-domain': 'domain',
-  'sender-not-allowed': 'sender',
-  'sender-refused': 'sender',
-  'not-found': 'sender',
-  bounced: 'to',
-  'idempotency-in-progress': 'key',
-  'idempotency-mismatch': 'key',
+/** The field that has to change after a problem that has no pointers, and what to say there. */
+const faultsByCode: Readonly<Record<string, readonly [FieldName, string]>> = {
+  unauthenticated: ['password', 'Wrong, or of the other kind of account.'],
+  'permission-missing': ['login', 'Lacks the permission xmppgateway.'],
+  'domain-not-allowed': ['domain', 'Not a domain of this account.'],
+  'unknown-domain': ['domain', 'Not a domain of this gateway.'],
+  'sender-not-allowed': ['sender', 'Not a sender of this account.'],
+  'sender-refused': ['sender', 'Refused by the XMPP server.'],
+  'not-found': ['sender', 'This cannot be a user name.'],
+  bounced: ['to', 'The message came back.'],
+  'idempotency-in-progress': ['key', 'Its first message has no answer yet.'],
+  'idempotency-mismatch': ['key', 'Belongs to another message.'],
 };
 
-/** Describes an answer other than 200; `text` is its body. */
+/** Describes an answer other than 200; `text` is its body, `values` what was asked. */
 export function describeRefusal(
   status: number,
   text: string,
   retryAfter: string | null,
-  account: FormValues['account'],
+  values: FormValues,
 ): Refusal {
   const later = retryAfter === null ? [] : [`Try again in ${retryAfter} s.`];
   const problem = parseProblem(text);
@@ -60,81 +78,153 @@ export function describeRefusal(
       details: ['Something in front of it, such as a proxy, has answered.', ...later],
       faults: new Map(),
       code: undefined,
+      meant: undefined,
     };
   }
-  const { title, code, detail = '', errors = [] } = problem;
-  const faults = new Map<FieldName, string>();
-  const elsewhere: string[] = [];
-  for (const error of errors) {
-    const field = fieldsByPointer[error.pointer.split('/')[1] ?? ''];
-    if (field === undefined) elsewhere.push(`${error.pointer}: ${error.detail}`);
-    else faults.set(field, [faults.get(field), error.detail].filter(Boolean).join(' '));
+  const { code, detail = '', errors = [] } = problem;
+  const [headline = '', ...details] =
+    errors.length === 0 ? describeProblem(problem) : errors.map(describeError);
+  const faults = new Map(
+    errors.flatMap(({ pointer }) => {
+      const field = fieldOf(pointer);
+      return field === undefined ? [] : [[field, 'This will not do.'] as const];
+    }),
+  );
+  if (errors.length === 0) markByCode(code, values, faults);
+  const meant = /Did you mean (\S+@\S+)\?/.exec(detail)?.[1];
+  return { headline, details: [...details, ...later], faults, code, meant };
+}
+
+/** The headline and the details of a problem that has no pointers. */
+function describeProblem({ code, title, detail = '' }: Problem): string[] {
+  switch (code) {
+    case 'unauthenticated':
+      return [
+        'The user name or the password is wrong, or it is an account of the other kind.',
+        'A user of the XMPP server has the password of its chat account; that of an account of the gateway, such as alerts, stands in the gateway’s configuration.',
+      ];
+    case 'xmpp-unavailable':
+      return [
+        'Nothing was sent: the gateway has no working connection to its XMPP server.',
+        detail,
+      ];
+    case 'authentication-unavailable':
+      return ['Nothing was sent: the XMPP server could not check the password.', detail];
+    default:
+      return [title, detail];
   }
-  const meant = errors.length === 0 ? fieldsByCode[code] : undefined;
+}
+
+function fieldOf(pointer: string): FieldName | undefined {
+  return fieldsByPointer[pointer.split('/')[1] ?? ''];
+}
+
+function describeError({ pointer, detail }: { pointer: string; detail: string }): string {
+  const field = fieldOf(pointer);
+  return `${field === undefined ? pointer : labels[field]}: ${detail}`;
+}
+
+function markByCode(code: string, values: FormValues, faults: Map<FieldName, string>): void {
+  const [field, phrase] = faultsByCode[code] ?? [];
+  // A key that the page made up is not in the form.
+  if (field === undefined || phrase === undefined || (field === 'key' && values.key === '')) return;
   // The sender of a user is the user.
-  const field = meant === 'sender' && account === 'user' ? 'login' : meant;
-  // What is wrong with credentials takes more words than a field has room for.
-  if (field !== undefined) faults.set(field, code === 'unauthenticated' ? title : detail);
-  // `detail` has the first fault.
-  const others = errors.length > 1 ? elsewhere : [];
-  const details = [detail, ...others, ...later];
-  return { headline: `${status}: ${title}`, details, faults, code };
+  faults.set(field === 'sender' && values.account === 'user' ? 'login' : field, phrase);
 }
 
 /** A proxy in front may answer with anything. */
 function parseProblem(text: string): Problem | undefined {
+  const { code, title, ...others } = parseObject(text);
+  return typeof code === 'string' && typeof title === 'string'
+    ? { code, title, ...others }
+    : undefined;
+}
+
+/** What the page reads of the answers; a member may be missing, or not be what the gateway sends. */
+interface Answer extends Partial<Problem> {
+  readonly to?: string;
+  readonly from?: string;
+  readonly confirmed?: string;
+  readonly status?: string | number;
+  readonly reason?: string;
+  readonly degraded?: string;
+}
+
+function parseObject(text: string): Answer {
   try {
-    const value = JSON.parse(text);
-    return typeof value?.code === 'string' && typeof value.title === 'string' ? value : undefined;
+    return Object(JSON.parse(text));
   } catch {
-    return undefined;
+    return {};
   }
+}
+
+/** Whether the same request, sent again, is to be the same message: its fate is not known. */
+export function isUndecided(status: number, text: string): boolean {
+  return status >= 500 || parseObject(text).code === 'idempotency-in-progress';
+}
+
+const confirmations: Readonly<Record<string, string>> = {
+  server: 'The XMPP server has processed the message, and no error has come back.',
+  remote: 'The XMPP server of the recipient has the message, and no error has come back.',
+  recipient: 'A chat client of the recipient has the message.',
+};
+
+/** Says who has a message that was sent; `text` is the receipt, `time` the time of day. */
+export function describeReceipt(
+  text: string,
+  time: string,
+): { readonly headline: string; readonly details: readonly string[] } {
+  const { to, from, confirmed } = parseObject(text);
+  // The gateway's own resource means nothing to people.
+  const sender = String(from).replace(/\/.*/s, '');
+  const words = confirmations[String(confirmed)];
+  return {
+    headline: `✓ Sent to ${to}, as ${sender}, ${time}`,
+    details: words === undefined ? [] : [words],
+  };
 }
 
 /** Why there was no answer, in words. */
 export function describeSilence(error: unknown, seconds: number, isDryRun: boolean): string {
-  const fate = isDryRun ? '' : ' The message may have been sent.';
+  const fate = isDryRun
+    ? ''
+    : ' The message may have been sent. Sent again unchanged, it does not arrive twice, unless the gateway was restarted.';
   return error instanceof DOMException && error.name === 'TimeoutError'
     ? `The gateway has not answered within ${seconds} seconds.${fate}`
-    : `The gateway cannot be reached: it is not running, or the network is down.${fate}`;
+    : `${unreachable}${fate}`;
 }
+
+/** What to say when there is no answer at all. */
+export const unreachable =
+  'The gateway cannot be reached: it is not running, or the network is down.';
 
 /** Whether messages can be sent, from the answer of `readyz`. */
 export interface State {
   readonly state: 'ready' | 'degraded' | 'unavailable';
   /** In one or two words. */
   readonly label: string;
-  /** Why not, if so. */
+  /** What that means to whoever wants to send; empty if all is well. */
+  readonly summary: string;
+  /** In the words of the gateway, for its operator. */
   readonly reason: string;
-  readonly domains: readonly string[];
 }
 
 /** Reads the answer of `readyz`. */
 export function readState(status: number, text: string): State {
-  const value = parseReadyz(text);
-  const domains = Object.keys(value.domains ?? {});
-  if (value.status === 'ready') {
-    const reason = value.degraded ?? '';
-    return { state: reason === '' ? 'ready' : 'degraded', label: 'Ready', reason, domains };
+  const { status: named, reason = '', degraded = '' } = parseObject(text);
+  if (named === 'ready') {
+    return degraded === ''
+      ? { state: 'ready', label: 'Ready', summary: '', reason: '' }
+      : {
+          state: 'degraded',
+          label: 'Ready',
+          summary: 'Messages can be sent, but something needs an operator.',
+          reason: degraded,
+        };
   }
-  const reason =
-    value.status === 'unavailable'
-      ? `${value.reason ?? 'The reason is not known'}. Meanwhile messages are refused with 503; API accounts can preview them.`
+  const summary =
+    named === 'unavailable'
+      ? 'The gateway has no working connection to its XMPP server. Nothing can be sent until that is mended, though accounts of the gateway can preview; this page looks again every 10 s.'
       : `Something in front of the gateway has answered ${status}.`;
-  return { state: 'unavailable', label: 'Not ready', reason, domains };
-}
-
-interface Readyz {
-  readonly status?: string;
-  readonly reason?: string;
-  readonly degraded?: string;
-  readonly domains?: object;
-}
-
-function parseReadyz(text: string): Readyz {
-  try {
-    return Object(JSON.parse(text));
-  } catch {
-    return {};
-  }
+  return { state: 'unavailable', label: 'Not ready', summary, reason };
 }

@@ -93,10 +93,12 @@ function buildCurl(values: FormValues, base: string): string {
 
 function buildSend(values: FormValues, base: string): Example {
   const { account, login, domain, sender, to, body, subject, type, id, extra, key } = values;
-  if (extra !== '' || body === '') {
-    const hint = 'The command sends text only: empty “Extra elements”, and fill in “Text”.';
+  if (extra !== '') {
+    const hint =
+      'The command has no option for extra elements: empty that field, or use another way.';
     return { code: '', hint };
   }
+  if (body === '') return { code: '', hint: 'The command sends a text: fill in “Text”.' };
   const user = account === 'user' && !login.includes('@') ? `${login}@${domain}` : login;
   const options = {
     url: base.replace(/\/$/, ''),
@@ -120,13 +122,13 @@ function buildSend(values: FormValues, base: string): Example {
       ...words,
       body.startsWith('-') ? ['--', body] : [body],
     ]),
-    hint: 'The command asks for the password, and tries again until the message is sent.',
+    hint: 'The command asks for the password, and tries again until the message is sent. In a clone, write node dist/main.js in place of xmpp-message-gateway.',
   };
 }
 
 function buildPython(values: FormValues, base: string): string {
   const headers = { Authorization: '', ...buildHeaders('application/json', values) };
-  return `import base64, json, os, urllib.request
+  return `import base64, json, os, sys, urllib.error, urllib.request
 
 login = ${JSON.stringify(`${values.login}:`)} + os.environ["XMPP_GATEWAY_PASSWORD"]
 request = urllib.request.Request(
@@ -134,8 +136,11 @@ request = urllib.request.Request(
     data=json.dumps(${buildObject(buildMessage(values), 4)}).encode(),
     headers=${buildObject(headers, 4, '"Basic " + base64.b64encode(login.encode()).decode()')},
 )
-with urllib.request.urlopen(request) as answer:
-    print(answer.read().decode())`;
+try:
+    with urllib.request.urlopen(request) as answer:
+        print(answer.read().decode())
+except urllib.error.HTTPError as error:
+    sys.exit(error.read().decode())`;
 }
 
 function buildNode(values: FormValues, base: string): string {

@@ -25,6 +25,12 @@ export function buildMessage({ to, body, subject, type, id, extra }: FormValues)
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== ''));
 }
 
+/** The localpart of a sender that was filled in with its domain. */
+export function cutDomain(sender: string, domain: string): string {
+  const end = `@${domain}`.toLowerCase();
+  return sender.toLowerCase().endsWith(end) ? sender.slice(0, -end.length) : sender;
+}
+
 /** The path of the message URL, relative to that of the gateway. */
 export function buildPath(
   { account, domain, sender }: FormValues,

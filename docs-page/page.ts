@@ -1,5 +1,26 @@
-import { describeRefusal, describeSilence, readState, type State } from './answers.ts';
+import {
+  describeReceipt,
+  describeRefusal,
+  describeSilence,
+  isUndecided,
+  type Refusal,
+  readState,
+  type State,
+  unreachable,
+} from './answers.ts';
+import { create, createButton, createCode, find, makeCopyButton, setText } from './elements.ts';
 import { buildExample, gapEnd, gapStart, isLanguage } from './examples.ts';
+import {
+  clearFaults,
+  fillIn,
+  focusNext,
+  form,
+  keepForm,
+  markFaults,
+  readForm,
+  restoreForm,
+  setBusy,
+} from './form.ts';
 import {
   buildAuthorization,
   buildHeaders,
@@ -15,60 +36,45 @@ const stateEveryMs = 10_000;
 /** Where the gateway is, also below a path of a proxy. */
 const base = new URL('.', document.baseURI).href;
 
-const form = find('form', HTMLFormElement);
 const answer = find('answer', HTMLElement);
 const example = find('example', HTMLElement);
-const copied = find('copied', HTMLElement);
 
-function find<T extends Element>(id: string, kind: new () => T): T {
-  const element = document.getElementById(id);
-  if (element instanceof kind) return element;
-  throw new Error(`the page has no #${id}`);
+/** A message that was sent, or whose fate is not known, without the password. */
+interface Draft {
+  readonly content: string;
+  /** The Idempotency-Key that the page gives it. */
+  readonly key: string;
 }
 
-/** Creates an element with this text. */
-function create(name: string, text: string, className = ''): HTMLElement {
-  const element = document.createElement(name);
-  element.textContent = text;
-  element.className = className;
-  return element;
-}
-
-function readForm(): FormValues {
-  const data = new FormData(form);
-  const text = (name: string): string => {
-    const value = data.get(name);
-    // In FormData each line ends as in MIME.
-    return typeof value === 'string' ? value.replaceAll('\r\n', '\n') : '';
-  };
-  return {
-    account: text('account') === 'api' ? 'api' : 'user',
-    login: text('login').trim(),
-    password: text('password'),
-    domain: text('domain').trim(),
-    sender: text('sender').trim(),
-    to: text('to').trim(),
-    body: text('body'),
-    subject: text('subject'),
-    type: text('type'),
-    id: text('id'),
-    extra: text('extra'),
-    key: text('key').trim(),
-  };
-}
+/** The last one whose fate is not known: sent again unchanged, it must not become a second message. */
+let undecided: Draft | undefined;
+/** The last one that was sent, and at what time of the day. */
+let sent: { readonly content: string; readonly time: string } | undefined;
+/** The form as it was when the answer that is shown was asked for. */
+let asked = '';
 
 const accountHints = {
-  user: 'Speaks as itself, and needs the permission xmppgateway.',
-  api: 'Is configured in the gateway, and speaks as any user.',
+  user: 'A chat account, such as bot, with its own password; it speaks as itself. An operator grants it the permission: xmpp-message-gateway grant bot@example.org, or xmppgateway in gateway.yaml.',
+  api: 'An entry of api_accounts in gateway.yaml, such as alerts, for which init printed a password. It speaks as any user that its entry allows.',
 };
 
-/** Shows what depends on the form: the sender and the example. */
+/** Shows what depends on the form: the sender, the example, and how old the answer is. */
 function update(): void {
   const values = readForm();
-  find('account-hint', HTMLElement).textContent = accountHints[values.account];
+  setText('account-hint', accountHints[values.account]);
   const sender = find('sender', HTMLElement).closest<HTMLElement>('.field');
   if (sender !== null) sender.hidden = values.account === 'user';
   showExample(values);
+  showAge();
+}
+
+/** An answer to something other than what is filled in now must not look like one to this. */
+function showAge(): void {
+  const outcome = answer.dataset['outcome'];
+  const isEarlier =
+    outcome !== 'none' && outcome !== 'waiting' && JSON.stringify(readForm()) !== asked;
+  answer.classList.toggle('earlier', isEarlier);
+  setText('answer-heading', isEarlier ? 'Earlier answer' : 'Answer');
 }
 
 function showExample(values: FormValues): void {
@@ -82,31 +88,9 @@ function showExample(values: FormValues): void {
   example.replaceChildren(...parts);
   example.hidden = code === '';
   find('copy', HTMLElement).hidden = code === '';
-  find('example-hint', HTMLElement).textContent = hint;
-  find('gaps', HTMLElement).textContent = parts.length > 1 ? 'Replace what is marked.' : '';
-  copied.textContent = '';
-}
-
-/** Marks these fields of the form, and no others; moves the focus to the first of them. */
-function markFaults(faults: ReadonlyMap<string, string>): void {
-  for (const field of form.querySelectorAll<HTMLElement>('.field')) {
-    const control = field.querySelector<HTMLInputElement>('input, select, textarea');
-    if (control !== null) markFault(field, control, faults.get(control.name));
-  }
-  form.querySelector<HTMLElement>('[aria-invalid]')?.focus();
-}
-
-function markFault(field: HTMLElement, control: HTMLElement, detail: string | undefined): void {
-  field.querySelector('.fault')?.remove();
-  control.removeAttribute('aria-invalid');
-  control.removeAttribute('aria-describedby');
-  if (detail === undefined) return;
-  const fault = create('p', detail, 'fault');
-  fault.id = `${control.id}-fault`;
-  field.append(fault);
-  control.setAttribute('aria-invalid', 'true');
-  control.setAttribute('aria-describedby', fault.id);
-  field.closest('details')?.setAttribute('open', '');
+  setText('example-hint', hint);
+  setText('gaps', parts.length > 1 ? 'Replace what is marked.' : '');
+  setText('copied', '');
 }
 
 async function ask(values: FormValues, isDryRun: boolean): Promise<Response> {
@@ -125,40 +109,97 @@ async function ask(values: FormValues, isDryRun: boolean): Promise<Response> {
 }
 
 async function submit(isDryRun: boolean): Promise<void> {
-  // A disabled button would lose the focus.
   if (form.ariaBusy === 'true') return;
   const values = readForm();
+  asked = JSON.stringify(values);
   const gaps = new Map(Object.entries(findGaps(values)));
   markFaults(gaps);
   if (gaps.size > 0) {
     show('refused', 'Something is missing in the form.', [...gaps.values()]);
     return;
   }
-  form.ariaBusy = 'true';
+  const content = JSON.stringify({ ...values, password: '' });
+  if (!isDryRun && sent?.content === content) {
+    const again = createButton('Send it once more', () => {
+      sent = undefined;
+      void submit(false);
+    });
+    show('repeated', `This message was sent already, at ${sent.time}.`, [again]);
+    return;
+  }
+  setBusy(isDryRun ? 'preview' : 'send');
   show('waiting', isDryRun ? 'Checking the message…' : 'Sending the message…');
+  try {
+    await (isDryRun ? preview(values) : send(values, content));
+  } finally {
+    setBusy(undefined);
+    showAge();
+  }
+  await refreshState();
+}
+
+async function preview(values: FormValues): Promise<void> {
+  const result = await exchange(values, true);
+  if (result === undefined) return;
+  const { response, text } = result;
+  if (!response.ok) showRefusal(response, text, values);
+  else show('preview', 'Nothing was sent. This is the stanza:', [createCode(text.trim())]);
+}
+
+async function send(values: FormValues, content: string): Promise<void> {
+  if (undecided?.content !== content) undecided = { content, key: createKey() };
+  const result = await exchange({ ...values, key: values.key || undecided.key }, false);
+  if (result === undefined) return;
+  const { response, text } = result;
+  if (!isUndecided(response.status, text)) undecided = undefined;
+  if (!response.ok) {
+    showRefusal(response, text, values);
+    return;
+  }
+  const time = timeOfDay();
+  sent = { content, time };
+  const { headline, details } = describeReceipt(text, time);
+  const isReplayed = response.headers.get('Idempotency-Replayed') === 'true';
+  const replayed = isReplayed
+    ? ['It was sent only once: this is the answer to the first try.']
+    : [];
+  show('sent', headline, [...details, ...replayed, createWhole(text)]);
+}
+
+/** An Idempotency-Key; over plain http only this source of chance is there. */
+function createKey(): string {
+  return `page-${crypto.getRandomValues(new BigUint64Array(2)).join('-')}`;
+}
+
+function timeOfDay(): string {
+  return new Date().toLocaleTimeString([], { hourCycle: 'h23' });
+}
+
+/** Asks, and shows how long that takes; undefined if there is no answer, which is then shown. */
+async function exchange(
+  values: FormValues,
+  isDryRun: boolean,
+): Promise<{ response: Response; text: string } | undefined> {
   const started = performance.now();
   const stop = countSeconds(started);
   try {
     const response = await ask(values, isDryRun);
     const text = await response.text();
-    stop(`${response.status} in ${Math.round(performance.now() - started)} ms`);
-    if (response.ok) showSuccess(isDryRun, text);
-    else showRefusal(response, text, values);
+    const duration = Math.round(performance.now() - started);
+    stop(`${response.status} in ${duration} ms, ${timeOfDay()}`);
+    return { response, text };
   } catch (error) {
-    stop('');
+    stop(timeOfDay());
     show('failed', describeSilence(error, timeoutSeconds, isDryRun));
-  } finally {
-    form.ariaBusy = 'false';
+    return undefined;
   }
-  await refreshState();
 }
 
 /** Shows how long the page has been waiting, until the function that it returns gets the last word. */
 function countSeconds(started: number): (last: string) => void {
   const spinner = find('spinner', HTMLElement);
-  const time = find('time', HTMLElement);
   const showSeconds = (): void => {
-    time.textContent = `${Math.floor((performance.now() - started) / 1000)} s`;
+    setText('time', `${Math.floor((performance.now() - started) / 1000)} s`);
   };
   showSeconds();
   spinner.hidden = false;
@@ -166,59 +207,79 @@ function countSeconds(started: number): (last: string) => void {
   return (last) => {
     clearInterval(timer);
     spinner.hidden = true;
-    time.textContent = last;
+    setText('time', last);
   };
 }
 
-function show(
-  outcome: string,
-  headline: string,
-  details: readonly (string | Node)[] = [],
-  text = '',
-): void {
+function show(outcome: string, headline: string, details: readonly (string | Node)[] = []): void {
+  // The time of another answer, unless this is the end of the wait.
+  if (answer.dataset['outcome'] !== 'waiting') setText('time', '');
   answer.dataset['outcome'] = outcome;
-  answer.replaceChildren(create('p', headline, 'headline'));
-  for (const detail of details) {
-    const paragraph = create('p', '');
-    paragraph.append(detail);
-    answer.append(paragraph);
+  const parts = details.map((detail) =>
+    typeof detail === 'string' ? create('p', detail) : detail,
+  );
+  answer.replaceChildren(create('p', headline, 'headline'), ...parts);
+  showAge();
+  // On a narrow screen it is below the buttons; a marked field has the focus, and leads here.
+  if (form.querySelector('[aria-invalid]') === null) {
+    find('answer-card', HTMLElement).scrollIntoView({ block: 'nearest' });
   }
-  if (text !== '') answer.append(createCode(text));
-  // On a narrow screen it is below the buttons.
-  if (form.querySelector('[aria-invalid]') === null) answer.scrollIntoView({ block: 'nearest' });
 }
 
-/** A block of code that can be scrolled by the keyboard. */
-function createCode(text: string): HTMLElement {
-  const code = create('pre', text);
-  code.tabIndex = 0;
-  code.role = 'region';
-  code.ariaLabel = 'Answer of the gateway';
-  return code;
-}
-
-function showSuccess(isDryRun: boolean, text: string): void {
-  if (isDryRun) show('preview', 'Nothing was sent. This is the stanza:', [], text.trim());
-  else show('sent', 'Sent: the XMPP server has processed the message.', [], indent(text));
+function createWhole(text: string): HTMLElement {
+  const whole = create('details', '');
+  whole.append(create('summary', 'The whole answer'), createCode(indent(text)));
+  return whole;
 }
 
 function showRefusal(response: Response, text: string, values: FormValues): void {
   const { status, headers } = response;
-  const refusal = describeRefusal(status, text, headers.get('Retry-After'), values.account);
-  const { headline, details, faults, code } = refusal;
-  markFaults(faults);
-  show('refused', headline, [...details, ...(code === undefined ? [] : [createHelp(code)])]);
-  const whole = create('details', '');
-  whole.append(create('summary', 'The whole answer'), createCode(indent(text)));
-  answer.append(whole);
+  const refusal = describeRefusal(status, text, headers.get('Retry-After'), values);
+  markFaults(refusal.faults, 'answer-card');
+  const help = refusal.code === undefined ? [] : [createHelp(refusal.code)];
+  show('refused', refusal.headline, [
+    ...refusal.details,
+    ...createCures(refusal, values.account),
+    ...help,
+    createWhole(text),
+  ]);
 }
 
-function createHelp(code: string): Node {
+/** Buttons that do what the refusal suggests. */
+function createCures({ code, meant }: Refusal, account: FormValues['account']): HTMLElement[] {
+  const cures: HTMLElement[] = [];
+  if (code === 'unauthenticated') {
+    const [other, name] =
+      account === 'user'
+        ? ['api', 'an account of the gateway']
+        : ['user', 'a user of the XMPP server'];
+    cures.push(
+      createButton(`Log in as ${name}`, () => {
+        fillIn('account', other);
+        changed('account');
+        find('login', HTMLElement).focus();
+      }),
+    );
+  }
+  if (meant !== undefined) {
+    cures.push(
+      createButton(`Send to ${meant}`, () => {
+        fillIn('to', meant);
+        changed('to');
+        find('to', HTMLElement).focus();
+      }),
+    );
+  }
+  return cures;
+}
+
+function createHelp(code: string): HTMLElement {
   const link = document.createElement('a');
   link.textContent = `What ${code} means`;
-  link.href = `problems/${encodeURIComponent(code)}`;
-  link.target = '_blank';
-  return link;
+  link.href = `#${code}`;
+  const paragraph = create('p', '');
+  paragraph.append(link);
+  return paragraph;
 }
 
 function indent(json: string): string {
@@ -226,17 +287,6 @@ function indent(json: string): string {
     return JSON.stringify(JSON.parse(json), null, 2);
   } catch {
     return json;
-  }
-}
-
-/** Only pages from a loopback address or over TLS may write to the clipboard. */
-async function copyExample(): Promise<void> {
-  try {
-    await navigator.clipboard.writeText(example.textContent ?? '');
-    copied.textContent = 'Copied.';
-  } catch {
-    getSelection()?.selectAllChildren(example);
-    copied.textContent = 'Selected: copy it with the keyboard.';
   }
 }
 
@@ -249,42 +299,19 @@ async function refreshState(): Promise<void> {
     });
     showState(readState(response.status, await response.text()));
   } catch {
-    const reason = 'It is not running, or the network is down.';
-    showState({
-      state: 'unavailable',
-      label: 'The gateway cannot be reached',
-      reason,
-      domains: [],
-    });
+    showState({ state: 'unavailable', label: 'Unreachable', summary: unreachable, reason: '' });
   }
 }
 
-function showState({ state, label, reason, domains }: State): void {
-  const pill = find('state', HTMLElement);
-  const labelled = find('state-label', HTMLElement);
-  pill.dataset['state'] = state;
-  // A live region is read out again whenever its text is set.
-  if (labelled.textContent !== label) labelled.textContent = label;
-  const paragraph = find('reason', HTMLElement);
-  paragraph.textContent = reason === '' ? '' : `${label}: ${reason}`;
-  paragraph.hidden = reason === '';
-  if (domains.length > 0) offerDomains(domains);
-}
-
-/** Offers the domains of the gateway; fills in the only one. */
-function offerDomains(domains: readonly string[]): void {
-  const list = find('domains', HTMLElement);
-  if (list.childElementCount === domains.length) return;
-  const options = domains.map((domain) => {
-    const option = document.createElement('option');
-    option.value = domain;
-    return option;
-  });
-  list.replaceChildren(...options);
-  const [only = ''] = domains;
-  const input = find('domain', HTMLInputElement);
-  if (domains.length === 1 && input.value === '') input.value = only;
-  update();
+function showState({ state, label, summary, reason }: State): void {
+  find('state', HTMLElement).dataset['state'] = state;
+  setText('state-label', label);
+  const box = find('reason', HTMLElement);
+  box.hidden = summary === '';
+  box.dataset['state'] = state;
+  setText('reason-summary', summary);
+  setText('reason-raw', reason);
+  find('reason-details', HTMLElement).hidden = reason === '';
 }
 
 /** Asks again and again while somebody may be looking. */
@@ -293,18 +320,69 @@ async function watchState(): Promise<void> {
   setTimeout(() => void watchState(), stateEveryMs);
 }
 
-form.addEventListener('input', update);
+/** A field was changed, by hand or by a button. */
+function changed(name: string): void {
+  clearFaults(name === 'account' ? ['login', 'password', 'sender'] : [name]);
+  keepForm();
+  update();
+}
+
+/** Fills in the only domain of the gateway, and what the page lacks that is served to everybody. */
+function fillPage(): void {
+  restoreForm();
+  const domains = find('domains', HTMLDataListElement).options;
+  const domain = find('domain', HTMLInputElement);
+  if (domains.length === 1 && domain.value === '') domain.value = domains[0]?.value ?? '';
+  find('insecure', HTMLElement).hidden = isSecureContext;
+  makeCopyButton(find('copy', HTMLElement), example);
+}
+
+/** Adds to the reference what needs JavaScript: the URL of this gateway, and buttons that copy. */
+function fillReference(): void {
+  for (const part of document.querySelectorAll('.base')) part.textContent = base.replace(/\/$/, '');
+  for (const block of document.querySelectorAll<HTMLElement>('.code')) {
+    const code = block.querySelector('pre');
+    if (code === null) continue;
+    const button = createButton('Copy');
+    button.append(create('span', ' this code', 'unseen'));
+    makeCopyButton(button, code);
+    block.append(button);
+  }
+  // On a phone the list would cover the text.
+  const contents = find('contents', HTMLDetailsElement);
+  const isNarrow = matchMedia('(max-width: 59.99rem)');
+  const fit = (): void => {
+    contents.open = !isNarrow.matches;
+  };
+  fit();
+  isNarrow.addEventListener('change', fit);
+  contents.addEventListener('click', ({ target }) => {
+    if (target instanceof HTMLAnchorElement) fit();
+  });
+}
+
+form.addEventListener('input', ({ target }) => {
+  if (target instanceof Element) changed(target.getAttribute('name') ?? '');
+});
 form.addEventListener('submit', (event) => {
   event.preventDefault();
   const { submitter } = event;
   void submit(submitter instanceof HTMLButtonElement && submitter.value === 'preview');
 });
 form.addEventListener('keydown', (event) => {
-  if (event.key !== 'Enter' || !(event.ctrlKey || event.metaKey)) return;
-  event.preventDefault();
-  void submit(false);
+  if (event.key !== 'Enter') return;
+  const { target } = event;
+  if (event.ctrlKey || event.metaKey) {
+    event.preventDefault();
+    void submit(false);
+  } else if (target instanceof HTMLInputElement && matchMedia('(pointer: coarse)').matches) {
+    // The keyboard of a phone has no Tab; its Enter says "Next" (enterkeyhint).
+    event.preventDefault();
+    focusNext(target);
+  }
 });
 find('languages', HTMLElement).addEventListener('change', update);
-find('copy', HTMLElement).addEventListener('click', () => void copyExample());
+fillPage();
+fillReference();
 update();
 void watchState();

@@ -94,7 +94,7 @@ const pages: Readonly<Record<string, Page>> = {
   '/problems/{code}': {
     operationId: 'problem',
     tag: 'documentation',
-    summary: 'What the code of a problem means',
+    summary: 'What the code of a problem means, as plain text',
     place: 'named-page',
     parameters: [
       {
@@ -117,7 +117,7 @@ const pages: Readonly<Record<string, Page>> = {
   '/openapi.json': {
     operationId: 'openapi',
     tag: 'documentation',
-    summary: 'This document',
+    summary: 'The description of this API',
     place: 'page',
     responses: {
       '200': {
@@ -158,7 +158,7 @@ const docsPages: Readonly<Record<string, Page>> = {
   '/docs/{file}': {
     operationId: 'docsFile',
     tag: 'documentation',
-    summary: 'What the page consists of',
+    summary: 'A style sheet or script of the page at /docs',
     place: 'named-page',
     parameters: [
       {

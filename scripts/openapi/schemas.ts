@@ -25,8 +25,7 @@ const idDescription =
 
 const message = {
   type: 'object',
-  description:
-    'A message; its stanza may have {{stanzaBytes}} bytes. Duplicate keys and characters that XML 1.0 cannot carry are refused.',
+  description: `A message; its stanza may have {{stanzaBytes}} bytes. Duplicate keys and characters that XML 1.0 cannot carry are refused. ${cost}`,
   required: ['to'],
   additionalProperties: false,
   dependentRequired: { body_attributes: ['body'] },
@@ -61,7 +60,7 @@ const message = {
     },
     extra_elements: {
       type: 'string',
-      description: `XML elements that are put after \`<body/>\`, nested to {{depth}} levels at most (\`<message/>\` is the first). ${cost}`,
+      description: `XML elements that are put after \`<body/>\`, nested to {{depth}} levels at most (\`<message/>\` is the first).`,
     },
   },
 };
@@ -87,8 +86,8 @@ const receipt = {
   description: 'The XMPP server has processed the message. Ignore members that you do not know.',
   required: ['status', 'message', 'id', 'from', 'to', 'mode', 'confirmed'],
   properties: {
-    status: { type: 'string', const: 'success' },
-    message: { type: 'string' },
+    status: { type: 'string', const: 'success', description: 'Always `success`.' },
+    message: { type: 'string', description: 'A sentence for people; it may change.' },
     id: { type: 'string', description: 'The `id` of the stanza.' },
     from: address,
     to: address,
@@ -159,10 +158,18 @@ const problem = {
       format: 'uri-reference',
       description: 'Where the gateway explains the code.',
     },
-    title: { type: 'string' },
-    status: { type: 'integer' },
+    title: {
+      type: 'string',
+      description:
+        'What is wrong, in a sentence for people; the same for all refusals with this code.',
+    },
+    status: { type: 'integer', description: 'The HTTP status, again.' },
     detail: { type: 'string', description: 'What is wrong with this request.' },
-    code: { type: 'string', enum: problemCodes },
+    code: {
+      type: 'string',
+      enum: problemCodes,
+      description: 'What is wrong, for programs: it never changes.',
+    },
     instance: {
       type: 'string',
       pattern: '^urn:uuid:[0-9a-f-]{36}$',
@@ -174,7 +181,10 @@ const problem = {
       description: 'Of a bounce: the defined condition (RFC 6120 §8.3.3).',
     },
     error_type: { type: 'string', description: 'Of a bounce: the type of the stanza error.' },
-    text: { type: 'string', description: 'Of a bounce: the words of who returned it.' },
+    text: {
+      type: 'string',
+      description: 'Of a bounce: what the server, room or client that returned it says about it.',
+    },
   },
 };
 

@@ -108,7 +108,7 @@ export async function createGateway(
     answers: createAnswers(store, delivery),
     readiness,
     observeRequest: observer.onRequest,
-    docs: config.http.docs ? readDocs(fileURLToPath(docsDirectory), limits) : undefined,
+    docs: config.http.docs ? readDocs(fileURLToPath(docsDirectory), limits, domains) : undefined,
     openApi: createOpenApi(readFileSync(openApiFile, 'utf8'), limits, config.http.docs),
   });
   const listener = createListener(app.callback(), config.http, createListenerEvents(log, observer));

@@ -45,7 +45,7 @@ async function openDocs(
   return opened;
 }
 
-/** Waits until the page knows that the gateway is ready; then it has filled in the domain. */
+/** Waits until the page knows that the gateway is ready. */
 async function untilReady(page: Page): Promise<void> {
   await page.locator('#state[data-state=ready]').waitFor();
 }
@@ -68,7 +68,8 @@ async function waitForAnswer(page: Page, outcome: string): Promise<void> {
 
 /** The code under the headline of an answer of that kind, as soon as there is one. */
 async function answerOf(page: Page, outcome: string): Promise<string> {
-  return page.locator(`#answer[data-outcome=${outcome}] pre`).innerText();
+  // In a closed <details> it has no inner text.
+  return (await page.locator(`#answer[data-outcome=${outcome}] pre`).textContent()) ?? '';
 }
 
 async function bodyAtBob(id: unknown): Promise<string | undefined> {
@@ -83,7 +84,7 @@ async function faultsOf(page: Page): Promise<string[][]> {
   return Promise.all(
     fields.map(async (field) => [
       await field.locator('label').innerText(),
-      await field.locator('.fault').innerText(),
+      (await field.locator('.fault').innerText()).replace(' Why?', ''),
     ]),
   );
 }
@@ -141,7 +142,7 @@ describe('the page at /docs', () => {
       await fillIn(page, body);
       expect(await page.locator('mark').count()).toBe(0);
       await click(page, 'Copy');
-      await page.getByText('Copied.').waitFor();
+      await page.getByText('Copied.', { exact: true }).waitFor();
       const code = String(await page.evaluate('navigator.clipboard.readText()'));
       expect(code).not.toContain('bot-secret');
       const [file = '', ...args] = toCommand(code);
@@ -164,7 +165,7 @@ describe('the page at /docs', () => {
         else await keyboard.type(step);
       }
     };
-    await page.getByLabel('XMPP user').focus();
+    await page.getByLabel('A user of the XMPP server').focus();
     await keys('ArrowRight', 'Tab', 'alerts', 'Tab', 'alerts-secret', 'Tab', 'Tab', 'alice');
     await keys('Tab', 'bob@example.org', 'Tab', 'line 1\nline 2', 'Tab', 'Enter');
     await keys('Tab', 'Phone', 'Tab', 'h', 'Tab', "it's-me", 'Enter');
@@ -177,7 +178,7 @@ describe('the page at /docs', () => {
     expect(complaints).toEqual([]);
   });
 
-  test('says what is wrong, at the field, and keeps nothing', async () => {
+  test('says what is wrong, at the field, and keeps no password', async () => {
     const { page } = await openDocs();
     await untilReady(page);
     await click(page, 'Send');
@@ -188,25 +189,105 @@ describe('the page at /docs', () => {
       'Text',
     ]);
     await fillIn(page, 'x');
+    // Each went as its field was filled in.
+    expect(await page.locator('.fault').count()).toBe(0);
     await page.getByLabel('Password').fill('wrong');
     await click(page, 'Send');
-    await page.getByText('401: Valid credentials are required.').waitFor();
-    expect(await faultsOf(page)).toEqual([['Password', 'Valid credentials are required.']]);
+    await page.getByText('The user name or the password is wrong').waitFor();
+    expect(await faultsOf(page)).toEqual([['Password', 'Wrong, or of the other kind of account.']]);
+    await click(page, 'Log in as an account of the gateway');
+    expect(await page.getByLabel('An account of the gateway').isChecked()).toBe(true);
+    expect(await page.locator('.fault').count()).toBe(0);
+    await page.getByText('Earlier answer').waitFor();
+    await page.getByLabel('A user of the XMPP server').check();
     await page.getByLabel('Password').fill('bot-secret');
     await page.getByLabel('To', { exact: true }).fill('bob@@example.org');
     await click(page, 'Preview');
-    await page.getByText('422: The body is not a message that the gateway may send.').waitFor();
-    expect(await faultsOf(page)).toEqual([['To', expect.stringContaining('bob@@example.org')]]);
+    await page.getByText(/^To: .*bob@@example.org/).waitFor();
+    expect(await faultsOf(page)).toEqual([['To', 'This will not do.']]);
     expect(await page.evaluate('document.activeElement.id')).toBe('to');
-    await page.getByText('What invalid-message means').click();
-    await page.context().waitForEvent('page');
+    await page.getByLabel('To', { exact: true }).fill('bob');
+    await click(page, 'Preview');
+    await click(page, 'Send to bob@example.org');
+    expect(await page.getByLabel('To', { exact: true }).inputValue()).toBe('bob@example.org');
     await page.getByLabel('To', { exact: true }).fill('nobody@example.org');
     await click(page, 'Send');
-    expect(await faultsOf(page)).toEqual([['To', expect.stringContaining('nobody@example.org')]]);
+    await page.getByText(/^nobody@example.org cannot be reached/).waitFor();
+    expect(await faultsOf(page)).toEqual([['To', 'The message came back.']]);
+    await page.getByText('What bounced means').click();
+    await page.locator('#bounced:target').waitFor();
+    await page.locator('#bounced').getByText('Send it again: it depends').waitFor();
     const storage = 'JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie])';
-    expect(await page.evaluate(storage)).toBe('[{},{},""]');
+    expect(await page.evaluate(storage)).not.toContain('bot-secret');
     await page.reload();
     expect(await page.getByLabel('Password').inputValue()).toBe('');
+    expect(await page.getByLabel('To', { exact: true }).inputValue()).toBe('nobody@example.org');
+  });
+
+  test('sends what was sent already only if asked once more', async () => {
+    const { page } = await openDocs();
+    await fillIn(page, 'only once');
+    await click(page, 'Send');
+    const { id } = JSON.parse(await answerOf(page, 'sent'));
+    await page.getByText(/^✓ Sent to bob@example.org, as bot@example.org, /).waitFor();
+    await page.getByText(/^200 in \d+ ms, .*\d/).waitFor();
+    await click(page, 'Send');
+    await waitForAnswer(page, 'repeated');
+    expect(await page.locator('#time').textContent()).toBe('');
+    await click(page, 'Send it once more');
+    const again = JSON.parse(await answerOf(page, 'sent'));
+    expect(again.id).not.toBe(id);
+    expect([await bodyAtBob(id), await bodyAtBob(again.id)]).toEqual(['only once', 'only once']);
+    await page.getByLabel('Text', { exact: true }).fill('another');
+    await page.getByText('Earlier answer').waitFor();
+  });
+
+  test('goes to the next field with the Enter key of a phone', async () => {
+    const { page } = await openDocs({ viewport: phone, hasTouch: true, isMobile: true });
+    await untilReady(page);
+    const focused = (): Promise<unknown> => page.evaluate('document.activeElement.id');
+    await page.getByLabel('User name').focus();
+    const passed: unknown[] = [];
+    for (let presses = 0; presses < 4; presses += 1) {
+      await page.keyboard.press('Enter');
+      passed.push(await focused());
+    }
+    expect(passed).toEqual(['password', 'domain', 'to', 'body']);
+    expect(await page.locator('#answer').getAttribute('data-outcome')).toBe('none');
+  });
+
+  test('warns about a connection that anybody can read, and copies there, too', async () => {
+    const url = 'http://gateway.example/';
+    const opened = await openPage(browser, { viewport: phone });
+    const { page } = opened;
+    await page.route(`${url}**`, async (route) => {
+      const { pathname, search } = new URL(route.request().url());
+      await route.fulfill({
+        response: await route.fetch({ url: `${site.gateway.url}${pathname}${search}` }),
+      });
+    });
+    await page.goto(`${url}docs`);
+    await page.getByText('The connection is not encrypted').waitFor();
+    await Promise.all([
+      page.getByRole('button', { name: 'Copied ✓' }).waitFor(),
+      click(page, 'Copy'),
+    ]);
+    const { page: local } = await openDocs();
+    expect(await local.getByText('The connection is not encrypted').isVisible()).toBe(false);
+  });
+
+  test('has requests in its reference that work as they stand there', async () => {
+    const { page } = await openDocs();
+    const blocks = await page.locator('.code pre').allTextContents();
+    const requests = blocks.filter((code) => code.includes('curl') && !code.includes('/acl'));
+    expect(requests.length).toBe(7);
+    for (const code of requests) {
+      const command = code
+        .replace(/-u (bot|alerts)(:PASSWORD)?/, '-u $1:$1-secret')
+        .replace('curl', 'curl --silent --show-error --fail-with-body');
+      const { code: exitCode, stdout } = await runChild({ file: 'sh', args: ['-c', command] });
+      expect([exitCode, stdout]).toEqual([0, expect.stringMatching(/"accepted"|"status": ?"/)]);
+    }
   });
 
   describe.each([
@@ -236,19 +317,22 @@ describe('the page at /docs', () => {
       await click(page, 'Send');
       await waitForAnswer(page, 'sent');
       await check('sent', '#reference');
+      await page.locator('#codes').scrollIntoViewIfNeeded();
+      await keepScreenshot(page, `docs-${size}-${colorScheme}-codes.png`);
     });
   });
 });
 
 /** Serves the gateway below /xmpp/, as `location /xmpp/ { proxy_pass …/; }` of nginx does. */
-function createProxy(beforeMessage: () => Promise<void>): Server {
+function createProxy(beforeMessage: () => Promise<void>, losesAnswer: () => boolean): Server {
   return createServer((incoming, outgoing) => {
     const { url = '', method, headers } = incoming;
     const target = new URL(url.replace(/^\/xmpp\//, '/'), site.gateway.url);
     const pass = async (): Promise<void> => {
       if (method === 'POST') await beforeMessage();
       const upstream = requestGateway(target, { method, headers }, (answer) => {
-        outgoing.writeHead(answer.statusCode ?? 0, answer.headers);
+        if (method === 'POST' && losesAnswer()) outgoing.destroy();
+        else outgoing.writeHead(answer.statusCode ?? 0, answer.headers);
         answer.pipe(outgoing);
       });
       incoming.pipe(upstream);
@@ -262,10 +346,16 @@ describe('below a path of a proxy', () => {
   let url: string;
   let release: () => void;
   let released: Promise<void>;
+  let posts = 0;
+  let isLossy = false;
 
   beforeAll(async () => {
     const port = await freePort();
-    proxy = createProxy(() => released).listen(port, '127.0.0.1');
+    const waitForRelease = (): Promise<void> => {
+      posts += 1;
+      return released;
+    };
+    proxy = createProxy(waitForRelease, () => isLossy).listen(port, '127.0.0.1');
     await once(proxy, 'listening');
     url = `http://127.0.0.1:${port}/xmpp/`;
   });
@@ -284,14 +374,30 @@ describe('below a path of a proxy', () => {
     expect(await page.locator('#example').innerText()).toContain(`${url}api/1.0/`);
     await click(page, 'Send');
     await page.locator('#spinner').waitFor();
+    // Playwright would wait until it is enabled.
+    await page.getByRole('button', { name: 'Sending…' }).click({ force: true });
     await page.getByText(/^[1-9]\d* s$/).waitFor();
     expect(await findBarriers(page, ['#reference'])).toEqual([]);
     await keepScreenshot(page, 'docs-waiting.png');
     release();
     const { id } = JSON.parse(await answerOf(page, 'sent'));
     expect(await bodyAtBob(id)).toBe('below a path');
+    expect(posts).toBe(1);
     expect(await page.locator('#spinner').isVisible()).toBe(false);
     expect(complaints).toEqual([]);
+
+    isLossy = true;
+    await page.getByLabel('Text', { exact: true }).fill('not twice');
+    await click(page, 'Send');
+    await waitForAnswer(page, 'failed');
+    isLossy = false;
+    await click(page, 'Send');
+    const { id: onlyId } = JSON.parse(await answerOf(page, 'sent'));
+    await page.getByText('It was sent only once').waitFor();
+    expect(await bodyAtBob(onlyId)).toBe('not twice');
+    await site.bob.settle();
+    const bodies = site.bob.received.map(({ root }) => find(root, 'body'));
+    expect(bodies.filter((body) => body && text(body) === 'not twice').length).toBe(1);
 
     proxy.close();
     proxy.closeAllConnections();
@@ -300,7 +406,7 @@ describe('below a path of a proxy', () => {
     const words = 'The gateway cannot be reached: it is not running, or the network is down.';
     expect(await page.locator('#answer').innerText()).toBe(words);
     await page.locator('#state[data-state=unavailable]').waitFor();
-    expect(await page.locator('#state').innerText()).toBe('The gateway cannot be reached');
+    expect(await page.locator('#state').innerText()).toBe('Unreachable');
     await keepScreenshot(page, 'docs-unreachable.png');
   });
 });
@@ -315,9 +421,22 @@ test('it says why the gateway is not ready', async () => {
     await gateway.waitForLine('listening for HTTP');
     const { page } = await openDocs({}, `${gateway.url}/docs`);
     await page.locator('#state[data-state=unavailable]').waitFor();
-    await page.getByText(/^Not ready: .*ECONNREFUSED/).waitFor();
+    await page.getByText(/^The gateway has no working connection to its XMPP server/).waitFor();
+    await page.getByText('The reason', { exact: true }).click();
+    await page.getByText(/ECONNREFUSED/).waitFor();
     expect(await findBarriers(page, ['#reference'])).toEqual([]);
     await keepScreenshot(page, 'docs-not-ready.png');
+    expect(await page.getByLabel('Domain').inputValue()).toBe('example.org');
+    await page.getByLabel('An account of the gateway').check();
+    await page.getByLabel('User name').fill('alerts');
+    await page.getByLabel('Password').fill('alerts-secret');
+    await page.getByLabel('Speaks as').fill('alice@example.org');
+    await page.getByLabel('To', { exact: true }).fill('bob@example.org');
+    await page.getByLabel('Text', { exact: true }).fill('Hi');
+    await click(page, 'Preview');
+    expect(await answerOf(page, 'preview')).toContain('from="alice@example.org"');
+    await click(page, 'Send');
+    await page.getByText(/^Nothing was sent: the gateway has no working connection/).waitFor();
   } finally {
     await gateway.stop();
   }

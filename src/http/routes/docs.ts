@@ -70,7 +70,9 @@ export const docsFiles = {
   'page.css': 'text/css; charset=utf-8',
   'page.js': 'text/javascript; charset=utf-8',
   'answers.js': 'text/javascript; charset=utf-8',
+  'elements.js': 'text/javascript; charset=utf-8',
   'examples.js': 'text/javascript; charset=utf-8',
+  'form.js': 'text/javascript; charset=utf-8',
   'message-request.js': 'text/javascript; charset=utf-8',
 } as const satisfies Record<string, string>;
 
@@ -105,19 +107,26 @@ export function createOpenApi(template: string, limits: Limits, hasDocs: boolean
   return createDocsFile('application/json', Buffer.from(JSON.stringify(document)));
 }
 
-/** Puts the limits in place of `{{name}}`, and of the quotes around a number that stands alone. */
-function fillIn(template: string, limits: Limits): string {
+/** Puts values in place of `{{name}}`, and of the quotes around a number that stands alone. */
+function fillIn(template: string, values: Readonly<Record<string, number | string>>): string {
   return template.replace(/"\{\{(\w+)\}\}"|\{\{(\w+)\}\}/g, (_, number, part) =>
-    String(limits[number ?? part]),
+    String(values[number ?? part]),
   );
 }
 
-/** Reads the files of the page from a directory, and fills in the limits; throws if one is missing. */
-export function readDocs(directory: string, limits: Limits): Docs {
+/**
+ * Reads the files of the page from a directory, and fills in the limits and the domains that the
+ * gateway serves, which the form offers also while the XMPP server is down; throws if a file is
+ * missing.
+ */
+export function readDocs(directory: string, limits: Limits, domains: Iterable<string>): Docs {
+  // A domain has no character that HTML would read.
+  const options = Array.from(domains, (domain) => `<option value="${domain}"></option>`).join('');
+  const values = { ...limits, domains: options };
   return new Map(
     Object.entries(docsFiles).map(([name, contentType]) => {
       const text = readFileSync(join(directory, name), 'utf8');
-      return [name, createDocsFile(contentType, Buffer.from(fillIn(text, limits)))];
+      return [name, createDocsFile(contentType, Buffer.from(fillIn(text, values)))];
     }),
   );
 }

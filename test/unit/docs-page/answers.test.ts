@@ -1,16 +1,20 @@
 import { describe, expect, it } from 'vitest';
-import { describeRefusal, describeSilence, readState } from '../../../docs-page/answers.ts';
+import {
+  describeReceipt,
+  describeRefusal,
+  describeSilence,
+  isUndecided,
+  readState,
+} from '../../../docs-page/answers.ts';
+import type { FormValues } from '../../../docs-page/message-request.ts';
+import { complete } from './values.ts';
 
 function refuse(
   problem: object,
-  account: 'user' | 'api' = 'user',
+  values: Partial<FormValues> = {},
 ): ReturnType<typeof describeRefusal> {
-  return describeRefusal(
-    422,
-    JSON.stringify({ title: 'T.', detail: 'D.', ...problem }),
-    null,
-    account,
-  );
+  const text = JSON.stringify({ title: 'T.', detail: 'D.', ...problem });
+  return describeRefusal(422, text, null, { ...complete, ...values });
 }
 
 describe('describeRefusal', () => {
@@ -22,29 +26,47 @@ describe('describeRefusal', () => {
       { pointer: '/other', detail: 'E.' },
     ];
     expect(refuse({ code: 'invalid-message', errors })).toEqual({
-      headline: '422: T.',
-      details: ['D.', '/other: E.'],
+      headline: 'To: A.',
+      details: ['Extra elements: B.', 'Extra elements: C.', '/other: E.'],
       faults: new Map([
-        ['to', 'A.'],
-        ['extra', 'B. C.'],
+        ['to', 'This will not do.'],
+        ['extra', 'This will not do.'],
       ]),
       code: 'invalid-message',
+      meant: undefined,
     });
   });
 
   it.each([
-    ['unauthenticated', 'user', ['password', 'T.']],
-    ['bounced', 'user', ['to', 'D.']],
-    ['unknown-domain', 'user', ['domain', 'D.']],
-    ['sender-refused', 'user', ['login', 'D.']],
-    ['sender-refused', 'api', ['sender', 'D.']],
-  ] as const)('finds the field that has to change after %s (%s)', (code, account, fault) => {
-    expect([...refuse({ code }, account).faults]).toEqual([fault]);
+    ['unauthenticated', {}, 'password'],
+    ['bounced', {}, 'to'],
+    ['unknown-domain', {}, 'domain'],
+    ['sender-refused', {}, 'login'],
+    ['sender-refused', { account: 'api' }, 'sender'],
+    ['idempotency-mismatch', { key: 'k' }, 'key'],
+    ['idempotency-mismatch', {}, undefined],
+  ] as const)('finds the field that has to change after %s (%j)', (code, values, field) => {
+    const { headline, details, faults } = refuse({ code }, values);
+    expect([...faults.keys()]).toEqual(field === undefined ? [] : [field]);
+    if (code !== 'unauthenticated') expect([headline, details]).toEqual(['T.', ['D.']]);
+  });
+
+  it('finds the recipient that was meant', () => {
+    const detail = '/to: "bob" is a domain. Did you mean bob@example.org?';
+    expect(refuse({ code: 'invalid-message', detail }).meant).toBe('bob@example.org');
+  });
+
+  it.each([
+    ['unauthenticated', /of the other kind\.$/],
+    ['xmpp-unavailable', /^Nothing was sent: .*no working connection/],
+    ['authentication-unavailable', /^Nothing was sent: .*password\.$/],
+  ])('speaks of %s in words of its own', (code, headline) => {
+    expect(refuse({ code }).headline).toMatch(headline);
   });
 
   it('says when to try again', () => {
     const text = '{"code": "overloaded", "title": "T.", "detail": "D."}';
-    const { details, faults } = describeRefusal(503, text, '5', 'user');
+    const { details, faults } = describeRefusal(503, text, '5', complete);
     expect(details).toEqual(['D.', 'Try again in 5 s.']);
     expect(faults.size).toBe(0);
   });
@@ -52,7 +74,7 @@ describe('describeRefusal', () => {
   it.each(['<html>Bad Gateway</html>', '', 'null', '{"title": 1}', '[]'])(
     'does not take %j for an answer of the gateway',
     (text) => {
-      expect(describeRefusal(502, text, null, 'user')).toMatchObject({
+      expect(describeRefusal(502, text, null, complete)).toMatchObject({
         headline: '502: this is not an answer of the gateway.',
         code: undefined,
       });
@@ -60,13 +82,43 @@ describe('describeRefusal', () => {
   );
 });
 
+describe('isUndecided', () => {
+  it.each([
+    [200, '{}', false],
+    [404, '{"code": "bounced"}', false],
+    [409, '{"code": "idempotency-in-progress"}', true],
+    [504, '{"code": "delivery-unknown"}', true],
+    [502, '<html>', true],
+  ])('%i %s: %s', (status, text, expected) => {
+    expect(isUndecided(status, text)).toBe(expected);
+  });
+});
+
+describe('describeReceipt', () => {
+  it('says who has the message', () => {
+    const receipt = { to: 'bob@b', from: 'bot@a/gateway', confirmed: 'recipient' };
+    expect(describeReceipt(JSON.stringify(receipt), '02:01:13')).toEqual({
+      headline: '✓ Sent to bob@b, as bot@a, 02:01:13',
+      details: ['A chat client of the recipient has the message.'],
+    });
+  });
+
+  it('says nothing about what it does not know', () => {
+    expect(describeReceipt('{"to": "b", "from": "a", "confirmed": "new"}', '').details).toEqual([]);
+  });
+});
+
 describe('describeSilence', () => {
   const timeout = new DOMException('', 'TimeoutError');
 
   it.each([
-    [timeout, false, /within 60 seconds\. The message may have been sent\.$/],
+    [timeout, false, /within 60 seconds\. The message may have been sent\./],
     [timeout, true, /within 60 seconds\.$/],
-    [new TypeError('Failed to fetch'), false, /cannot be reached.* may have been sent\.$/],
+    [
+      new TypeError('Failed to fetch'),
+      false,
+      /cannot be reached: it.* may have been sent\..*not arrive twice, unless the gateway was restarted\.$/,
+    ],
     [new TypeError('Failed to fetch'), true, /cannot be reached.*the network is down\.$/],
   ])('%s, dry run: %s', (error, isDryRun, expected) => {
     expect(describeSilence(error, 60, isDryRun)).toMatch(expected);
@@ -75,25 +127,14 @@ describe('describeSilence', () => {
 
 describe('readState', () => {
   it.each([
-    [200, '{"status": "ready", "domains": {"a": {}}}', 'ready', ''],
-    [
-      200,
-      '{"status": "ready", "domains": {"a": {}}, "degraded": "the store"}',
-      'degraded',
-      'the store',
-    ],
-    [
-      503,
-      '{"status": "unavailable", "reason": "no stream"}',
-      'unavailable',
-      'no stream. Meanwhile',
-    ],
-    [502, '<html>', 'unavailable', 'Something in front of the gateway has answered 502.'],
-    [200, 'null', 'unavailable', 'Something in front'],
-  ])('%i %s', (status, text, state, reason) => {
+    [200, '{"status": "ready"}', 'ready', /^$/, ''],
+    [200, '{"status": "ready", "degraded": "the store"}', 'degraded', /can be sent/, 'the store'],
+    [503, '{"status": "unavailable", "reason": "no"}', 'unavailable', /^The gateway has no/, 'no'],
+    [502, '<html>', 'unavailable', /^Something in front of the gateway has answered 502\.$/, ''],
+    [200, 'null', 'unavailable', /^Something in front/, ''],
+  ])('%i %s', (status, text, state, summary, reason) => {
     const found = readState(status, text);
-    expect(found.state).toBe(state);
-    expect(found.reason).toContain(reason);
-    expect(found.domains).toEqual(status === 200 && text !== 'null' ? ['a'] : []);
+    expect(found).toMatchObject({ state, reason });
+    expect(found.summary).toMatch(summary);
   });
 });

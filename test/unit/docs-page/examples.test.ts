@@ -109,12 +109,12 @@ describe('send', () => {
   });
 
   it('says what the command cannot send', () => {
-    for (const values of [
-      { ...complete, extra: '<a/>' },
-      { ...complete, body: '', subject: 'x' },
-    ]) {
+    for (const [values, words] of [
+      [{ ...complete, extra: '<a/>' }, 'no option for extra elements'],
+      [{ ...complete, body: '', subject: 'x' }, 'sends a text'],
+    ] as const) {
       const { code, hint } = buildExample('send', values, base);
-      expect([code, hint]).toEqual(['', expect.stringContaining('sends text only')]);
+      expect([code, hint]).toEqual(['', expect.stringContaining(words)]);
     }
   });
 });
@@ -154,4 +154,14 @@ describe.each([
     expect(headers).toMatchObject({ Authorization: authorization });
     expect(Object.values(headers)).toContain('k$(id)');
   });
+});
+
+it('Python prints why the gateway refuses', () => {
+  const [imports = '', ...rest] = buildExample('python', complete, base).code.split('\n');
+  const probe =
+    'import io\ndef refuse(r): raise urllib.error.HTTPError(r.full_url, 422, "", {}, io.BytesIO(b"the reason"))\nurllib.request.urlopen = refuse';
+  const input = [imports, probe, ...rest].join('\n');
+  const env = { ...process.env, XMPP_GATEWAY_PASSWORD: 'p' };
+  const { status, stderr } = spawnSync('python3', ['-'], { input, encoding: 'utf8', env });
+  expect([status, stderr]).toEqual([1, 'the reason\n']);
 });

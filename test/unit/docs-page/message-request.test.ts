@@ -4,6 +4,7 @@ import {
   buildHeaders,
   buildMessage,
   buildPath,
+  cutDomain,
   findGaps,
 } from '../../../docs-page/message-request.ts';
 import { complete, empty } from './values.ts';
@@ -57,4 +58,13 @@ describe('findGaps', () => {
   ] as const)('misses %s', (_, values, expected) => {
     expect(Object.keys(findGaps(values))).toEqual(expected);
   });
+});
+
+it.each([
+  ['alice', 'alice'],
+  ['alice@example.org', 'alice'],
+  ['alice@Example.org', 'alice'],
+  ['alice@example.net', 'alice@example.net'],
+])('cutDomain makes of %s %s', (sender, expected) => {
+  expect(cutDomain(sender, 'example.org')).toBe(expected);
 });

@@ -124,7 +124,7 @@ it('reads every file, fills in the limits, and tags it by its content', () => {
   for (const name of Object.keys(docsFiles)) writeFileSync(join(directory, name), `${name} ü`);
   writeFileSync(join(directory, 'other.js'), '');
   writeFileSync(join(directory, 'page.html'), 'at most {{bodyBytes}} bytes ü');
-  const found = readDocs(directory, { bodyBytes: 10 });
+  const found = readDocs(directory, { bodyBytes: 10 }, ['example.org']);
   expect([...found.keys()]).toEqual(Object.keys(docsFiles));
   expect(found.get('page.js')?.bytes.toString()).toBe('page.js ü');
   expect(found.get('page.html')?.bytes.toString()).toBe('at most 10 bytes ü');
@@ -132,7 +132,7 @@ it('reads every file, fills in the limits, and tags it by its content', () => {
   expect(new Set(tags).size).toBe(tags.length);
   for (const tag of tags) expect(tag).toMatch(/^"[\w-]{43}"$/);
   rmSync(join(directory, 'examples.js'));
-  expect(() => readDocs(directory, {})).toThrow('examples.js');
+  expect(() => readDocs(directory, {}, [])).toThrow('examples.js');
   removeDirectory(directory);
 });
 
