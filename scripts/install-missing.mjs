@@ -110,6 +110,7 @@ export const testPackages = [
   // For the files in deploy/.
   'debhelper',
   'fail2ban',
+  'git',
   'lintian',
   'lowdown',
   'prometheus',

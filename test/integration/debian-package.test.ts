@@ -56,7 +56,8 @@ test('it has the version of the project, and needs only Node.js and the user of 
   const { version, engines }: { version: string; engines: { node: string } } = JSON.parse(
     readFileSync(join(project, 'package.json'), 'utf8'),
   );
-  const tags = await runChild({ file: 'git', args: ['tag', '--points-at', 'HEAD'], cwd: project });
+  const args = ['-c', 'safe.directory=*', 'tag', '--points-at', 'HEAD'];
+  const tags = await runChild({ file: 'git', args, cwd: project });
   const isSnapshot = tags.code === 0 && !tags.stdout.split('\n').includes(`v${version}`);
   // What is built between two releases is newer than the first, and older than the second.
   const [, built = ''] = /^Version: (.*)-1\nArchitecture: all$/m.exec(fields) ?? [];
