@@ -231,9 +231,27 @@ local function is_question(stanza)
 		and child and child.name == "gateway" and child.attr.xmlns == xmlns_gateway;
 end
 
+-- Another one whenever the module comes back; a reload is done at once, so that nothing goes past it.
+local generation = {};
+
+function module.save()
+	return { generation = generation };
+end
+
+function module.restore(saved)
+	generation = saved.generation or generation;
+end
+
 local function answer(origin, stanza)
 	local host = hosts[stanza.attr.to];
 	if not host or host.type ~= "local" and not host.modules.muc then return; end
+	origin.message_gateway_generation = origin.message_gateway_generation or generation;
+	if origin.message_gateway_generation ~= generation then
+		-- The answer would say of stanzas that have gone past the module that it has handled them.
+		local text = "mod_message_gateway was gone for a while; ask again on another stream";
+		origin.send(st.error_reply(stanza, "wait", "resource-constraint", text, component));
+		return true;
+	end
 	local reply = st.reply(stanza):tag("gateway", { xmlns = xmlns_gateway, version = version });
 	if options.speak_in_rooms then reply:tag("speak-in-rooms"):up(); end
 	if host.type == "local" then reply:tag("receipts"):up(); end

@@ -1,5 +1,6 @@
 import { GatewayError } from '../core/errors.ts';
 import {
+  type Arrival,
   type Deliver,
   type Message,
   type MessageLimits,
@@ -68,10 +69,9 @@ export function routeOutbound(options: {
 
   const deliverToRoom: Deliver = async (message) => {
     const { mode } = formOf(message.from.domain);
-    const { local: nick = '' } = message.from;
     const stanza = rooms.buildStanza(message);
     const { id, from, to } = stanza;
-    await rooms.deliver(stanza, nick);
+    await rooms.deliver(stanza, message.from);
     // The reflection comes from the room's own server.
     return { id, from, to, mode, confirmed: 'remote' };
   };
@@ -104,7 +104,7 @@ export function routeOutbound(options: {
       watch?.forget();
       const isUnknown = error instanceof GatewayError && error.code === 'delivery-unknown';
       if (!isUnknown || watch?.hasReceipt() !== true) throw error;
-      return { id, from, to, mode: form.mode, confirmed: 'recipient' };
+      return { id, from, to, mode: form.mode, confirmed: 'recipient', arrival: arrived };
     }
     const known = watch === undefined ? ({ confirmed: 'server' } as const) : await watch.confirm();
     return { id, from, to, mode: form.mode, ...known };
@@ -125,6 +125,13 @@ export function routeOutbound(options: {
       isForRoom(message) ? deliverGroupchat(message) : deliverToServer(message),
   };
 }
+
+/** Of a message whose receipt has come already. */
+const arrived: Arrival = {
+  confirmed: Promise.resolve('recipient'),
+  onLate: () => undefined,
+  end: () => undefined,
+};
 
 /** Whether the caller wants to wait for a receipt, and one would come to the gateway. */
 function mayAwaitReceipt(message: Message, form: WireForm): boolean {

@@ -93,7 +93,9 @@ export function createTransport(options: TransportOptions): Transport {
         delivery.handleReady(modes);
         observer.onStream(true);
       },
-      onModes: (modes) => delivery.handleModes(modes),
+      onModes: (modes) => {
+        for (const part of [delivery, roomHosts, rooms]) part.handleModes(modes);
+      },
       onStanza: (stanza) => stream.receive(stanza),
       answerRequest: (stanza) => rooms.answerRequest(stanza),
       onDrain: () => delivery.handleDrain(),

@@ -43,7 +43,13 @@ describe('while the server runs', () => {
       return alice.received.filter(({ xml }) => xml.includes(`id='${id}'`)).length;
     };
     expect(await speakAndCountCarbons('loaded')).toBe(1);
+    const isThere = async () => {
+      const { root } = await ask(component, componentDomain, 'example.org', question);
+      return root.attributes['type'] === 'result';
+    };
+    expect(await isThere()).toBe(true);
     await manage('reload');
+    expect(await isThere()).toBe(true);
     // It still knows where it has spoken from.
     bob.send(`<presence id='after-reload' to='${from}'/>`);
     await component.waitFor(({ root }) => root.attributes['id'] === 'after-reload');
@@ -54,6 +60,13 @@ describe('while the server runs', () => {
     expect(readError(answer)).toMatchObject({ condition: 'service-unavailable' });
     await manage('load');
     expect(await speakAndCountCarbons('loaded-again')).toBe(1);
+    // What was sent before may have gone past it, so it answers on another stream only.
+    const answerAgain = await ask(component, componentDomain, 'example.org', question);
+    expect(readError(answerAgain)).toMatchObject({ condition: 'resource-constraint' });
+    component.destroy();
+    const next = await connectComponent(server);
+    const { root } = await ask(next, componentDomain, 'example.org', question);
+    expect(root.attributes['type']).toBe('result');
     expect(errors()).toEqual([]);
   });
 

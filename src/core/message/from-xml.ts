@@ -1,7 +1,7 @@
 import { GatewayError, invalidMessage } from '../errors.ts';
 import { createFaultList, type FaultList } from '../fault-list.ts';
 import type { Jid } from '../jid/jid.ts';
-import { abbreviate, quote } from '../text.ts';
+import { abbreviate, copyText, quote } from '../text.ts';
 import { parseXml } from '../xml/parse.ts';
 import {
   clientNamespace,
@@ -39,7 +39,7 @@ export function parseMessageFromXml(text: string, context: MessageContext): Mess
   checkChildren(root.children, faults);
 
   if (to === undefined || !faults.isEmpty()) throw faults.toError();
-  const id = ownId ?? context.createId();
+  const id = ownId === undefined ? context.createId() : copyText(ownId);
   return {
     id,
     caller: context.caller,

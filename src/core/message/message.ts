@@ -76,8 +76,8 @@ export interface Receipt {
 export interface Arrival {
   /** Resolves when the receipt has come, or the time is up; rejects with GatewayError `bounced`. */
   readonly confirmed: Promise<Receipt['confirmed']>;
-  /** Calls back if the receipt comes after that. */
-  onLate(callback: () => void): void;
+  /** Calls back if the receipt comes after that, or the message comes back: a GatewayError. */
+  onLate(callback: (fate: 'recipient' | Error) => void): void;
   /** The time is up now: the caller is gone. */
   end(): void;
 }

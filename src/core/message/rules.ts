@@ -1,6 +1,6 @@
 import type { FaultList } from '../fault-list.ts';
 import { type Jid, JidError, parseJid } from '../jid/jid.ts';
-import { quote } from '../text.ts';
+import { copyText, quote } from '../text.ts';
 import {
   clientNamespace,
   componentNamespace,
@@ -52,8 +52,7 @@ export function readRecipient(
   faults: FaultList,
 ): Jid | undefined {
   try {
-    // A copy, because addresses are kept, and a slice would keep the whole body in memory (V8).
-    const to = parseJid(Buffer.from(text, 'utf16le').toString('utf16le'));
+    const to = parseJid(copyText(text));
     const reason = findReasonAgainst(to, context);
     if (reason === undefined) return to;
     faults.add(pointer, reason);

@@ -175,7 +175,11 @@ function follow(
   const amend = 'amend' in answer ? answer.amend : undefined;
   const build = (confirmed: Receipt['confirmed']): Answer =>
     buildAccepted({ ...delivered, confirmed }, waitSeconds);
-  if (amend !== undefined) arrival.onLate(() => void amend(build('recipient')));
+  if (amend !== undefined) {
+    arrival.onLate((fate) => {
+      void amend(fate instanceof Error ? buildKeptRefusal(fate, id) : build(fate));
+    });
+  }
   const end = (): void => arrival.end();
   return async () => {
     hungUp?.addEventListener('abort', end);

@@ -132,7 +132,9 @@ export class Confirmations {
     this.#watched.remove(message);
     this.#options.onLateBounce?.();
     const { id, to: sender } = stanza.attrs;
-    const { condition, type } = readBounce(stanza, message).options.stanzaError ?? {};
+    const bounce = readBounce(stanza, message);
+    message.onLate?.(bounce);
+    const { condition, type } = bounce.options.stanzaError ?? {};
     const recipientDomain = message.to.domain;
     this.#options.log.warn(
       { id, sender, recipientDomain, condition, type },
@@ -159,7 +161,7 @@ export class Confirmations {
       return true;
     }
     this.#options.onLateReceipt?.();
-    message.onLateReceipt?.();
+    message.onLate?.('recipient');
     const recipientDomain = message.to.domain;
     this.#options.log.info({ id, sender: to, recipientDomain }, 'receipt after the answer');
     return true;
@@ -179,7 +181,7 @@ export class Confirmations {
     if (message.outcome instanceof Error) throw message.outcome;
     const arrival: Arrival = {
       confirmed,
-      onLate: (callback) => void (message.onLateReceipt = callback),
+      onLate: (callback) => void (message.onLate = callback),
       end: () => message.wake?.(),
     };
     return { confirmed: message.outcome, arrival };

@@ -16,7 +16,7 @@ export interface Watched extends Pick<Stanza, 'from' | 'to' | 'isGroupchat'> {
   state: 'unwritten' | 'in flight' | 'processed' | 'answered';
   /** Whether an XEP-0184 receipt has been asked for, and has come. */
   receipt: 'none' | 'requested' | 'received';
-  onLateReceipt: (() => void) | undefined;
+  onLate: ((fate: 'recipient' | Error) => void) | undefined;
   /** It had to make room for others, so its bounce would not be recognised. */
   isUnwatched: boolean;
   /** An equal message was written after it, so that a bounce may be about either. */
@@ -66,7 +66,7 @@ export class WatchedMessages {
     return (this.#awaitingOf.get(caller) ?? 0) < free;
   }
 
-  /** Those with the same sender and id. The ones that wait for receipts are the latest. */
+  /** Those with the same sender and id; the ones that wait for receipts last. */
   findSame(id: string, from: string): readonly Watched[] {
     const key = keyOf(id, from);
     return [...(this.#others.get(key) ?? []), ...(this.#awaiting.get(key) ?? [])];
@@ -88,7 +88,7 @@ export class WatchedMessages {
       wake: undefined,
       state: 'unwritten',
       receipt,
-      onLateReceipt: undefined,
+      onLate: undefined,
       isUnwatched: false,
       isFollowed: false,
     };

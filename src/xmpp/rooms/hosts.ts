@@ -91,6 +91,11 @@ export class RoomHosts {
     return asked;
   }
 
+  /** The module may have been set up anew. */
+  handleModes(): void {
+    this.#needNoJoin.clear();
+  }
+
   /** Forgets everything: the answers need not hold on another stream. */
   handleClose(): void {
     this.#needNoJoin.clear();

@@ -12,6 +12,8 @@ export interface RoomOccupantOptions {
   readonly stream: StreamHandle;
   /** Whose message made the occupant join. */
   readonly caller: string;
+  /** The domain of the sender that it stands for. */
+  readonly senderDomain: string;
   readonly seat: RoomSeat;
   /** How long a message may take, and how long joining may take. */
   readonly timeoutMs: number;
@@ -45,6 +47,7 @@ export class RoomOccupant {
   /** The nick, as long as the occupant is in the room. */
   #nick: string | undefined;
   #idle: NodeJS.Timeout | undefined;
+  #isDismissed = false;
 
   constructor(options: RoomOccupantOptions) {
     this.#options = options;
@@ -52,6 +55,10 @@ export class RoomOccupant {
 
   get caller(): string {
     return this.#options.caller;
+  }
+
+  get senderDomain(): string {
+    return this.#options.senderDomain;
   }
 
   /** Resolves when the room has reflected the message; messages keep the order of the calls. */
@@ -109,6 +116,12 @@ export class RoomOccupant {
     this.#proceed();
   }
 
+  /** Leaves as soon as it has no message to deliver. */
+  dismiss(): void {
+    this.#isDismissed = true;
+    if (this.isIdle()) this.leave();
+  }
+
   /** Messages that wait to be written are refused with `error`. */
   leave(error: GatewayError = unavailable('the gateway is leaving the room')): void {
     clearTimeout(this.#idle);
@@ -130,7 +143,9 @@ export class RoomOccupant {
   #proceed(): void {
     if (this.#nick !== undefined) {
       for (const message of this.#waiting.splice(0)) void this.#write(message);
-      if (this.#written.length === 0) this.#startIdle();
+      if (this.#written.length > 0) return;
+      if (this.#isDismissed) this.leave();
+      else this.#startIdle();
     } else if (this.#entry === undefined && this.#written.length === 0) {
       if (this.#waiting.length > 0) this.#enter();
       else this.#options.onGone();

@@ -9,6 +9,7 @@ import {
 } from '../../core/message/message.ts';
 import type { Secret } from '../../core/secret.ts';
 import type { StreamHandle } from '../stream/handle.ts';
+import type { DomainModes } from '../stream/trust-proof.ts';
 import { overloaded, unavailable } from '../wire/gateway-errors.ts';
 import { buildPong } from '../wire/iq.ts';
 import type { StreamFailure } from '../wire/stream-failure.ts';
@@ -59,12 +60,12 @@ export class Rooms {
   }
 
   /** Resolves when the room has reflected the stanza; rejects with GatewayError. */
-  async deliver(stanza: Stanza, nick: string): Promise<void> {
+  async deliver(stanza: Stanza, sender: Jid): Promise<void> {
     if (!this.#options.stream.isOpen()) throw unavailable('the component stream is down');
     const release = this.#quota.take(stanza);
     try {
       const key = keyOf(stanza.to.toString(), bareOf(stanza.from.toString()));
-      const occupant = this.#occupants.get(key) ?? this.#createOccupant(key, stanza, nick);
+      const occupant = this.#occupants.get(key) ?? this.#createOccupant(key, stanza, sender);
       this.#occupants.delete(key);
       this.#occupants.set(key, occupant);
       await occupant.deliver(stanza);
@@ -97,6 +98,14 @@ export class Rooms {
     for (const occupant of this.#occupants.values()) occupant.handleClose(reason);
   }
 
+  /** Occupants leave whose senders need not join any more: for these, their nicks would be taken. */
+  handleModes(modes: DomainModes): void {
+    for (const occupant of this.#occupants.values()) {
+      const form = modes.get(occupant.senderDomain)?.form;
+      if (form?.mode === 'client' && form.speaksInRooms) occupant.dismiss();
+    }
+  }
+
   /** Leaves all rooms. */
   leave(): void {
     for (const occupant of this.#occupants.values()) occupant.leave();
@@ -106,13 +115,15 @@ export class Rooms {
     return this.#occupants.get(keyOf(bareOf(String(from)), bareOf(String(to))));
   }
 
-  #createOccupant(key: string, { from, to, caller }: Stanza, nick: string): RoomOccupant {
+  #createOccupant(key: string, { from, to, caller }: Stanza, sender: Jid): RoomOccupant {
     this.#makeRoom(caller);
     const { stream, confirmTimeoutMs, idleMs, passwords, deliverToServer } = this.#options;
     const room = to.toString();
+    const { local: nick = '', domain: senderDomain } = sender;
     return new RoomOccupant({
       stream,
       caller,
+      senderDomain,
       seat: { jid: from.toString(), room, nick, password: passwords[room] },
       timeoutMs: confirmTimeoutMs,
       idleMs,

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import type { Element } from 'ltx';
 import {
   describeForm,
@@ -12,7 +13,7 @@ import {
   type DomainFeatures,
   type FeatureProbe,
 } from '../wire/domain-features.ts';
-import { notHosted, type StreamFailure } from '../wire/stream-failure.ts';
+import { moduleGone, notHosted, type StreamFailure } from '../wire/stream-failure.ts';
 
 /** For each served domain: the form of its messages on this stream, and what follows from it. */
 export type DomainModes = ReadonlyMap<
@@ -126,31 +127,28 @@ export class TrustProof {
   }
 
   /**
-   * The question for the module, once more, to each domain that has not offered it; empty when no domain
-   * could get a better mode. What comes back is for `hearLate`.
+   * The question for the module, once more, to every domain: it may have been loaded, or set up anew.
+   * Empty where the mode does not depend on it. What comes back is for `hearLate`.
    */
   askForModules(): string {
-    if (this.#served.mode !== 'auto') return '';
-    return [...this.#proofs.values()]
-      .filter(({ probe }) => probe.features().module === undefined)
-      .map(({ probe }) => probe.moduleQuery)
-      .join('');
+    const { mode } = this.#served;
+    if (mode === 'plain' || mode === 'privileged') return '';
+    return [...this.#proofs.values()].map(({ probe }) => probe.moduleQuery).join('');
   }
 
   /**
    * Reads what a domain offers only after the proof, a privilege or the module; returns the modes if that
-   * changes them. The trust that was proved holds for every mode.
+   * may change them. The trust that was proved holds for every mode. A module that is gone is a failure:
+   * if it comes back before the next barrier, that would pass in its name what went past it.
    */
-  hearLate(stanza: Element): DomainModes | undefined {
-    const proof = this.#proofs.get(String(stanza.attrs.from));
-    if (proof === undefined || this.#served.mode !== 'auto') return undefined;
-    const before = proof.probe.features();
-    if (before.module !== undefined) return undefined;
-    proof.probe.handleStanza(stanza);
-    const { module, privilege } = proof.probe.features();
-    if (module === undefined && privilege === before.privilege) return undefined;
-    const modes = this.chooseModes();
-    return 'kind' in modes ? undefined : modes;
+  hearLate(stanza: Element): DomainModes | StreamFailure | undefined {
+    const domain = String(stanza.attrs.from);
+    const probe = this.#proofs.get(domain)?.probe;
+    if (probe === undefined) return undefined;
+    const before = probe.features();
+    if (before.module !== undefined && probe.deniesModule(stanza)) return moduleGone(domain);
+    probe.handleStanza(stanza);
+    return isDeepStrictEqual(before, probe.features()) ? undefined : this.chooseModes();
   }
 
   #findMissing(): readonly [string, DomainProof] | undefined {

@@ -10,7 +10,7 @@ import { type DomainModes, type Served, TrustProof } from './trust-proof.ts';
 /** Events of a stream, for its owner. `onStanza`, `onDrain` and `onModes` come only after `onReady`. */
 export interface StreamEvents {
   readonly onReady: (connection: ComponentConnection, modes: DomainModes) => void;
-  /** The server offers something since then, so messages of some domain now go out in a better mode. */
+  /** The server offers something since then: messages of some domain may go out in another mode. */
   readonly onModes?: (modes: DomainModes) => void;
   readonly onStanza: (stanza: Element) => void;
   /** The answer to a request; without one, the request is refused. */
@@ -30,8 +30,8 @@ const proofTimeoutMs = 3000;
 const announcementMs = 500;
 
 /**
- * How often, in milliseconds, domains without the module are asked for it: it may be loaded while the
- * stream is open, which no server announces.
+ * How often, in milliseconds, domains are asked for the module: it may be loaded, or set up anew, while
+ * the stream is open, which no server announces.
  */
 const lookMs = 10_000;
 
@@ -100,7 +100,8 @@ class TrustedStream implements TrustedConnection {
   }
 
   lookForModules(): void {
-    if (this.#state === 'ready' && !this.isBlocked()) this.write(this.#proof.askForModules());
+    const question = this.#proof.askForModules();
+    if (question !== '' && this.#state === 'ready' && !this.isBlocked()) this.write(question);
   }
 
   #ask(): void {
@@ -116,8 +117,12 @@ class TrustedStream implements TrustedConnection {
       this.#decide(stanza);
       return;
     }
-    const modes = this.#proof.hearLate(stanza);
-    if (modes !== undefined) this.#events.onModes?.(modes);
+    const late = this.#proof.hearLate(stanza);
+    if (late !== undefined && 'kind' in late) {
+      this.#refuse(late);
+      return;
+    }
+    if (late !== undefined) this.#events.onModes?.(late);
     this.#events.onStanza(stanza);
   }
 

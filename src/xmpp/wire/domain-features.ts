@@ -20,6 +20,8 @@ export interface FeatureProbe {
   readonly xml: string;
   /** The question for the module alone, which may be asked again. */
   readonly moduleQuery: string;
+  /** Whether a stanza says that the module is not there, in answer to that question. */
+  deniesModule(stanza: Element): boolean;
   handleStanza(stanza: Element): void;
   features(): DomainFeatures;
 }
@@ -42,7 +44,7 @@ export function createFeatureProbe(domain: string, component: string): FeaturePr
     }
     if (from !== domain) return;
     if (id === queryId && stanza.is('iq') && type === 'result') {
-      features = { ...features, module: readModule(stanza) };
+      features = { ...features, module: readModule(stanza) ?? features.module };
     } else if (stanza.is('message') && type !== 'error') {
       features = { ...features, privilege: readPrivilege(stanza) ?? features.privilege };
     }
@@ -54,6 +56,8 @@ export function createFeatureProbe(domain: string, component: string): FeaturePr
       moduleQuery +
       `<message id='${bounceId}' from='${nobody}' to='${nobody}'><x xmlns='urn:xmpp-message-gateway:probe'/></message>`,
     moduleQuery,
+    deniesModule: ({ attrs: { id, from, type } }) =>
+      id === queryId && from === domain && type === 'error',
     handleStanza,
     features: () => features,
   };

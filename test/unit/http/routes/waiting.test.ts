@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { GatewayError } from '../../../../src/core/errors.ts';
-import type { Message, Receipt } from '../../../../src/core/message/message.ts';
+import type { Arrival, Message, Receipt } from '../../../../src/core/message/message.ts';
 import { type HttpAnswer, send } from '../../../support/clients/http.ts';
 import { connectRaw } from '../../../support/clients/http-connection.ts';
 import { waitUntil } from '../../../support/system/wait.ts';
@@ -16,7 +16,7 @@ import {
 interface Wait {
   readonly message: Message;
   readonly end: (confirmed: Receipt['confirmed'] | GatewayError) => void;
-  late: (() => void) | undefined;
+  late: Parameters<Arrival['onLate']>[0] | undefined;
 }
 
 let gateway: TestGateway;
@@ -126,11 +126,24 @@ test('a replay says what is known by then', async () => {
   waits[0]?.end('server');
   expect((await first).json()).toMatchObject({ confirmed: 'server' });
   expect((await post(message, headers)).json()).toMatchObject({ confirmed: 'server' });
-  waits[0]?.late?.();
+  waits[0]?.late?.('recipient');
   const replay = await post(message, headers);
   expect(replay.json()).toMatchObject({ confirmed: 'recipient' });
   expect(replay.headers['preference-applied']).toBeUndefined();
   expect(waits).toHaveLength(1);
+});
+
+test('a replay says that the message has come back by then', async () => {
+  const headers = { ...prefer, 'Idempotency-Key': 'k' };
+  const first = post(message, headers);
+  await untilWaiting(1);
+  waits[0]?.end('server');
+  expect((await first).status).toBe(200);
+  const stanzaError = { condition: 'gone', type: 'cancel', text: undefined } as const;
+  waits[0]?.late?.(new GatewayError('bounced', 'Gone.', { stanzaError }));
+  const replay = await post(message, headers);
+  expect(replay.status).toBe(404);
+  expect(replay.headers['idempotency-replayed']).toBe('true');
 });
 
 describe('a caller that hangs up', () => {

@@ -2,6 +2,7 @@ import { pino } from 'pino';
 import { afterEach, describe, expect, test } from 'vitest';
 import { createJid, type Jid, parseJid } from '../../../../src/core/jid/jid.ts';
 import type { Message } from '../../../../src/core/message/message.ts';
+import { describeForm } from '../../../../src/core/message/mode.ts';
 import { Secret } from '../../../../src/core/secret.ts';
 import { Confirmations } from '../../../../src/xmpp/delivery/confirmation.ts';
 import { Delivery } from '../../../../src/xmpp/delivery/delivery.ts';
@@ -10,6 +11,7 @@ import { Rooms, type RoomsOptions } from '../../../../src/xmpp/rooms/rooms.ts';
 import { routeInbound } from '../../../../src/xmpp/routing.ts';
 import { StreamHandle } from '../../../../src/xmpp/stream/handle.ts';
 import { createComponentStream } from '../../../../src/xmpp/stream/supervisor.ts';
+import type { DomainModes } from '../../../../src/xmpp/stream/trust-proof.ts';
 import { find, type Stanza } from '../../../support/clients/stanza.ts';
 import {
   answerHonestly,
@@ -108,7 +110,7 @@ async function connect(answer: Answer = () => undefined, overrides: Partial<Room
     to = lobby,
     from: Jid = createJid('alice', 'example.org'),
     caller = 'user alice@example.org',
-  ) => rooms.deliver({ ...rooms.buildStanza(groupchat(id, to, from)), caller }, from.local ?? '');
+  ) => rooms.deliver({ ...rooms.buildStanza(groupchat(id, to, from)), caller }, from);
   const steps = (): string[] =>
     taken.map(({ step, stanza: { root } }) =>
       step === 'join' || step === 'leave'
@@ -164,6 +166,17 @@ function refusal({ root }: Stanza, condition: string, type = 'cancel'): string {
   return `<${root.name} type='error' id='${id}' from='${to}' to='${from}'><error type='${type}'><${condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></${root.name}>`;
 }
 
+/** The modes when users of the domain may speak in rooms without joining. */
+function modesWith(domain: string): DomainModes {
+  const form = {
+    mode: 'client',
+    resource: 'http-1',
+    speaksInRooms: true,
+    returnsReceipts: true,
+  } as const;
+  return new Map([[domain, { form, report: describeForm(form, true) }]]);
+}
+
 const outcome = (promise: Promise<void>): Promise<string> =>
   promise.then(
     () => 'reflected',
@@ -180,6 +193,24 @@ describe('joining', () => {
     expect(taken[1]?.stanza.xml).toBe(
       `<presence from='${occupant}' to='${lobby}/alice'><x xmlns='${muc}'><history maxstanzas='0'/></x></presence>`,
     );
+  });
+
+  test('ends where it is no longer needed, but not for other domains, nor before the last message', async () => {
+    let reflect = (): void => {};
+    const { rooms, say, steps } = await connect((step, stanza, peer) => {
+      if (step !== 'message' || stanza.root.attributes['id'] !== '2') return undefined;
+      reflect = () => peer.send(answerAsRoom(step, stanza));
+      return '';
+    });
+    await say('1');
+    const last = say('2');
+    await waitUntil(() => steps().includes('2'), { label: 'the last message' });
+    rooms.handleModes(modesWith('example.net'));
+    rooms.handleModes(modesWith('example.org'));
+    expect(steps()).not.toContain('leave alice');
+    reflect();
+    await last;
+    await waitUntil(() => steps().includes('leave alice'), { label: 'the leave' });
   });
 
   test('sends the password of the room', async () => {

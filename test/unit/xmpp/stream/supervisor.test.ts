@@ -101,9 +101,13 @@ function privilegeOf(domain: string): string {
 
 /** Answers like ejabberd, which announces privileges from a separate process. */
 function answerAsEjabberd(stanza: Stanza, kind: StanzaKind, peer: ComponentPeer): void {
-  const { id, from, to } = stanza.root.attributes;
-  if (kind !== 'ping') answerHonestly(stanza, kind, peer);
-  else peer.send(`<iq type='error' id='${id}' from='${to}' to='${from}'>${itemNotFound}</iq>`);
+  if (kind === 'ping') refuse(stanza, peer);
+  else answerHonestly(stanza, kind, peer);
+}
+
+function refuse({ root }: Stanza, peer: ComponentPeer): void {
+  const { id, from, to } = root.attributes;
+  peer.send(`<iq type='error' id='${id}' from='${to}' to='${from}'>${itemNotFound}</iq>`);
 }
 
 const itemNotFound = `<error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>`;
@@ -139,27 +143,32 @@ test('a privilege that is announced even later is read', async () => {
   ]);
 });
 
+function isModuleQuestion({ root }: Stanza, domain: string): boolean {
+  const { id = '', to } = root.attributes;
+  return id.startsWith('module-') && to === domain;
+}
+
 /** Answers the question for the module as the module does. */
-function answerAsModule({ root }: Stanza, kind: StanzaKind, peer: ComponentPeer): void {
-  const { id = '', from, to } = root.attributes;
-  if (kind !== 'feature' || !id.startsWith('module-')) return;
+function answerAsModule({ root }: Stanza, peer: ComponentPeer, features = ''): void {
+  const { id, from, to } = root.attributes;
   peer.send(
-    `<iq type='result' id='${id}' from='${to}' to='${from}'><gateway xmlns='urn:xmpp-message-gateway:0' version='1'/></iq>`,
+    `<iq type='result' id='${id}' from='${to}' to='${from}'><gateway xmlns='urn:xmpp-message-gateway:0' version='1'>${features}</gateway></iq>`,
   );
 }
 
-test('a module that is loaded later is found, and nobody is asked for it again', async () => {
+test('a module that is loaded later is found, and set up anew, too', async () => {
   let isLoaded = false;
-  const asked: string[] = [];
+  let features = '';
+  let asked = 0;
   const { stream, lines } = await connect((received, kind, peer) => {
-    answerHonestly(received, kind, peer);
-    const { id = '', to = '' } = received.root.attributes;
-    if (id.startsWith('module-')) asked.push(to);
-    if (isLoaded && to === 'example.net') answerAsModule(received, kind, peer);
+    const isAsked = isModuleQuestion(received, 'example.net');
+    if (isAsked) asked += 1;
+    if (isAsked && isLoaded) answerAsModule(received, peer, features);
+    else answerHonestly(received, kind, peer);
   });
   await waitUntil(() => stream.readiness().ready, { label: 'readiness' });
   stream.lookForModules();
-  await waitUntil(() => asked.length === 4, { label: 'the questions without an answer' });
+  await waitUntil(() => asked === 2, { label: 'the question without an answer' });
   expect(stream.formOf('example.net').mode).toBe('plain');
   isLoaded = true;
   stream.lookForModules();
@@ -170,9 +179,28 @@ test('a module that is loaded later is found, and nobody is asked for it again',
   expect(lines.filter(({ msg }) => msg === 'mode changed')).toMatchObject([
     { level: 40, domain: 'example.net', before: 'plain', now: 'client' },
   ]);
+  const receives = (): boolean => {
+    const form = stream.formOf('example.net');
+    return form.mode === 'client' && form.returnsReceipts;
+  };
+  expect(receives()).toBe(false);
+  features = '<receipts/>';
   stream.lookForModules();
-  await waitUntil(() => asked.length === 7, { label: 'one more question' });
-  expect(asked.slice(6)).toEqual(['example.org']);
+  await waitUntil(receives, { label: 'the receipts' });
+});
+
+test('a module that is gone ends the stream, even if it would be back for the next barrier', async () => {
+  let isLoaded = true;
+  const { stream, down } = await connect((received, kind, peer) => {
+    if (!isModuleQuestion(received, 'example.net')) answerHonestly(received, kind, peer);
+    else if (isLoaded) answerAsModule(received, peer);
+    else refuse(received, peer);
+  });
+  await waitUntil(() => stream.readiness().ready, { label: 'readiness' });
+  expect(stream.formOf('example.net').mode).toBe('client');
+  isLoaded = false;
+  stream.lookForModules();
+  expect(await down()).toMatchObject([{ reason: expect.stringContaining('was unloaded') }]);
 });
 
 const notHosted =
