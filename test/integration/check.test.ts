@@ -246,7 +246,7 @@ FAILED component gateway.example.org at 127.0.0.1:${port}: nothing listens there
       `ok     HTTP at 127.0.0.1:${gateway.port}: the gateway is running and ready\n`,
       `ok     metrics at 127.0.0.1:${metrics.port}: the gateway is running\n`,
       `ok     XMPP server: ${serverNames[kind]}\n`,
-      'ok     component gateway.example.org at 127.0.0.1:COMPONENT: used by the running gateway\n',
+      'ok     component gateway.example.org at 127.0.0.1:COMPONENT: not tested: the stream is left to the running gateway\n',
       'ok     messages of example.org: mode plain; ',
     ].join('');
     expect(text.startsWith(lines.configuration + said)).toBe(true);
@@ -271,26 +271,42 @@ FAILED component gateway.example.org at 127.0.0.1:${port}: nothing listens there
     expect(others.code).toBe(1);
   });
 
-  test('beside a gateway with an earlier state of the file it leaves the component stream alone', async () => {
-    const gateway = await startGatewayProcess({ config: config() });
+  test('beside a gateway that was started before the file changed it leaves the component stream alone', async () => {
+    const metrics = { port: await freePort() };
+    const gateway = await startGatewayProcess({ config: config({ http: { metrics } }) });
     onTestFinished(async () => void (await gateway.stop()));
     const checkAgain = async (http: object) => {
       gateway.reconfigure(config({ http }));
       return await runCommand(['check', '--config', gateway.configFile]);
     };
-    const moved = await checkAgain({ port: await freePort() });
+    const untested =
+      /^later {2}component gateway\.example\.org at .*: not tested, because process \d+, which serves this file, does not answer at 127\.0\.0\.1:\d+\n {7}Restart it, and run check again\.$/m;
+    const moved = await checkAgain({ port: await freePort(), metrics });
+    expect(moved.stdout).toMatch(untested);
     expect(moved.stdout).toMatch(
-      /^later {2}component gateway\.example\.org at .*: not tested, because the gateway is running with an earlier state of this configuration \(process \d+\)\n {7}Restart it, and run check again\.$/m,
+      /^later {2}metrics at .*: taken by the running gateway \(process/m,
     );
     expect([moved.code, moved.stdout.includes('FAILED')]).toEqual([0, false]);
+
+    const port = await holdPort((_req, res) =>
+      res.end(JSON.stringify({ status: 'ready', domains: {} })),
+    );
+    const other = await checkAgain({ port });
+    expect(other.stdout).toMatch(untested);
+    expect(other.stdout).toContain(
+      `FAILED HTTP at 127.0.0.1:${port}: a gateway is already running there\n`,
+    );
+    expect(other.code).toBe(1);
 
     const { certFile, keyFile } = await createCertificates(directory, ['localhost']);
     const tls = { cert_file: certFile, key_file: keyFile };
     const encrypted = await checkAgain({ port: gateway.port, tls });
     expect(encrypted.stdout).toMatch(
-      /^later {2}HTTP at .*: a gateway is running there, but without http\.tls: this one \(process \d+\), with an earlier state of this configuration$/m,
+      /^later {2}HTTP at .*: a gateway is running there, but without http\.tls: this one \(process \d+\), which was started before the file changed$/m,
     );
-    expect(encrypted.stdout).toMatch(/^ok {5}component .*: used by the running gateway$/m);
+    expect(encrypted.stdout).toMatch(
+      /^ok {5}component .*: not tested: the stream is left to the running gateway$/m,
+    );
     expect(encrypted.code).toBe(0);
     const streams = gateway
       .logLines()

@@ -18,6 +18,7 @@ import {
   type PortHolder,
 } from '../port-holder.ts';
 import type { Finding } from './report.ts';
+import { holdsPort } from './serving.ts';
 
 /** What was found where the gateway listens. */
 export interface ListenersReport {
@@ -28,7 +29,7 @@ export interface ListenersReport {
 
 /**
  * Tests whether the gateway can listen for HTTP and for metrics, or is running already. `serving` is the
- * process that serves this configuration file, or an earlier state of it.
+ * process that serves this configuration file, whatever it has read from it.
  */
 export async function checkListeners(
   config: Config,
@@ -37,7 +38,7 @@ export async function checkListeners(
   const { http } = config;
   const { finding, gateway } = await checkHttp(config, serving);
   return {
-    findings: [finding, ...checkCertificate(http), ...(await checkMetrics(http, gateway))],
+    findings: [finding, ...checkCertificate(http), ...(await checkMetrics(http, gateway, serving))],
     gateway,
   };
 }
@@ -54,7 +55,8 @@ async function checkHttp(
     };
   }
   const holder = isTaken(error) ? await findHttpHolder(http) : undefined;
-  if (holder?.kind !== 'gateway') {
+  const isOther = serving !== undefined && !(await holdsPort(serving, http.port));
+  if (holder?.kind !== 'gateway' || isOther) {
     return { finding: describeTaken(what, error, 'http', http.port, holder) };
   }
   const { state } = holder;
@@ -92,10 +94,12 @@ function describeChanged(text: string, serving: number | undefined): Finding {
     : {
         isGood: false,
         isNeeded: false,
-        text: `${text}: this one (process ${serving}), with an earlier state of this configuration`,
-        advice: 'Restart it, and run check again.',
+        text: `${text}: this one (process ${serving}), which was started before the file changed`,
+        advice: restartAdvice,
       };
 }
+
+const restartAdvice = 'Restart it, and run check again.';
 
 function describeGateway(what: string, state: GatewayState, exposure: string | undefined): Finding {
   if (state.status === 'unavailable') {
@@ -111,6 +115,7 @@ function describeGateway(what: string, state: GatewayState, exposure: string | u
 async function checkMetrics(
   http: Config['http'],
   gateway: GatewayState | undefined,
+  serving: number | undefined,
 ): Promise<readonly Finding[]> {
   const { metrics } = http;
   if (metrics === undefined) return [];
@@ -124,15 +129,17 @@ async function checkMetrics(
   if (holder?.kind !== 'metrics') {
     return [describeTaken(what, error, 'http.metrics', metrics.port, holder)];
   }
-  return gateway === undefined
-    ? [
-        {
-          isGood: false,
-          text: `${what}: ${describeHolder(holder)}`,
-          advice: 'Stop that gateway, or change http.metrics.port.',
-        },
-      ]
-    : [{ isGood: true, text: `${what}: the gateway is running`, advice: exposure }];
+  const isThis =
+    serving === undefined ? gateway !== undefined : await holdsPort(serving, metrics.port);
+  if (!isThis) {
+    const advice = 'Stop that gateway, or change http.metrics.port.';
+    return [{ isGood: false, text: `${what}: ${describeHolder(holder)}`, advice }];
+  }
+  if (gateway !== undefined) {
+    return [{ isGood: true, text: `${what}: the gateway is running`, advice: exposure }];
+  }
+  const text = `${what}: taken by the running gateway (process ${serving})`;
+  return [{ isGood: false, isNeeded: false, text, advice: restartAdvice }];
 }
 
 /** Describes an address at which the gateway cannot listen; `foreign` has the port, if that is known. */

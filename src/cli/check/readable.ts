@@ -26,15 +26,19 @@ export interface ServiceUser {
  */
 export async function checkReadable(
   path: string,
-  user: ServiceUser | undefined = process.getuid?.() === 0 ? findServiceUser(path) : undefined,
+  user = findServiceUser(path),
 ): Promise<readonly Finding[]> {
   if (user === undefined) return [];
   const files = [['', path] as const, ...(await findNamedFiles(path))];
   return files.flatMap(([key, file]) => (mayRead(user, file) ? [] : [describe(key, file, user)]));
 }
 
-/** The user of the unit for its own file; for others the one whose group the folder belongs to. */
-function findServiceUser(path: string): ServiceUser | undefined {
+/**
+ * The user of the unit for its own file; for others the only one whose group the folder belongs to.
+ * Undefined unless root asks.
+ */
+export function findServiceUser(path: string): ServiceUser | undefined {
+  if (process.getuid?.() !== 0) return undefined;
   const { gid } = statSync(dirname(path));
   const groups = readTable('/etc/group');
   const users = readTable('/etc/passwd').map(([name = '', , uid, own]) => {

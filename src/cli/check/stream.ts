@@ -21,7 +21,7 @@ import type { Finding } from './report.ts';
 export interface RunningGateway {
   /** Its state, if it answers where this configuration lets it listen. */
   readonly gateway: GatewayState | undefined;
-  /** The process that serves this configuration file, or an earlier state of it. */
+  /** The process that serves this configuration file, whatever it has read from it. */
   readonly serving: number | undefined;
 }
 
@@ -43,7 +43,7 @@ export async function checkStream(
     const server = kind && { kind, version: undefined };
     const stream =
       gateway === undefined
-        ? [describeUntested(what, serving)]
+        ? [describeUntested(config, what, serving)]
         : describeRunning(config, what, gateway, server);
     return [...describeRecognised(server), ...stream];
   }
@@ -58,11 +58,11 @@ function mayHaveStream(gateway: GatewayState): boolean {
   return gateway.status === 'ready' || gateway.reason === streamOpening;
 }
 
-function describeUntested(what: string, serving: number | undefined): Finding {
+function describeUntested({ http }: Config, what: string, serving: number | undefined): Finding {
   return {
     isGood: false,
     isNeeded: false,
-    text: `${what}: not tested, because the gateway is running with an earlier state of this configuration (process ${serving})`,
+    text: `${what}: not tested, because process ${serving}, which serves this file, does not answer at ${http.host}:${http.port}`,
     advice: 'Restart it, and run check again.',
   };
 }
@@ -78,7 +78,7 @@ function describeRunning(
     return [domain, { report }] as const;
   });
   return [
-    { isGood: true, text: `${what}: used by the running gateway` },
+    { isGood: true, text: `${what}: not tested: the stream is left to the running gateway` },
     ...describeDomains(config, new Map(domains), server),
   ];
 }
