@@ -87,10 +87,9 @@ function certificateAdvice(kind: ServerKind | undefined): string {
 
 ${linesFor(kind)}
 
-If it is for the domain, and self-signed or comes from your own CA, name a copy of that certificate in
-c2s.ca_file: one that the gateway's user can read, unlike those in the server's folders. Debian's Node.js
-trusts the CAs of the system, others only their own list: for them, name
-/etc/ssl/certs/ca-certificates.crt there. Then restart the gateway: a reload does not read it.
+If it is for the domain but self-signed, or signed by your own CA, set c2s.ca_file to a copy of that
+certificate (or of the CA's) that the gateway's user can read. Debian's Node.js trusts the CAs of the
+system, others only their own list: for them, set it to /etc/ssl/certs/ca-certificates.crt. Then restart the gateway: a reload does not read it.
 ${kind === 'prosody' ? '' : "Debian's stock ejabberd.pem is for no domain. "}API accounts work without it.`;
 }
 
