@@ -18,7 +18,7 @@ const labels: Readonly<Record<FieldName, string>> = {
   key: 'Idempotency-Key',
 };
 
-/** An answer other than 200, in words. */
+/** An answer that does not say that all is well, in words. */
 export interface Refusal {
   readonly headline: string;
   /** What is wrong in the request as a whole, and what to do; often one sentence. */
@@ -63,7 +63,10 @@ const faultsByCode: Readonly<Record<string, readonly [FieldName, string]>> = {
   'idempotency-mismatch': ['key', 'Belongs to another message.'],
 };
 
-/** Describes an answer other than 200; `text` is its body, `values` what was asked. */
+/**
+ * Describes an answer that does not say that all is well; `text` is its body, `values` what was asked.
+ * The status is 0 for a redirect, of which a page is told no more.
+ */
 export function describeRefusal(
   status: number,
   text: string,
@@ -74,7 +77,7 @@ export function describeRefusal(
   const problem = parseProblem(text);
   if (problem === undefined) {
     return {
-      headline: `${status}: this is not an answer of the gateway.`,
+      headline: `${status || 'A redirect'}: this is not an answer of the gateway.`,
       details: ['Something in front of it, such as a proxy, has answered.', ...later],
       faults: new Map(),
       code: undefined,
@@ -156,6 +159,16 @@ function parseObject(text: string): Answer {
   } catch {
     return {};
   }
+}
+
+/** Whether an answer is the gateway's own to a message that was sent; a proxy's login page is a 200, too. */
+export function isReceipt(status: number, text: string): boolean {
+  return status === 200 && parseObject(text).status === 'success';
+}
+
+/** Whether an answer is the gateway's own to a dry run, by the media type of the stanza. */
+export function isPreview(status: number, contentType: string | null): boolean {
+  return status === 200 && /^application\/xml *(;|$)/i.test(contentType ?? '');
 }
 
 /** Whether the same request, sent again, is to be the same message: its fate is not known. */

@@ -2,6 +2,8 @@ import {
   describeReceipt,
   describeRefusal,
   describeSilence,
+  isPreview,
+  isReceipt,
   isUndecided,
   type Refusal,
   readState,
@@ -104,6 +106,8 @@ async function ask(values: FormValues, isDryRun: boolean): Promise<Response> {
     // Otherwise the browser asks for a password itself after a 401, and keeps it.
     credentials: 'omit',
     cache: 'no-store',
+    // The gateway never redirects a message; what a proxy leads to, such as a login page, is no answer.
+    redirect: 'manual',
     signal: AbortSignal.timeout(timeoutSeconds * 1000),
   });
 }
@@ -142,8 +146,9 @@ async function preview(values: FormValues): Promise<void> {
   const result = await exchange(values, true);
   if (result === undefined) return;
   const { response, text } = result;
-  if (!response.ok) showRefusal(response, text, values);
-  else show('preview', 'Nothing was sent. This is the stanza:', [createCode(text.trim())]);
+  if (isPreview(response.status, response.headers.get('Content-Type'))) {
+    show('preview', 'Nothing was sent. This is the stanza:', [createCode(text.trim())]);
+  } else showRefusal(response, text, values);
 }
 
 async function send(values: FormValues, content: string): Promise<void> {
@@ -152,7 +157,7 @@ async function send(values: FormValues, content: string): Promise<void> {
   if (result === undefined) return;
   const { response, text } = result;
   if (!isUndecided(response.status, text)) undecided = undefined;
-  if (!response.ok) {
+  if (!isReceipt(response.status, text)) {
     showRefusal(response, text, values);
     return;
   }
@@ -186,7 +191,7 @@ async function exchange(
     const response = await ask(values, isDryRun);
     const text = await response.text();
     const duration = Math.round(performance.now() - started);
-    stop(`${response.status} in ${duration} ms, ${timeOfDay()}`);
+    stop(`${response.status || 'Redirect'} in ${duration} ms, ${timeOfDay()}`);
     return { response, text };
   } catch (error) {
     stop(timeOfDay());
@@ -241,7 +246,7 @@ function showRefusal(response: Response, text: string, values: FormValues): void
     ...refusal.details,
     ...createCures(refusal, values.account),
     ...help,
-    createWhole(text),
+    ...(text === '' ? [] : [createWhole(text)]),
   ]);
 }
 

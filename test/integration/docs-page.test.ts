@@ -4,7 +4,7 @@ import { createServer, request as requestGateway, type Server } from 'node:http'
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { BrowserContextOptions, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { request } from '../support/clients/http.ts';
 import { find, text } from '../support/clients/stanza.ts';
 import { gatewayConfig, startGatewayProcess } from '../support/gateway/gateway.ts';
@@ -323,15 +323,26 @@ describe('the page at /docs', () => {
   });
 });
 
+/** What a proxy does with messages: it passes them, loses the answer, or wants people to log in. */
+type Manner = 'pass' | 'lose' | 'redirect' | 'login';
+
 /** Serves the gateway below /xmpp/, as `location /xmpp/ { proxy_pass …/; }` of nginx does. */
-function createProxy(beforeMessage: () => Promise<void>, losesAnswer: () => boolean): Server {
+function createProxy(beforeMessage: () => Promise<Manner>): Server {
   return createServer((incoming, outgoing) => {
     const { url = '', method, headers } = incoming;
     const target = new URL(url.replace(/^\/xmpp\//, '/'), site.gateway.url);
     const pass = async (): Promise<void> => {
-      if (method === 'POST') await beforeMessage();
+      const manner = method === 'POST' ? await beforeMessage() : 'pass';
+      if (manner === 'redirect') {
+        outgoing.writeHead(303, { Location: '/login' }).end();
+        return;
+      }
+      if (manner === 'login' || url === '/login') {
+        outgoing.writeHead(200, { 'Content-Type': 'text/html' }).end('<h1>Log in</h1>');
+        return;
+      }
       const upstream = requestGateway(target, { method, headers }, (answer) => {
-        if (method === 'POST' && losesAnswer()) outgoing.destroy();
+        if (manner === 'lose') outgoing.destroy();
         else outgoing.writeHead(answer.statusCode ?? 0, answer.headers);
         answer.pipe(outgoing);
       });
@@ -345,23 +356,43 @@ describe('below a path of a proxy', () => {
   let proxy: Server;
   let url: string;
   let release: () => void;
-  let released: Promise<void>;
+  let released: Promise<void> | undefined;
   let posts = 0;
-  let isLossy = false;
+  let manner: Manner = 'pass';
 
   beforeAll(async () => {
     const port = await freePort();
-    const waitForRelease = (): Promise<void> => {
+    const waitForRelease = async (): Promise<Manner> => {
       posts += 1;
-      return released;
+      await released;
+      return manner;
     };
-    proxy = createProxy(waitForRelease, () => isLossy).listen(port, '127.0.0.1');
+    proxy = createProxy(waitForRelease).listen(port, '127.0.0.1');
     await once(proxy, 'listening');
     url = `http://127.0.0.1:${port}/xmpp/`;
+  });
+  beforeEach(() => {
+    manner = 'pass';
+    posts = 0;
   });
   afterAll(() => {
     proxy?.closeAllConnections();
     proxy?.close();
+  });
+
+  test.each([
+    ['login', '200'],
+    ['redirect', 'A redirect'],
+  ] as const)('takes the login page of a proxy for no answer (%s)', async (login, status) => {
+    const { page } = await openDocs({}, url);
+    await fillIn(page, 'to a login page');
+    manner = login;
+    for (const name of ['Preview', 'Send']) {
+      await click(page, name);
+      await waitForAnswer(page, 'refused');
+      await page.getByText(`${status}: this is not an answer of the gateway.`).waitFor();
+      await page.getByLabel('Text', { exact: true }).fill(`${name} went to a login page`);
+    }
   });
 
   test('waits with a spinner and the time, and says when nothing can be reached', async () => {
@@ -386,11 +417,11 @@ describe('below a path of a proxy', () => {
     expect(await page.locator('#spinner').isVisible()).toBe(false);
     expect(complaints).toEqual([]);
 
-    isLossy = true;
+    manner = 'lose';
     await page.getByLabel('Text', { exact: true }).fill('not twice');
     await click(page, 'Send');
     await waitForAnswer(page, 'failed');
-    isLossy = false;
+    manner = 'pass';
     await click(page, 'Send');
     const { id: onlyId } = JSON.parse(await answerOf(page, 'sent'));
     await page.getByText('It was sent only once').waitFor();

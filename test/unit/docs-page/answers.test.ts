@@ -3,6 +3,8 @@ import {
   describeReceipt,
   describeRefusal,
   describeSilence,
+  isPreview,
+  isReceipt,
   isUndecided,
   readState,
 } from '../../../docs-page/answers.ts';
@@ -80,6 +82,36 @@ describe('describeRefusal', () => {
       });
     },
   );
+});
+
+it('calls a redirect by its name, of which a page is not told the status', () => {
+  const { headline } = describeRefusal(0, '', null, complete);
+  expect(headline).toBe('A redirect: this is not an answer of the gateway.');
+});
+
+describe('isReceipt', () => {
+  it.each([
+    [200, '{"status": "success"}', true],
+    [200, '<html>Log in', false],
+    [200, '{"status": "ready"}', false],
+    [200, 'null', false],
+    [202, '{"status": "success"}', false],
+  ])('%i %s: %s', (status, text, expected) => {
+    expect(isReceipt(status, text)).toBe(expected);
+  });
+});
+
+describe('isPreview', () => {
+  it.each([
+    [200, 'application/xml', true],
+    [200, 'application/xml; charset=utf-8', true],
+    [200, 'text/html', false],
+    [200, 'application/xhtml+xml', false],
+    [200, null, false],
+    [204, 'application/xml', false],
+  ])('%i %s: %s', (status, contentType, expected) => {
+    expect(isPreview(status, contentType)).toBe(expected);
+  });
 });
 
 describe('isUndecided', () => {
