@@ -171,9 +171,15 @@ export function isPreview(status: number, contentType: string | null): boolean {
   return status === 200 && /^application\/xml *(;|$)/i.test(contentType ?? '');
 }
 
-/** Whether the same request, sent again, is to be the same message: its fate is not known. */
-export function isUndecided(status: number, text: string): boolean {
-  return status >= 500 || parseObject(text).code === 'idempotency-in-progress';
+/**
+ * Whether the fate of a message is known: the gateway has sent it, or keeps the refusal for its key.
+ * After anything else the same key must go with the next try, because an earlier one may have been sent.
+ */
+export function isDecided(status: number, text: string): boolean {
+  const { code } = parseObject(text);
+  return (
+    isReceipt(status, text) || (status < 500 && (code === 'bounced' || code === 'sender-refused'))
+  );
 }
 
 const confirmations: Readonly<Record<string, string>> = {
@@ -201,7 +207,7 @@ export function describeReceipt(
 export function describeSilence(error: unknown, seconds: number, isDryRun: boolean): string {
   const fate = isDryRun
     ? ''
-    : ' The message may have been sent. Sent again unchanged, it does not arrive twice, unless the gateway was restarted.';
+    : ' The message may have been sent. Sent again unchanged, it does not arrive twice, unless the gateway has forgotten it.';
   return error instanceof DOMException && error.name === 'TimeoutError'
     ? `The gateway has not answered within ${seconds} seconds.${fate}`
     : `${unreachable}${fate}`;

@@ -65,3 +65,21 @@ async function copy(code: HTMLElement): Promise<boolean> {
     return document.execCommand('copy');
   }
 }
+
+/** Keeps a value under this name until the tab is closed. */
+export function keepInTab(name: string, value: unknown): void {
+  try {
+    sessionStorage.setItem(name, JSON.stringify(value));
+  } catch {
+    // A browser may forbid it, or have no room; then a reload forgets the value.
+  }
+}
+
+/** Returns what was kept under this name; undefined if there is nothing. */
+export function readFromTab(name: string): unknown {
+  try {
+    return JSON.parse(sessionStorage.getItem(name) ?? '');
+  } catch {
+    return undefined;
+  }
+}

@@ -1,4 +1,4 @@
-import { create, find } from './elements.ts';
+import { create, find, keepInTab, readFromTab } from './elements.ts';
 import { cutDomain, type FormValues } from './message-request.ts';
 
 /** The form, and nothing but the form. */
@@ -42,26 +42,18 @@ export function fillIn(name: string, value: string): void {
   }
 }
 
-const storageKey = 'xmpp-message-gateway form';
+const storageName = 'xmpp-message-gateway form';
 
 /** Keeps what is filled in, but for the password, until the tab is closed. */
 export function keepForm(): void {
   const { password: _, ...values } = Object.fromEntries(new FormData(form));
-  try {
-    sessionStorage.setItem(storageKey, JSON.stringify(values));
-  } catch {
-    // A browser may forbid it; then a reload empties the form.
-  }
+  keepInTab(storageName, values);
 }
 
 /** Fills in what was kept. */
 export function restoreForm(): void {
-  try {
-    const kept: unknown = JSON.parse(sessionStorage.getItem(storageKey) ?? '{}');
-    for (const [name, value] of Object.entries(Object(kept))) fillIn(name, String(value));
-  } catch {
-    // Nothing can have been kept.
-  }
+  const kept: object = Object(readFromTab(storageName));
+  for (const [name, value] of Object.entries(kept)) fillIn(name, String(value));
 }
 
 /**

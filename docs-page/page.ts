@@ -2,15 +2,24 @@ import {
   describeReceipt,
   describeRefusal,
   describeSilence,
+  isDecided,
   isPreview,
   isReceipt,
-  isUndecided,
   type Refusal,
   readState,
   type State,
   unreachable,
 } from './answers.ts';
-import { create, createButton, createCode, find, makeCopyButton, setText } from './elements.ts';
+import {
+  create,
+  createButton,
+  createCode,
+  find,
+  keepInTab,
+  makeCopyButton,
+  readFromTab,
+  setText,
+} from './elements.ts';
 import { buildExample, gapEnd, gapStart, isLanguage } from './examples.ts';
 import {
   clearFaults,
@@ -23,6 +32,7 @@ import {
   restoreForm,
   setBusy,
 } from './form.ts';
+import { createKeys } from './keys.ts';
 import {
   buildAuthorization,
   buildHeaders,
@@ -41,16 +51,9 @@ const base = new URL('.', document.baseURI).href;
 const answer = find('answer', HTMLElement);
 const example = find('example', HTMLElement);
 
-/** A message that was sent, or whose fate is not known, without the password. */
-interface Draft {
-  readonly content: string;
-  /** The Idempotency-Key that the page gives it. */
-  readonly key: string;
-}
-
-/** The last one whose fate is not known: sent again unchanged, it must not become a second message. */
-let undecided: Draft | undefined;
-/** The last one that was sent, and at what time of the day. */
+const keysName = 'xmpp-message-gateway keys';
+const keys = createKeys(readFromTab(keysName), (entries) => keepInTab(keysName, entries));
+/** The last message that was sent, and at what time of the day. */
 let sent: { readonly content: string; readonly time: string } | undefined;
 /** The form as it was when the answer that is shown was asked for. */
 let asked = '';
@@ -152,11 +155,10 @@ async function preview(values: FormValues): Promise<void> {
 }
 
 async function send(values: FormValues, content: string): Promise<void> {
-  if (undecided?.content !== content) undecided = { content, key: createKey() };
-  const result = await exchange({ ...values, key: values.key || undecided.key }, false);
+  const result = await exchange({ ...values, key: values.key || keys.find(content) }, false);
   if (result === undefined) return;
   const { response, text } = result;
-  if (!isUndecided(response.status, text)) undecided = undefined;
+  if (isDecided(response.status, text)) keys.drop(content);
   if (!isReceipt(response.status, text)) {
     showRefusal(response, text, values);
     return;
@@ -169,11 +171,6 @@ async function send(values: FormValues, content: string): Promise<void> {
     ? ['It was sent only once: this is the answer to the first try.']
     : [];
   show('sent', headline, [...details, ...replayed, createWhole(text)]);
-}
-
-/** An Idempotency-Key; over plain http only this source of chance is there. */
-function createKey(): string {
-  return `page-${crypto.getRandomValues(new BigUint64Array(2)).join('-')}`;
 }
 
 function timeOfDay(): string {

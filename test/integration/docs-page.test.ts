@@ -395,6 +395,38 @@ describe('below a path of a proxy', () => {
     }
   });
 
+  test('sends once what had no answer, whatever comes between', async () => {
+    const { page } = await openDocs({}, url);
+    const body = page.getByLabel('Text', { exact: true });
+    const send = async (outcome: string): Promise<void> => {
+      await body.press('Control+Enter');
+      await waitForAnswer(page, outcome);
+    };
+    await fillIn(page, 'lost on the way back');
+    manner = 'lose';
+    await send('failed');
+    manner = 'login';
+    await send('refused');
+    manner = 'pass';
+    await page.getByLabel('Password').fill('mistyped');
+    await send('refused');
+    await page.reload();
+    await fillIn(page, 'another between');
+    await send('sent');
+    await fillIn(page, 'lost on the way back');
+    await send('sent');
+    await page.getByText('It was sent only once').waitFor();
+    await send('repeated');
+    await click(page, 'Send it once more');
+    await waitForAnswer(page, 'sent');
+    expect(await page.getByText('It was sent only once').count()).toBe(0);
+    await site.bob.settle();
+    const bodies = site.bob.received.map(({ root }) => find(root, 'body'));
+    const lost = bodies.filter((one) => one && text(one) === 'lost on the way back');
+    // Once for the first try and all that followed it, and once more.
+    expect(lost.length).toBe(2);
+  });
+
   test('waits with a spinner and the time, and says when nothing can be reached', async () => {
     released = new Promise((resolve) => {
       release = resolve;

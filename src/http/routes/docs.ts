@@ -73,6 +73,7 @@ export const docsFiles = {
   'elements.js': 'text/javascript; charset=utf-8',
   'examples.js': 'text/javascript; charset=utf-8',
   'form.js': 'text/javascript; charset=utf-8',
+  'keys.js': 'text/javascript; charset=utf-8',
   'message-request.js': 'text/javascript; charset=utf-8',
 } as const satisfies Record<string, string>;
 

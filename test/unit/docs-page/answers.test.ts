@@ -3,9 +3,9 @@ import {
   describeReceipt,
   describeRefusal,
   describeSilence,
+  isDecided,
   isPreview,
   isReceipt,
-  isUndecided,
   readState,
 } from '../../../docs-page/answers.ts';
 import type { FormValues } from '../../../docs-page/message-request.ts';
@@ -114,15 +114,23 @@ describe('isPreview', () => {
   });
 });
 
-describe('isUndecided', () => {
+describe('isDecided', () => {
   it.each([
-    [200, '{}', false],
-    [404, '{"code": "bounced"}', false],
-    [409, '{"code": "idempotency-in-progress"}', true],
-    [504, '{"code": "delivery-unknown"}', true],
-    [502, '<html>', true],
+    [200, '{"status": "success"}', true],
+    [404, '{"code": "bounced"}', true],
+    [403, '{"code": "sender-refused"}', true],
+    // The gateway does not keep it.
+    [504, '{"code": "bounced"}', false],
+    [401, '{"code": "unauthenticated"}', false],
+    [429, '{"code": "too-many-requests"}', false],
+    [409, '{"code": "idempotency-in-progress"}', false],
+    [504, '{"code": "delivery-unknown"}', false],
+    [200, '<html>', false],
+    [403, '<html>', false],
+    [502, '<html>', false],
+    [0, '', false],
   ])('%i %s: %s', (status, text, expected) => {
-    expect(isUndecided(status, text)).toBe(expected);
+    expect(isDecided(status, text)).toBe(expected);
   });
 });
 
@@ -149,7 +157,7 @@ describe('describeSilence', () => {
     [
       new TypeError('Failed to fetch'),
       false,
-      /cannot be reached: it.* may have been sent\..*not arrive twice, unless the gateway was restarted\.$/,
+      /cannot be reached: it.* may have been sent\..*not arrive twice, unless the gateway has forgotten it\.$/,
     ],
     [new TypeError('Failed to fetch'), true, /cannot be reached.*the network is down\.$/],
   ])('%s, dry run: %s', (error, isDryRun, expected) => {
