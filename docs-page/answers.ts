@@ -94,7 +94,9 @@ export function describeRefusal(
     }),
   );
   if (errors.length === 0) markByCode(code, values, faults);
-  const meant = /Did you mean (\S+@\S+)\?/.exec(detail)?.[1];
+  // The detail of a bounce has words of another server.
+  const meant =
+    code === 'invalid-message' ? /Did you mean (\S+@\S+)\?/.exec(detail)?.[1] : undefined;
   return { headline, details: [...details, ...later], faults, code, meant };
 }
 

@@ -58,6 +58,11 @@ describe('describeRefusal', () => {
     expect(refuse({ code: 'invalid-message', detail }).meant).toBe('bob@example.org');
   });
 
+  it('takes no recipient from the text of another server', () => {
+    const detail = 'bob@example.org cannot be reached: Did you mean mallory@example.net?';
+    expect(refuse({ code: 'bounced', detail }).meant).toBeUndefined();
+  });
+
   it.each([
     ['unauthenticated', /of the other kind\.$/],
     ['xmpp-unavailable', /^Nothing was sent: .*no working connection/],
