@@ -54,6 +54,12 @@ export function keepForm(): void {
 export function restoreForm(): void {
   const kept: object = Object(readFromTab(storageName));
   for (const [name, value] of Object.entries(kept)) fillIn(name, String(value));
+  // What is sent must be seen.
+  for (const control of form.querySelectorAll<HTMLInputElement>(
+    'details :is(input, select, textarea)',
+  )) {
+    if (control.value !== '') openAround(control);
+  }
 }
 
 /**
@@ -97,6 +103,11 @@ function markFault(
   field.append(fault);
   control.setAttribute('aria-invalid', 'true');
   control.setAttribute('aria-describedby', fault.id);
+  openAround(field);
+}
+
+/** Opens the part of the form that a field is in, if that can be closed. */
+function openAround(field: Element): void {
   field.closest('details')?.setAttribute('open', '');
 }
 

@@ -242,6 +242,21 @@ describe('the page at /docs', () => {
     await page.getByText('Earlier answer').waitFor();
   });
 
+  test('shows all that a reload fills in again', async () => {
+    const { page } = await openDocs();
+    await untilReady(page);
+    const more = page.getByText('Subject, type and more');
+    const subject = page.getByLabel('Subject', { exact: true });
+    await page.getByLabel('To', { exact: true }).fill('bob@example.org');
+    await page.reload();
+    expect(await subject.isVisible()).toBe(false);
+    await more.click();
+    await page.getByLabel('Idempotency-Key').fill('k');
+    await page.reload();
+    expect(await page.getByLabel('Idempotency-Key').inputValue()).toBe('k');
+    expect(await subject.isVisible()).toBe(true);
+  });
+
   test('goes to the next field with the Enter key of a phone', async () => {
     const { page } = await openDocs({ viewport: phone, hasTouch: true, isMobile: true });
     await untilReady(page);
