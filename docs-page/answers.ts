@@ -106,7 +106,7 @@ function describeProblem({ code, title, detail = '' }: Problem): string[] {
     case 'unauthenticated':
       return [
         'The user name or the password is wrong, or it is an account of the other kind.',
-        'A user of the XMPP server has the password of its chat account; that of an account of the gateway, such as alerts, stands in the gateway’s configuration.',
+        'A user of the XMPP server has the password of its chat account. For an account of the gateway, such as alerts, it is the password that init printed; gateway.yaml has only its hash.',
       ];
     case 'xmpp-unavailable':
       return [

@@ -59,8 +59,8 @@ let sent: { readonly content: string; readonly time: string } | undefined;
 let asked = '';
 
 const accountHints = {
-  user: 'A chat account, such as bot, with its own password; it speaks as itself. An operator grants it the permission: xmpp-message-gateway grant bot@example.org, or xmppgateway in gateway.yaml.',
-  api: 'An entry of api_accounts in gateway.yaml, such as alerts, for which init printed a password. It speaks as any user that its entry allows.',
+  user: 'A chat account, such as bot, with its own password; it speaks as itself. An operator grants it the permission: xmpp-message-gateway grant bot@example.org --config FILE, or xmppgateway in gateway.yaml.',
+  api: 'An entry of api_accounts in gateway.yaml, such as alerts, with the password that init printed; gateway.yaml has only its hash. It speaks as any user that its entry allows.',
 };
 
 /** Shows what depends on the form: the sender, the example, and how old the answer is. */

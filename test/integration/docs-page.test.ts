@@ -257,6 +257,16 @@ describe('the page at /docs', () => {
     expect(await subject.isVisible()).toBe(true);
   });
 
+  test('says how an operator grants the permission, and where the password is', async () => {
+    const { page } = await openDocs();
+    const hint = page.locator('#account-hint');
+    expect(await hint.innerText()).toContain(
+      ': xmpp-message-gateway grant bot@example.org --config FILE, or',
+    );
+    await page.getByLabel('An account of the gateway').check();
+    expect(await hint.innerText()).toContain('gateway.yaml has only its hash.');
+  });
+
   test('goes to the next field with the Enter key of a phone', async () => {
     const { page } = await openDocs({ viewport: phone, hasTouch: true, isMobile: true });
     await untilReady(page);

@@ -63,6 +63,12 @@ describe('describeRefusal', () => {
     expect(refuse({ code: 'bounced', detail }).meant).toBeUndefined();
   });
 
+  it('says where the password of each kind of account is', () => {
+    expect(refuse({ code: 'unauthenticated' }).details).toEqual([
+      'A user of the XMPP server has the password of its chat account. For an account of the gateway, such as alerts, it is the password that init printed; gateway.yaml has only its hash.',
+    ]);
+  });
+
   it.each([
     ['unauthenticated', /of the other kind\.$/],
     ['xmpp-unavailable', /^Nothing was sent: .*no working connection/],
