@@ -90,7 +90,7 @@ export function describeRefusal(
   const faults = new Map(
     errors.flatMap(({ pointer }) => {
       const field = fieldOf(pointer);
-      return field === undefined ? [] : [[field, 'This will not do.'] as const];
+      return field === undefined ? [] : [[field, 'Not valid.'] as const];
     }),
   );
   if (errors.length === 0) markByCode(code, values, faults);
@@ -245,7 +245,7 @@ export function readState(status: number, text: string): State {
   }
   const summary =
     named === 'unavailable'
-      ? 'The gateway has no working connection to its XMPP server. Nothing can be sent until that is mended, though accounts of the gateway can preview; this page looks again every 10 s.'
+      ? 'The gateway has no working connection to its XMPP server. Nothing can be sent until that is fixed. Accounts of the gateway can still preview. This page looks again every 10 s.'
       : `Something in front of the gateway has answered ${status}.`;
   return { state: 'unavailable', label: 'Not ready', summary, reason };
 }

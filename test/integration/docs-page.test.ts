@@ -204,7 +204,7 @@ describe('the page at /docs', () => {
     await page.getByLabel('To', { exact: true }).fill('bob@@example.org');
     await click(page, 'Preview');
     await page.getByText(/^To: .*bob@@example.org/).waitFor();
-    expect(await faultsOf(page)).toEqual([['To', 'This will not do.']]);
+    expect(await faultsOf(page)).toEqual([['To', 'Not valid.']]);
     expect(await page.evaluate('document.activeElement.id')).toBe('to');
     await page.getByLabel('To', { exact: true }).fill('bob');
     await click(page, 'Preview');

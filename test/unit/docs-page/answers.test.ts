@@ -31,8 +31,8 @@ describe('describeRefusal', () => {
       headline: 'To: A.',
       details: ['Extra elements: B.', 'Extra elements: C.', '/other: E.'],
       faults: new Map([
-        ['to', 'This will not do.'],
-        ['extra', 'This will not do.'],
+        ['to', 'Not valid.'],
+        ['extra', 'Not valid.'],
       ]),
       code: 'invalid-message',
       meant: undefined,
@@ -177,6 +177,12 @@ describe('describeSilence', () => {
 });
 
 describe('readState', () => {
+  it('says what can be done while nothing can be sent', () => {
+    expect(readState(503, '{"status": "unavailable"}').summary).toBe(
+      'The gateway has no working connection to its XMPP server. Nothing can be sent until that is fixed. Accounts of the gateway can still preview. This page looks again every 10 s.',
+    );
+  });
+
   it.each([
     [200, '{"status": "ready"}', 'ready', /^$/, ''],
     [200, '{"status": "ready", "degraded": "the store"}', 'degraded', /can be sent/, 'the store'],
