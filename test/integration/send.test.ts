@@ -140,7 +140,8 @@ describe('send, while not all is well', () => {
   let site: GatewaySite;
 
   beforeAll(async () => {
-    const delivery = { confirm_timeout_ms: 700, silence_timeout_ms: 500 };
+    // A server that is frozen keeps its stream: otherwise a slow start of `send` would get 503.
+    const delivery = { confirm_timeout_ms: 700, silence_timeout_ms: 60_000 };
     site = await startGatewaySite(startProsody, {}, { delivery });
   });
   afterAll(() => site?.stop());
