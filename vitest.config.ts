@@ -4,7 +4,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     // More than the cores: most of them wait for servers.
-    maxWorkers: 4,
+    maxWorkers: 3,
     // Loading the modules anew for each file would take more time than most of its tests.
     isolate: false,
     // They end what hangs: a busy machine is ten times slower than a quiet one.
