@@ -27,6 +27,8 @@ function createEngine(): Liquid {
     ownPropertyOnly: true,
     strictFilters: true,
     preserveTimezones: true,
+    // Otherwise the machine's language would decide how `date` writes the names of days and months.
+    locale: 'en-US',
     parseLimit: limits.characters,
     renderLimit: limits.milliseconds,
     memoryLimit: limits.memory,

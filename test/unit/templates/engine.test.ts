@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { parseTemplate, TemplateError } from '../../../src/templates/engine.ts';
 
 /** The line and the reason of the error that a function throws. */
@@ -26,6 +26,22 @@ test.each<[string, unknown, string]>([
   ['{{ at | date: "%H:%M" }}', { at: '2026-03-01T12:00:00+09:00' }, '12:00'],
 ])('renders %s', (source, data, text) => {
   expect(render(source, data)).toBe(text);
+});
+
+describe('on a machine whose language is German', () => {
+  afterEach(() => {
+    vi.restoreAllMocks();
+    vi.resetModules();
+  });
+
+  test('dates have English names', async () => {
+    const options = new Intl.DateTimeFormat('de').resolvedOptions();
+    vi.spyOn(Intl.DateTimeFormat.prototype, 'resolvedOptions').mockReturnValue(options);
+    vi.resetModules();
+    const engine = await import('../../../src/templates/engine.ts');
+    const template = engine.parseTemplate('{{ at | date: "%A, %B %d" }}');
+    expect(template.render({ at: '2026-03-01T12:00:00Z' })).toBe('Sunday, March 01');
+  });
 });
 
 test.each([
