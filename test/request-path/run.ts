@@ -1,5 +1,5 @@
 // Prints the files and functions of src that one message crosses, in a gateway that is warm.
-import { copyFileSync, existsSync, readFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -22,9 +22,11 @@ if (values.help) {
   process.exit();
 }
 const source = values.build ?? fileURLToPath(new URL('../src', import.meta.url));
-const openApi = join(source, '../../dist/openapi.json');
-// The gateway looks for it beside its own code, which in dist is one file.
-if (existsSync(openApi)) copyFileSync(openApi, join(source, 'gateway/openapi.json'));
+// The gateway looks for these beside its own code, which in dist is one file. Old builds lack them.
+for (const name of ['openapi.json', 'templates']) {
+  const original = join(source, '../../dist', name);
+  if (existsSync(original)) cpSync(original, join(source, 'gateway', name), { recursive: true });
+}
 const directory = createDirectory('request-path');
 const file = join(directory, 'called.json');
 const server = await startComponentServer(answerHonestly);
