@@ -1,4 +1,6 @@
 import { spawnSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { freePort } from '../system/ports.ts';
 import { type Child, runChild, runToSuccess, startChild } from '../system/processes.ts';
 import { waitUntil } from '../system/wait.ts';
@@ -14,8 +16,18 @@ const compile = `
     _ -> halt(1)
   end.`;
 
+/** The object code of what this process has compiled, because the compiler takes a second. */
+const compiled = new Map<string, Buffer>();
+
 /** Compiles an Erlang module for ejabberd into a directory; `libraries` is `ERL_LIBS`. */
 export function compileErlang(source: string, directory: string, libraries: string): void {
+  const key = `${libraries}\n${readFileSync(source, 'utf8')}`;
+  const beamFile = join(directory, `${basename(source, '.erl')}.beam`);
+  const known = compiled.get(key);
+  if (known !== undefined) {
+    writeFileSync(beamFile, known);
+    return;
+  }
   const { status, stdout, stderr, error } = spawnSync(
     'erl',
     ['-noinput', '-eval', compile, '-extra', source, directory],
@@ -23,6 +35,7 @@ export function compileErlang(source: string, directory: string, libraries: stri
   );
   if (error !== undefined) throw error;
   if (status !== 0) throw new Error(`${source} does not compile:\n${stdout}${stderr}`);
+  compiled.set(key, readFileSync(beamFile));
 }
 
 /** Options of `erl`. A node without a name is not distributed and needs no port mapper or cookie. */
