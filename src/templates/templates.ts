@@ -33,21 +33,30 @@ export function readBuiltInTemplates(directory: string): TemplateSources {
 
 /**
  * Creates the templates from the built-in ones and the operator's own, which replace built-in ones of
- * the same name. `maxCharacters` limits each text. Throws TemplateError.
+ * the same name. `maxCharacters` limits each text. Throws TemplateError if one of the operator's is wrong.
  */
 export function createTemplates(
   builtIn: TemplateSources,
   own: TemplateSources,
   maxCharacters: number,
 ): Templates {
-  const parsedBuiltIn = parseAll(builtIn);
-  const withOwn = (sources: TemplateSources): ReadonlyMap<string, ParsedTemplate> =>
-    new Map([...parsedBuiltIn, ...parseAll(sources)]);
-  let templates = withOwn(own);
+  const parsedBuiltIn = new Map<string, ParsedTemplate>();
+  let parsedOwn = parseAll(own);
+  const find = (name: string): ParsedTemplate => {
+    const parsed = parsedOwn.get(name) ?? parsedBuiltIn.get(name);
+    if (parsed !== undefined) return parsed;
+    const source = Object.hasOwn(builtIn, name) ? builtIn[name] : undefined;
+    if (source === undefined) {
+      throw unknownTemplate(name, new Set([...Object.keys(builtIn), ...parsedOwn.keys()]));
+    }
+    // Parsing all of them would take a tenth of the start, and most are never used.
+    const template = parseTemplate(source);
+    parsedBuiltIn.set(name, template);
+    return template;
+  };
   return {
     render: (name, data) => {
-      const template = templates.get(name);
-      if (template === undefined) throw unknownTemplate(name, [...templates.keys()]);
+      const template = find(name);
       const rendered = render(name, template, data);
       if (rendered.length > maxCharacters) {
         const detail = `expected at most ${maxCharacters} characters, got ${rendered.length}`;
@@ -58,13 +67,13 @@ export function createTemplates(
       return text;
     },
     update: (next) => {
-      templates = withOwn(next);
+      parsedOwn = parseAll(next);
     },
   };
 }
 
-function parseAll(sources: TemplateSources): [name: string, template: ParsedTemplate][] {
-  return Object.entries(sources).map(([name, source]) => [name, parseTemplate(source)]);
+function parseAll(sources: TemplateSources): ReadonlyMap<string, ParsedTemplate> {
+  return new Map(Object.entries(sources).map(([name, source]) => [name, parseTemplate(source)]));
 }
 
 function render(name: string, template: ParsedTemplate, data: unknown): string {
@@ -77,8 +86,8 @@ function render(name: string, template: ParsedTemplate, data: unknown): string {
   }
 }
 
-function unknownTemplate(name: string, names: readonly string[]): GatewayError {
-  const known = names.toSorted().join(', ');
+function unknownTemplate(name: string, names: ReadonlySet<string>): GatewayError {
+  const known = [...names].toSorted().join(', ');
   const detail = `There is no template ${quote(name)}. There are: ${known}.`;
   return new GatewayError('invalid-message', detail);
 }
