@@ -12,8 +12,8 @@ const point = { bytes: 100, connections: 64, count: 4000 };
 const warmUpCount = 12_000;
 
 /**
- * What a message of 100 bytes allocates in V8's heap, in kB, by contender: in gateways of their own,
- * because counting takes time.
+ * How many kB a message of 100 bytes allocates in V8's heap, by contender. Each is measured in a
+ * separate gateway, because counting takes time.
  */
 export async function measureAllocations(kind) {
   const directory = createDirectory('bench-allocations');

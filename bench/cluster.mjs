@@ -21,7 +21,7 @@ import { printTable } from './report.mjs';
 const clients = 8;
 const domain = 'example.org';
 
-/** epmd of our own, on loopback and on a port of its own. */
+/** Our own epmd (Erlang's port mapper), on loopback and on a separate port. */
 async function startEpmd() {
   const port = await freePort();
   const args = ['-port', String(port), '-address', '127.0.0.1'];
@@ -112,7 +112,7 @@ async function startNode(name, epmdPort) {
   return { node, ...site, call, isStarted, kill: () => child.end('SIGKILL'), stop };
 }
 
-/** Through Erlang: the HTTP API would be stopped by what it has to do. */
+/** Through Erlang, because joining a cluster stops the HTTP API that would carry the command. */
 function joinCluster(node, other, epmdPort) {
   const call = `rpc:call('${node.node}', ejabberd_cluster, join, ['${other.node}'])`;
   return runToSuccess({

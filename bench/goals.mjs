@@ -1,8 +1,9 @@
 import { spread } from './samples.mjs';
 
 /**
- * What is asked of the gateway, mostly as ratios within one run; each reads points, undefined without
- * them. Meant `on` one server or both; what is asked of the servers may differ.
+ * What the gateway has to achieve, mostly as ratios within one run. Each goal reads points, and is
+ * undefined without them. It applies to the server named by `on`, or to both: what the servers have to
+ * achieve may differ.
  */
 const wanted = [
   {

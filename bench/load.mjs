@@ -1,4 +1,4 @@
-// The load generator, a process of its own: raw sockets, keep-alive, requests prepared in advance.
+// The load generator, in a separate process: raw sockets, keep-alive, requests prepared in advance.
 import { connect } from 'node:net';
 import { fillIn, findIds, summarize } from './samples.mjs';
 
@@ -47,7 +47,7 @@ function isComplete(answer) {
   return answer.length >= end + 4 + Number(length ?? 0);
 }
 
-/** Lines are written by so many; no further ones while so many are unanswered, or the end would take long. */
+/** Lines per write, and how many may be unanswered: with more, the end would take long. */
 const linesPerPiece = 64;
 const maxUnanswered = 1024;
 
@@ -111,8 +111,9 @@ function postLines({ port, template, line, onAnswer }, next) {
 }
 
 /**
- * Posts on many connections, one message in each request or, with a `line`, all in one, after a warm-up that does not count, for some time or until so many
- * were answered; tells the parent when the clock starts and stops.
+ * Posts on many connections, one message in each request or, with a `line`, all in one. After a warm-up
+ * that does not count, it runs for some time or until a number of them were answered, and tells the
+ * parent when the clock starts and stops.
  */
 async function run({
   port,

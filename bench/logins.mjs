@@ -38,7 +38,7 @@ async function measureRequests(server) {
   try {
     const users = Array.from({ length: userCount }, (_, index) => `user-${index}`);
     for (const user of users) await server.register(user, 'secret');
-    // What the first check of all compiles and loads is not what a check costs.
+    // The very first check also compiles and loads code; later checks do not.
     await measureAll(users.slice(0, 5));
     const first = await measureAll(users.slice(5));
     let later = 0;
@@ -49,7 +49,7 @@ async function measureRequests(server) {
   }
 }
 
-/** What it takes to know a user from the cache, in microseconds. */
+/** How long it takes to recognise a user from the cache, in microseconds. */
 async function measureCached() {
   const users = createUsers({
     cacheMs: 60_000,

@@ -40,8 +40,8 @@ function shareOfOthers(before, after) {
 }
 
 /**
- * Lets one contender send for some time, and tells what arrived per second, the latencies in
- * milliseconds, and the CPU time per message in microseconds, by process.
+ * Lets one contender send for some time, and returns how many messages arrived per second, the
+ * latencies in milliseconds, and the CPU time per message in microseconds, by process.
  */
 export async function measure(site, name, { connections, bytes, ...bounds }) {
   const contender = contenders[name];

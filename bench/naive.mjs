@@ -1,4 +1,5 @@
-// What one writes first: Koa, koa-bodyparser and send() of @xmpp/component. Nothing is confirmed.
+// The obvious first version of a gateway: Koa, koa-bodyparser and send() of @xmpp/component. Nothing is
+// confirmed.
 import { component, xml } from '@xmpp/component';
 import Koa from 'koa';
 import bodyParser from 'koa-bodyparser';

@@ -31,7 +31,7 @@ export function startProgram(args, output) {
   return follow(spawn('setpriv', command, { stdio: ['ignore', output, output] }));
 }
 
-/** Starts a file of this folder that is spoken with in messages. */
+/** Starts a file of this folder as a process that exchanges messages with this one. */
 export function startPeer(file, env = {}) {
   const path = fileURLToPath(new URL(file, import.meta.url));
   const child = fork(path, { env: { ...process.env, ...env } });

@@ -1,5 +1,5 @@
-// The recipient's session, a process of its own that counts the ids that arrive; and the ceiling: a
-// component in the same process that writes the next message whenever one has arrived.
+// The recipient's session, in a separate process that counts the ids that arrive. It is also the
+// ceiling: a component in the same process writes the next message whenever one has arrived.
 import { createHash } from 'node:crypto';
 import { connect } from 'node:net';
 import { fillIn, idDigits, summarize } from './samples.mjs';
@@ -43,7 +43,7 @@ async function logIn({ port, domain, user, password }) {
   await talk(socket, header, /<\/stream:features>/);
   const bind = `<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>`;
   await talk(socket, bind, /<\/iq>/);
-  // The presence has been processed once what is asked after it is answered.
+  // The answer to a later question shows that the presence has been processed.
   const ping = `<iq type='get' id='ping' to='${domain}'><ping xmlns='urn:xmpp:ping'/></iq>`;
   await talk(socket, `<presence/>${ping}`, /id=['"]ping['"]/);
   return socket;

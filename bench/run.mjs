@@ -40,9 +40,9 @@ const ms = options.quick ? 700 : 1000;
 /** V8 takes its time to compile what it runs often. */
 const warmUpMs = options.quick ? 2000 : 3000;
 const restMs = 60_000;
-/** After so long no round begins any more: the run ends within 10 minutes, on a slow machine, too. */
+/** No round begins after this time, so that even a slow machine finishes within 10 minutes. */
 const lastRoundMs = 7 * 60_000;
-/** Only a whole run replaces what stands in docs/. */
+/** Only a complete run replaces the results in docs/. */
 const isWhole = !options.quick && only === undefined && options.connections === undefined;
 const isForDocs = isWhole && kinds.length === 2;
 const small = 100;
@@ -59,7 +59,7 @@ const parts = {
   ejabberd: [{ cases: [...smallCases, ...largeCases] }],
 };
 
-/** Who sends large messages, too. */
+/** The contenders that also send large messages. */
 const withLarge = new Set(['ceiling', 'api', 'bulk', 'before', 'bulkBefore', 'naive']);
 
 function takesPart(name, kind, { bytes, connections }) {
@@ -120,7 +120,7 @@ async function runPart(kind, { cases, readSize }) {
     const loadedMb = readRssMb(site.gateway.pid);
     const { startMs } = site.gateway;
     const more = isWhole ? await measureMore(site) : {};
-    // By then V8 has noticed that nothing happens, and tidied up.
+    // By then V8 has noticed that nothing happens, and has collected its garbage.
     await sleep(restMs);
     const rssMb = readRssMb(site.gateway.pid);
     return { kind, startMs, loadedMb, rssMb, points, ...more };

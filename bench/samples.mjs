@@ -1,10 +1,10 @@
 /** Digits of the number in an id such as bench-0000000042: all requests are equally long. */
 export const idDigits = 10;
 
-/** The id that stands in a template until `fillIn` replaces its number. */
+/** The id in a template, until `fillIn` replaces its number. */
 export const idTemplate = `bench-${'0'.repeat(idDigits)}`;
 
-/** Writes the number over the digits of the id that stands at `at`. */
+/** Writes the number over the digits of the id at `at`. */
 export function fillIn(buffer, at, number) {
   let rest = number;
   for (let index = at + idTemplate.length - 1; index >= at + 6; index -= 1) {
@@ -13,7 +13,7 @@ export function fillIn(buffer, at, number) {
   }
 }
 
-/** Where ids stand in a template. */
+/** Finds the offsets of the ids in a template. */
 export function findIds(template) {
   const places = [];
   for (let at = template.indexOf('bench-'); at !== -1; at = template.indexOf('bench-', at + 1)) {

@@ -42,7 +42,7 @@ function sum(numbers) {
 }
 
 function buildRequest({ hasKey }) {
-  // In the text, because an id would stand in <origin-id/> too.
+  // In the text, because an id would also be in <origin-id/>.
   const text = `${idTemplate}${'x'.repeat(84)}`;
   // Not archived: Prosody's own archive slows down a hundredfold once it has 10,000 messages of a user.
   const hint = "<no-store xmlns='urn:xmpp:hints'/>";

@@ -65,7 +65,7 @@ const faultsByCode: Readonly<Record<string, readonly [FieldName, string]>> = {
 
 /**
  * Describes an answer that does not say that all is well; `text` is its body, `values` what was asked.
- * The status is 0 for a redirect, of which a page is told no more.
+ * The status is 0 for a redirect: a browser hides everything else about it from the page.
  */
 export function describeRefusal(
   status: number,
@@ -224,7 +224,7 @@ export interface State {
   readonly state: 'ready' | 'degraded' | 'unavailable';
   /** In one or two words. */
   readonly label: string;
-  /** What that means to whoever wants to send; empty if all is well. */
+  /** What that means for somebody who wants to send; empty if all is well. */
   readonly summary: string;
   /** In the words of the gateway, for its operator. */
   readonly reason: string;

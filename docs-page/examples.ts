@@ -8,7 +8,7 @@ import {
 
 /** How the message that was filled in is sent from elsewhere. */
 export interface Example {
-  /** The code; placeholders stand between `gapStart` and `gapEnd`. */
+  /** The code; each placeholder is between `gapStart` and `gapEnd`. */
   readonly code: string;
   readonly hint: string;
 }

@@ -44,7 +44,7 @@ export function fillIn(name: string, value: string): void {
 
 const storageName = 'xmpp-message-gateway form';
 
-/** Keeps what is filled in, but for the password, until the tab is closed. */
+/** Keeps what is filled in, except for the password, until the tab is closed. */
 export function keepForm(): void {
   const { password: _, ...values } = Object.fromEntries(new FormData(form));
   keepInTab(storageName, values);
@@ -54,7 +54,7 @@ export function keepForm(): void {
 export function restoreForm(): void {
   const kept: object = Object(readFromTab(storageName));
   for (const [name, value] of Object.entries(kept)) fillIn(name, String(value));
-  // What is sent must be seen.
+  // Everything that is sent must be visible.
   for (const control of form.querySelectorAll<HTMLInputElement>(
     'details :is(input, select, textarea)',
   )) {
@@ -63,8 +63,8 @@ export function restoreForm(): void {
 }
 
 /**
- * Marks these fields, and no others; moves the focus to the first of them. `more` says where the
- * whole explanation stands, as the id of an element.
+ * Marks these fields, and no others; moves the focus to the first of them. `more` is the id of the
+ * element with the whole explanation.
  */
 export function markFaults(faults: ReadonlyMap<string, string>, more = ''): void {
   for (const field of form.querySelectorAll<HTMLElement>('.field')) {
@@ -111,7 +111,7 @@ function openAround(field: Element): void {
   field.closest('details')?.setAttribute('open', '');
 }
 
-/** Moves the focus from one field to the next that can be seen. */
+/** Moves the focus from one field to the next visible one. */
 export function focusNext(control: Element): void {
   const controls = [...form.querySelectorAll<HTMLElement>('.field :is(input, select, textarea)')];
   const later = controls.slice(controls.findIndex((one) => one === control) + 1);

@@ -10,8 +10,9 @@ export interface Keys {
 }
 
 /**
- * Creates the keys, with those that were kept before the page was loaded again. `keep` gets what to
- * keep whenever that changes: before the message is sent, whose answer a reload may lose.
+ * Creates the keys, with those that were kept before the page was loaded again. `keep` is called with
+ * what to keep whenever that changes. That is before the message is sent, because a reload may lose its
+ * answer.
  */
 export function createKeys(kept: unknown, keep: (entries: readonly unknown[]) => void): Keys {
   const keys = new Map<string, string>();
@@ -35,7 +36,7 @@ export function createKeys(kept: unknown, keep: (entries: readonly unknown[]) =>
   };
 }
 
-/** An Idempotency-Key; over plain http only this source of chance is there. */
+/** An Idempotency-Key; over plain HTTP, browsers offer no other source of randomness. */
 function createKey(): string {
   return `page-${crypto.getRandomValues(new BigUint64Array(2)).join('-')}`;
 }

@@ -4,7 +4,7 @@ export interface FormValues {
   readonly login: string;
   readonly password: string;
   readonly domain: string;
-  /** Localpart of whom an API account speaks as. */
+  /** Localpart of the user that an API account sends as. */
   readonly sender: string;
   readonly to: string;
   readonly body: string;

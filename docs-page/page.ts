@@ -55,7 +55,7 @@ const keysName = 'xmpp-message-gateway keys';
 const keys = createKeys(readFromTab(keysName), (entries) => keepInTab(keysName, entries));
 /** The last message that was sent, and at what time of the day. */
 let sent: { readonly content: string; readonly time: string } | undefined;
-/** The form as it was when the answer that is shown was asked for. */
+/** The form as it was when the answer on the page was requested. */
 let asked = '';
 
 const accountHints = {
@@ -109,7 +109,8 @@ async function ask(values: FormValues, isDryRun: boolean): Promise<Response> {
     // Otherwise the browser asks for a password itself after a 401, and keeps it.
     credentials: 'omit',
     cache: 'no-store',
-    // The gateway never redirects a message; what a proxy leads to, such as a login page, is no answer.
+    // The gateway never redirects a message; the target of a proxy's redirect, such as a login page, is
+    // not an answer.
     redirect: 'manual',
     signal: AbortSignal.timeout(timeoutSeconds * 1000),
   });
@@ -329,7 +330,7 @@ function changed(name: string): void {
   update();
 }
 
-/** Fills in the only domain of the gateway, and what the page lacks that is served to everybody. */
+/** Fills in the domain if the gateway has only one, and what differs from one visitor to the next. */
 function fillPage(): void {
   restoreForm();
   const domains = find('domains', HTMLDataListElement).options;

@@ -1,4 +1,4 @@
-// Makes the manual page and the completions of the Debian package from what the commands say of themselves.
+// Makes the manual page and the completions of the Debian package from the help of the commands.
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 

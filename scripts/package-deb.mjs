@@ -41,7 +41,8 @@ function copySources() {
   cpSync(join(source, 'deploy/debian'), join(source, 'debian'), { recursive: true });
   cpSync('deploy/xmpp-message-gateway.service', join(source, `debian/${name}.service`));
   cpSync('deploy/sysusers.conf', join(source, `debian/${name}.sysusers`));
-  // What only builds packages and images, or is installed elsewhere, is no documentation.
+  // Pages and files that only serve to build packages and images, or that are installed elsewhere, are
+  // not documentation.
   for (const file of ['debian', 'sysusers.conf', `${name}.service`]) {
     rmSync(join(source, 'deploy', file), { recursive: true });
   }
@@ -54,10 +55,10 @@ function prepareProgram() {
   writeFileSync(main, `#!/usr/bin/node\n${text}`);
 }
 
-/** Returns what git prints; undefined where the sources are no clone. Throws where git fails on one. */
+/** Returns what git prints; undefined where the sources are not a clone. Throws where git fails on one. */
 function readGit(...args) {
   if (!existsSync('.git')) return undefined;
-  // Whoever builds runs this code anyway, also in somebody else's clone.
+  // Anybody who builds the package runs this code anyway, even in somebody else's clone.
   const trusting = ['-c', 'safe.directory=*', ...args];
   const env = { ...process.env, TZ: 'UTC' };
   return execFileSync('git', trusting, { env, encoding: 'utf8' }).trim();
@@ -108,7 +109,8 @@ runMain(() => {
   prepareProgram();
   writeChangelog();
   writeCommandHelp();
-  // What it builds with has been installed above; it would also want a compiler (build-essential).
+  // The build needs only what has been installed above; the check would also ask for a compiler
+  // (build-essential).
   const unchecked = ['--no-check-builddeps', '--no-sign', '--unsigned-changes'];
   runIn(source, 'dpkg-buildpackage', '--build=binary', ...unchecked);
   const file = `${name}_${debianVersion()}_all.deb`;

@@ -57,8 +57,8 @@ local function get_jids(name)
 	end;
 end
 
--- Senders that were accepted. Accounts and roles are in files: reading them for each message would
--- make it dearer than one from a client, for whom they are read once, at login.
+-- Senders that were accepted. Accounts and roles are in files: reading them for each message
+-- would make it cost more than one from a client, for whom they are read once, at login.
 local accepted = new_cache(1000);
 local accepted_for = 5; -- seconds
 
@@ -66,7 +66,7 @@ local function forget_accepted()
 	accepted:clear();
 end
 
--- What a prosodyctl does that does not talk to the server is noticed when the time is up.
+-- A change by a prosodyctl that does not talk to the server is noticed when the time is up.
 for _, event in ipairs {
 	"user-deleted", "user-disabled", "host-deactivated",
 	"user-roles-changed", -- 0.12
@@ -104,7 +104,7 @@ end
 local function has_denied_role(username, host)
 	local role = usermanager.get_user_role(username, host);
 	local others = usermanager.get_user_secondary_roles(username, host);
-	if not role or not others then return true; end -- cannot be told now
+	if not role or not others then return true; end -- not known now
 	local denied = options.deny_roles;
 	local function is_denied(name)
 		return denied:contains(name) or name == "prosody:operator" and denied:contains("prosody:admin");
@@ -132,7 +132,7 @@ local function is_allowed(username, host)
 	return options.deny_roles:empty() or not is_denied_by_role(username, host);
 end
 
--- XEP-0356: whoever may send these speaks as anybody.
+-- XEP-0356: a component that may send these can speak as anybody.
 local function holds_privilege(stanza)
 	for _, child in ipairs(stanza.tags) do
 		if (child.attr.xmlns or ""):sub(1, 19) == "urn:xmpp:privilege:" then return true; end
@@ -148,7 +148,7 @@ local refusals = {
 	["privileged-payload"] = "A user cannot send privileged payloads";
 };
 
--- A bare sender needs no account: so it was for gateways that know nothing of this module.
+-- A bare sender needs no account, for gateways that know nothing of this module.
 local function find_sender_refusal(username, host, resource)
 	if not hosts[host] or hosts[host].type ~= "local" then return "foreign-domain"; end
 	if not username or resource and not may_log_in(username, host) then return "no-account"; end
@@ -180,7 +180,7 @@ local function refuse(origin, stanza, reason)
 	return true;
 end
 
--- What fails in another module must come back: else the gateway would take it for delivered.
+-- What fails in another module must come back, or the gateway would take it for delivered.
 local function fail(origin, stanza, kind, err)
 	module:log("error", "Could not process a %s from %s: %s", stanza.name, stanza.attr.from, err);
 	if stanza.attr.type ~= "error" and stanza.attr.type ~= "result" and not origin.destroyed then
@@ -231,7 +231,8 @@ local function is_question(stanza)
 		and child and child.name == "gateway" and child.attr.xmlns == xmlns_gateway;
 end
 
--- Another one whenever the module comes back; a reload is done at once, so that nothing goes past it.
+-- A new one each time the module is loaded. A reload keeps it: that happens at once, so nothing
+-- goes past the module.
 local generation = {};
 
 function module.save()
@@ -362,7 +363,8 @@ local function own_occupant(room, client)
 	end
 end
 
--- XEP-0045 §7.2: what would keep her from joining, under the conditions that a join is refused with.
+-- XEP-0045 §7.2: what would keep the sender from joining, under the conditions that a join is
+-- refused with.
 local function find_room_error(room, jid, nick)
 	local affiliation = room:get_affiliation(jid);
 	local holder, reserved_for = room:get_occupant_by_nick(room.jid.."/"..nick), room:get_registered_jid(nick);

@@ -105,7 +105,7 @@ function buildReceipts({ messages, isList }: Submission): object {
   return JSON.parse(answer.body);
 }
 
-/** The answer to a list of which one message bounced. */
+/** The answer to a list in which one message bounced. */
 export function buildPartialAnswer(localpart: string): object {
   const from = createJid(localpart, 'example.org');
   const receipt = {

@@ -257,7 +257,7 @@ function buildFields(
 
 function describeType({ type, enum: values, oneOf }: Schema): string {
   if (oneOf !== undefined) return oneOf.map(describeType).join(' or ');
-  // The codes have a list of their own.
+  // The codes have their own list.
   if (values !== undefined && values.length < 10) return values.join(', ');
   return [type].flat().join(' or ');
 }

@@ -1,6 +1,6 @@
-// Writes the description of the API and the page at /docs, which has the same as its reference: into
-// dist/ for `serve`, or with --repository, filled in with the default limits, openapi.json of the
-// repository.
+// Writes the description of the API, and the page at /docs, which has the same content as its
+// reference: into dist/ for `serve`, or with --repository, filled in with the default limits,
+// openapi.json of the repository.
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';

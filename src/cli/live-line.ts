@@ -1,6 +1,6 @@
 import type { Surroundings } from './command.ts';
 
-/** A terminal, or what stands for it. */
+/** A terminal, or a double of one in tests. */
 type Screen = Surroundings['stderr'];
 
 /** When work is worth a line, and how often the line is renewed, in milliseconds. */

@@ -89,7 +89,7 @@ class FaultFinder {
     return undefined;
   }
 
-  /** What is wrong wherever it is found, outside strings. */
+  /** A fault that can occur anywhere outside strings. */
   #describeAnywhere(character: string, start: number): string | undefined {
     if (/^(?:\/[/*]|#)/.test(this.#text.slice(start, start + 2)) && !this.#isHashText(start)) {
       return 'JSON has no comments: leave this out';
@@ -180,7 +180,7 @@ class FaultFinder {
     this.#expected = this.#open.length === 0 ? 'end' : 'comma';
   }
 
-  /** A number, a literal or what was meant as one, or as a string. */
+  /** Reads a number, a literal, or a word that was meant as one of these or as a string. */
   #readWord(start: number): string | undefined {
     this.#index = start;
     const word = this.#take(/[\p{L}\w.+-]+/uy) ?? '';

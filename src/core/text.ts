@@ -110,7 +110,10 @@ export function decodeUtf8(bytes: Uint8Array): string {
   }
 }
 
-/** Tells by the byte order mark, or by the zeros in the first two characters if they are ASCII. */
+/**
+ * Recognises UTF-16 by its byte order mark, or by the zeros in the first two characters if they are
+ * ASCII.
+ */
 function isUtf16(bytes: Uint8Array): boolean {
   const isZero = (index: number): boolean => bytes[index] === 0;
   const mark = (bytes[0] ?? 1) * 256 + (bytes[1] ?? 1);

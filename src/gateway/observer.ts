@@ -3,7 +3,7 @@ import type { PasswordCheck } from '../auth/users.ts';
 import type { Deliver } from '../core/message/message.ts';
 import type { OnDrop } from '../http/server/connections.ts';
 
-/** Gets to know what the gateway does. */
+/** Hears what the gateway does. */
 export interface Observer {
   onRequest(endpoint: string, code: string, seconds: number): void;
   onLogin(result: LoginResult): void;

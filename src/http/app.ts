@@ -96,7 +96,7 @@ export function createApp(ports: AppPorts): Koa<State> {
 /** The one error contract: whatever a handler throws becomes a problem here, and nowhere else. */
 function createAnswerErrors(ports: AppPorts): Middleware<State> {
   const findClientAddress = createFindClientAddress(ports.trustedProxies, (address) => {
-    // Once: whoever can connect can send the header, and must not be able to fill the log.
+    // Once, because anybody who can connect can send the header, and must not be able to fill the log.
     ports.log.warn({ address, advice: adviseProxy(address) }, 'X-Forwarded-For ignored');
   });
   return async (ctx, next) => {

@@ -113,7 +113,10 @@ function translateErrors<T>(run: () => T): T {
   }
 }
 
-/** The engine of JavaScript speaks of its own matters; liquidjs ends its messages with the place. */
+/**
+ * JavaScript's own messages mean nothing to the author of a template; those of liquidjs end with the
+ * place.
+ */
 function describeReason({ message, originalError }: LiquidError): string {
   if (originalError instanceof RangeError && /call stack/.test(originalError.message)) {
     return 'a value that is nested too deeply';

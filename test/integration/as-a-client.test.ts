@@ -6,7 +6,7 @@ import {
   notCompared,
 } from '../support/checks/gateway-comparisons.ts';
 
-// Each starts servers of its own.
+// Each comparison starts its own servers.
 test.each(gatewayComparisons)(
   'what everybody sees of messages over HTTP and of those of a client: $mode on $kind',
   async (comparison) => {

@@ -26,7 +26,7 @@ const codeOf = (answer: HttpAnswer): unknown =>
   answer.status === 200 ? 200 : answer.json()['code'];
 
 describe.each(servers)('authentication on $kind', ({ start }) => {
-  // ejabberd accepts no characters of after Unicode 3.2 in passwords.
+  // In passwords, ejabberd accepts no characters that are newer than Unicode 3.2.
   const utf8Password = 'pä:ss wörd:中';
   let server: XmppServer;
   /** With the settings that most operators have. */

@@ -58,7 +58,8 @@ describe.each(servers)('many messages in one request on $kind', ({ start }) => {
     });
 
   test('each line gets an answer, and each accepted one arrives once', async () => {
-    // Not thousands: a session of ejabberd takes a second for each thousand that wait for it already.
+    // Not thousands: a session of ejabberd needs a second for every thousand messages that already wait
+    // for it.
     const bodies = Array.from({ length: 600 }, (_, index) => `text ${index}`);
     const lines = bodies.map((body) => line(body));
     lines.splice(200, 0, line('to nobody', { to: 'nobody@conference.invalid' }), 'garbage\n');

@@ -26,7 +26,7 @@ import { startRedis } from '../support/system/redis.ts';
 import { openTerminal } from '../support/system/terminal.ts';
 import { waitUntil } from '../support/system/wait.ts';
 
-/** Listens for HTTP during the test, as a program that is no gateway; resolves with the port. */
+/** Listens for HTTP during the test, as a program that is not a gateway; resolves with the port. */
 async function holdPort(answer: RequestListener): Promise<number> {
   const holder = createServer(answer).listen(0, '127.0.0.1');
   onTestFinished(() => void holder.close());
@@ -459,7 +459,7 @@ describe.each(servers)('check against a strict $kind', ({ kind, start }) => {
     expect(stdout).not.toMatch(foreign[kind]);
     expect(code).toBe(1);
 
-    // By its port for clients alone, which takes TLS only.
+    // Recognised by its port for clients alone, which only speaks TLS.
     const silent = await check(
       gatewayConfig(server, { c2s, component: { port: await freePort() } }),
     );

@@ -99,7 +99,7 @@ describe.each(servers)('a flood of logins on $kind', ({ start }) => {
     }
     const failures = gateway?.logLines().filter(({ msg }) => msg === 'login failed') ?? [];
     expect(new Set(failures.map(({ address }) => address))).toEqual(new Set(['127.0.0.1']));
-    // Others are not meant.
+    // Other clients are not affected.
     expect((await logIn({ ...rightUser, address: '127.0.0.2' })).status).toBe(200);
   });
 
@@ -141,7 +141,7 @@ describe.each(servers)('a flood of logins on $kind', ({ start }) => {
       // Right, but without the permission.
       await waitUntil(async () => (await logIn(carol)).status === 403, {
         label: 'carol to get in',
-        // Seldom enough to be late whenever the failures are counted anew.
+        // Rarely enough to be late each time that the failures are counted from zero again.
         stepMs: 200,
       });
     } finally {

@@ -34,7 +34,7 @@ const privilegesOf = {
   ]),
 };
 
-/** What is to be copied, and what the README beside it says besides. */
+/** The file to copy, and the further steps in the README beside it. */
 const examples = {
   prosody: {
     path: 'prosody/example.cfg.lua',
@@ -172,7 +172,7 @@ describe.each(['prosody', 'ejabberd'] as const)("on Debian's configuration of %s
     }
   }
 
-  /** After these commands, and with these lines, all is right, in this mode. */
+  /** After these commands and with these lines, `check` finds that all is right, in this mode. */
   async function expectMode(
     mode: string,
     lines: readonly PrintedLines[],

@@ -77,7 +77,7 @@ async function bodyAtBob(id: unknown): Promise<string | undefined> {
   return body && text(body);
 }
 
-/** The field that is marked, with what stands below it. */
+/** The marked field, with the text below it. */
 async function faultsOf(page: Page): Promise<string[][]> {
   await page.locator('.fault').first().waitFor();
   const fields = await page.locator('.field:has([aria-invalid])').all();
@@ -158,7 +158,7 @@ describe('the page at /docs', () => {
     const { page, complaints } = await openDocs({ viewport: phone });
     await untilReady(page);
     const { keyboard } = page;
-    /** Presses keys; what is no name of a key is typed. */
+    /** Presses keys; anything that is not the name of a key is typed. */
     const keys = async (...steps: readonly string[]): Promise<void> => {
       for (const step of steps) {
         if (/^(Tab|Enter|ArrowDown|ArrowRight)$/.test(step)) await keyboard.press(step);
@@ -189,7 +189,7 @@ describe('the page at /docs', () => {
       'Text',
     ]);
     await fillIn(page, 'x');
-    // Each went as its field was filled in.
+    // Each mark disappeared when its field was filled in.
     expect(await page.locator('.fault').count()).toBe(0);
     await page.getByLabel('Password').fill('wrong');
     await click(page, 'Send');
@@ -336,7 +336,7 @@ describe('the page at /docs', () => {
       await page.getByLabel('Python').check();
       await click(page, 'Preview');
       await page.getByText('The whole answer').click();
-      // It does not change.
+      // The reference stays as it is.
       await check('refused', '#reference');
       await page.getByLabel('To', { exact: true }).fill('bob@example.org');
       await click(page, 'Send');

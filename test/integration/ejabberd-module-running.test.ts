@@ -125,7 +125,7 @@ describe('while the server runs', () => {
     expect((await answer()).root.attributes['type']).toBe('result');
     await configure('');
     expect(readError(await answer())).toMatchObject({ condition: 'service-unavailable' });
-    // Nothing tells of this.
+    // Nothing shows the gateway that the module was gone.
     component.send(message(from, 'nobody@example.org', 'm'));
     await configure(options(gateway));
     expect(readError(await answer())).toMatchObject({

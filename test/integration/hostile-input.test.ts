@@ -13,7 +13,7 @@ const nested = (levels: number): string =>
 const repeated = (namespaceBytes: number, count: number, tag = '<a/>'): string =>
   `<w xmlns="${'n'.repeat(namespaceBytes)}">${tag.repeat(count)}</w>`;
 
-/** What would close the component stream of one server or the other, or worse, sent as XML. */
+/** XML that would close the component stream of one server or the other, or do worse. */
 const refusedXml: readonly (readonly [what: string, body: string | Buffer, status: number])[] = [
   ['a control character', message('<body>\u0001</body>'), 400],
   ['a control character as a reference', message('<body>&#1;</body>'), 400],
@@ -81,7 +81,7 @@ const refusedXml: readonly (readonly [what: string, body: string | Buffer, statu
   ['an unclosed comment', `<message ${to}><!--${'-'.repeat(200_000)}`, 400],
 ];
 
-/** What one server or the other would choke on, but which is legal: it arrives as it is. */
+/** Legal XML that one server or the other would choke on: it arrives as it is. */
 const acceptedXml: readonly (readonly [what: string, inside: string])[] = [
   ['an xml attribute', '<x xmlns="urn:x" xml:space="preserve" xml:base="urn:b" xml:id="i"/>'],
   ['an un-prefixed child of a prefixed payload', '<p:x xmlns:p="urn:p"><y/></p:x>'],
@@ -293,7 +293,7 @@ describe.each(servers)('hostile input on $kind', ({ kind, start }) => {
       .filter(({ name }) => name === 'message')
       .map(({ attributes }) => attributes['from'] ?? '');
     expect(senders.filter((from) => !/^[^@/]+@example\.org$/.test(from))).toEqual([]);
-    // Of what was refused for its cost.
+    // The elements of the messages that were refused for their cost.
     const payloads = site.bob.received.filter(({ root }) => find(root, 'w') !== undefined);
     expect(payloads).toEqual([]);
   });

@@ -30,7 +30,7 @@ const authorization = `Authorization: ${basic(apiAccount.username, apiAccount.pa
 const crlf = '\r\n';
 
 let count = 0;
-/** The body of a message with an id of its own. */
+/** The body of a message with its own id. */
 function newBody(prefix: string): string {
   count += 1;
   return JSON.stringify({
@@ -40,7 +40,7 @@ function newBody(prefix: string): string {
 }
 const chunk = (text: string): string => `${text.length.toString(16)}${crlf}${text}${crlf}`;
 
-/** A good request in the lines of its head, but for the framing of its body. */
+/** The head of a good request, except for the framing of its body. */
 function head(...lines: readonly string[]): string {
   const own = ['Host: gw', authorization, 'Content-Type: application/json'];
   return [`POST ${path} HTTP/1.1`, ...own, ...lines, '', ''].join(crlf);
@@ -298,7 +298,7 @@ test('100 pipelined messages are all answered, and arrive in their order', async
 
 describe('while slow clients hold more connections than there may be', () => {
   const maxFiles = 1256;
-  /** The files that the gateway keeps for itself left out. */
+  /** Without the files that the gateway keeps for itself. */
   const limit = 1000;
   /** One connection for all of its requests, and one for each. */
   const keeping = new Agent({ keepAlive: true, maxSockets: 1 });

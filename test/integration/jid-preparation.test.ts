@@ -87,7 +87,7 @@ const sequences = sample(
     unit: oneof(
       // Case, compatibility forms, width, digits, dots.
       oneOf('aAzßſςΣİIıµŉǅΐᾳῼKÅℌⅨﬁﬅ㎏㏆㍱ＡａｱﾞＺ0９٣۳.-。．｡․Ӏ'),
-      // Marks of many classes, characters that compose with what stands before them.
+      // Marks of many classes, characters that compose with the one before them.
       oneOf('\u0300\u0301\u0308\u0323\u0327\u0328\u031b\u0334\u0345\u093c\u0903\u3099'),
       oneOf('\u0b47\u0b3e\u0bc6\u0bbe\u0cbf\u0cca\u0dd9\u0dcf\u1025\u102e\u{1d157}\u{1d165}'),
       oneOf('ᄀᄒ\u1161\u1175\u11a8\u11c2가각힣ㄱㅏ'),
@@ -109,7 +109,7 @@ const deprecated = /[\u0340\u0341]/;
 const notInDomains = /[\u17b4\u17b5\u04c0\u10a0-\u10c5\u115f\u1160\u2132\u2183\u3164\uffa0]/;
 /** Arabic numbers, which no label holds together with Latin letters (RFC 5893 §2). */
 const arabicNumbers = /[\u0660-\u0669\u066b\u066c]/;
-/** What no host name holds, when it comes out of the preparation. */
+/** Characters that no host name may contain, even as a result of the preparation. */
 const notInHostNames = /[\0-,/:-@[-`{-\x7f]|\.\./;
 
 const parts = [

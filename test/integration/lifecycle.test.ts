@@ -241,7 +241,7 @@ describe.each(servers)('signals to a gateway on $kind', ({ start }) => {
   });
 
   test('SIGHUP while the program is being loaded does nothing', async () => {
-    // The hook runs in a thread of its own, so the signal comes before `serve` is there.
+    // The hook runs in a separate thread, so the signal comes before `serve` is there.
     const hook = `export async function load(url, context, next) {
       if (/\\/serve[^/]*\\.js$/.test(url)) {
         process.kill(process.pid, 'SIGHUP');

@@ -88,7 +88,7 @@ function createAsk({ id }: DescribedOperation): Ask {
   };
 }
 
-/** The problems that an operation can answer with, but for a bug, which cannot be had by asking. */
+/** The problems that an operation can answer with, except `internal`: no request can bring about a bug. */
 type CodeAt<Place extends ProblemPlace> = Exclude<
   {
     [Code in keyof typeof problems]: Place & (typeof problems)[Code]['at'][number] extends never

@@ -44,7 +44,7 @@ beforeAll(async () => {
   const env = { npm_config_update_notifier: 'false', npm_config_audit: 'false' };
   const packed = await runToSuccess({
     file: 'npm',
-    // What .npmrc forbids to foreign packages, ours has to do: build.
+    // Our own package has to build, which .npmrc forbids to the packages of others.
     args: ['pack', '--json', '--silent', '--pack-destination', folder],
     cwd: source,
     env,
@@ -65,7 +65,7 @@ interface Packed {
   readonly files: readonly { readonly path: string }[];
 }
 
-/** Behind what the build printed; newer versions of npm give an object instead of a list. */
+/** It comes after what the build printed; newer versions of npm give an object instead of a list. */
 function readPackResult(printed: string): Packed {
   const result: Record<string, Packed> = JSON.parse(printed.slice(printed.search(/^[[{]/m)));
   const [packed] = Object.values(result);

@@ -185,7 +185,7 @@ const offers = {
   },
 } as const;
 
-/** What a server says whose -PLUS variants have no channel binding under TLS 1.3. */
+/** The complaint about a server whose -PLUS variants have no channel binding under TLS 1.3. */
 const withoutBinding = {
   // 0.12 has no feature to offer then.
   prosody: 'ended the stream (undefined-condition)',

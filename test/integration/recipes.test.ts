@@ -63,7 +63,7 @@ describe.each(servers)('recipes with $kind', ({ kind, start }) => {
     const body = find(root, 'body');
     return body === undefined ? '' : text(body);
   };
-  /** Waits at Bob's for a message with this in its body. */
+  /** Waits until Bob gets a message with this in its body. */
   const arrival = (part: string): Promise<Stanza> =>
     site.bob.waitFor(
       (stanza) => stanza.root.name === 'message' && bodyOf(stanza).includes(part),

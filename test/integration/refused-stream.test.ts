@@ -16,7 +16,7 @@ import { waitUntil } from '../support/system/wait.ts';
 // XEP-0114 §3 digests bytes: those of UTF-8.
 const component = { domain: 'gateway.example.org', secret: 'sécret <€> "&\' 𝄞' };
 
-// Else it looks for the missing domain's server, which takes as long as DNS does.
+// Otherwise it looks for the missing domain's server, which takes as long as DNS does.
 const withoutS2s = { extra: { global: 'modules_disabled = { "posix", "s2s" }' } };
 
 /** The log has to name both servers, `check` recognises the one that answers. */
@@ -74,7 +74,7 @@ const faults = [
   },
 ] as const;
 
-/** ejabberd lets all connections stay and hands each stanza to any of them: seldom to ours. */
+/** ejabberd keeps all connections and hands each stanza to any one of them: rarely to ours. */
 const taken = {
   prosody: {
     count: 1,

@@ -27,7 +27,7 @@ const passwords = { [`Locked@${service}`]: "<open> & 'sesame'" };
 
 let rooms = 0;
 
-/** A room of its own for each test, with both clients in it; bob owns it. */
+/** A separate room for each test, with both clients in it; bob owns it. */
 async function openRoom(bob: Session, carol: Session, name?: string) {
   rooms += 1;
   const jid = `${name ?? `room-${rooms}`}@${service}`;

@@ -268,7 +268,7 @@ describe('a listener without TLS', () => {
       config: gatewayConfig(server, { http: { host: address, insecure: true } }),
     });
     cleanUps.push(() => gateway.stop());
-    // Behind all that is said at the start.
+    // After the lines that every start logs.
     await gateway.waitForLine('component stream ready');
     const warnings = gateway.logLines().filter(({ level }) => level === 40);
     expect(warnings.map(({ msg }) => msg)).toEqual(

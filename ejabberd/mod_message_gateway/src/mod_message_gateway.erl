@@ -27,8 +27,8 @@
 %% After mod_mam and the filters (50): where ejabberd_sm looks for a session.
 -define(AT_THE_CLIENT, 90).
 
-%% Levels of elements inside a stanza. Some thousand end the Erlang VM when they are written out,
-%% and again at each login of a user for whom they were stored.
+%% Levels of elements inside a stanza. A few thousand crash the Erlang VM when they are written
+%% out, and again at each login of a user for whom they were stored.
 -define(MAX_DEPTH, 200).
 %% Resources of one stream that are remembered; a gateway uses one.
 -define(MAX_RESOURCES, 1000).
@@ -70,7 +70,7 @@ start(Host, Opts) ->
             ejabberd_hooks:add(sm_receive_packet, Host, ?MODULE, sm_receive_packet, ?AT_THE_CLIENT),
             ejabberd_hooks:add(component_disconnected, ?MODULE, component_disconnected, 50),
             set_settings(Host, Opts),
-            %% Another one whenever the module comes back: meanwhile stanzas may have gone past it.
+            %% A new one each time the module starts: until then, stanzas may have gone past it.
             persistent_term:put({?MODULE, generation, Host}, make_ref()),
             ejabberd_hooks:add(c2s_handle_call, Host, ?MODULE, c2s_handle_call, 50),
             ejabberd_hooks:add(ejabberd_stopping, ?MODULE, ejabberd_stopping, 50),
@@ -357,7 +357,7 @@ is_banned(User, Host, {Module, Function}) -> Module:Function(User, Host) /= [].
 is_connected(#jid{luser = User, lserver = Host, lresource = Resource}) ->
     ejabberd_sm:get_session_pid(User, Host, Resource) /= none.
 
-%% XEP-0356: whoever may send these speaks as anybody.
+%% XEP-0356: a component that may send these can speak as anybody.
 -spec holds_privilege(stanza()) -> boolean().
 holds_privilege(Pkt) ->
     lists:any(fun(El) ->
@@ -603,7 +603,7 @@ hand_to(Pid, Pkt) ->
             Pkt
     end.
 
-%% In the process of a client, its archive and its other clients get to know of a receipt.
+%% In the process of a client, the receipt reaches the user's archive and other clients.
 -spec take_note(stanza()) -> ok.
 take_note(#message{type = Type, to = To} = Msg) when Type == chat; Type == normal ->
     #jid{user = User, server = Server, lserver = Host, resource = Resource} = To,

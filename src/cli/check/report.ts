@@ -43,7 +43,7 @@ function verdict({ isGood, isNeeded }: Finding, isColoured: boolean): string {
 /** The result of one test. */
 export interface Finding {
   readonly isGood: boolean;
-  /** False where nothing that is configured needs it yet, so that a failure is no fault. */
+  /** False where nothing that is configured needs it yet, so that a failure does not count. */
   readonly isNeeded?: false | undefined;
   readonly text: string;
   /** How to fix a failure, or how to improve what works. */

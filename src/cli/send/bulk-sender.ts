@@ -187,7 +187,7 @@ export class BulkSender {
   #connect(): void {
     const request = new OpenRequest(this.#ports.connect, {
       onAnswer: (item, fate, text) => {
-        // What was held back by a proxy: the next ones must be short.
+        // A proxy has held the answers back until the request ended: the next requests must be short.
         if (request.wasHeldBack && this.#stop === undefined && !this.#hasReadAll) {
           this.#quietMs = tickMs;
         }
@@ -206,7 +206,7 @@ export class BulkSender {
     item.mayHaveArrived ||= fate.outcome === 'unknown';
     const where = `line ${item.record.line}: ${fate.reason}`;
     if (!fate.mayRetry && fate.outcome === 'unknown') {
-      // Among the refused ones it would be corrected, and sent again under another key.
+      // In the file of refused messages, it would be corrected and sent again under another key.
       this.stop({ outcome: 'unknown', reasons: [where, ...fate.details] });
       return;
     }

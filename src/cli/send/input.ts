@@ -94,12 +94,12 @@ export function endLine(source: Buffer): Buffer {
 export interface CsvRow {
   /** The line where it begins, from 1. */
   readonly line: number;
-  /** As it stands in the file. */
+  /** As it is in the file. */
   readonly source: Buffer;
   readonly fields: readonly string[];
 }
 
-/** Yields rows, each with its bytes as they stand in the file; rejects with a BulkInputError. */
+/** Yields rows, each with its bytes as they are in the file; rejects with a BulkInputError. */
 export async function* splitRows(chunks: AsyncIterable<Buffer>): AsyncGenerator<CsvRow> {
   const parser = await openParser();
   let kept: Buffer = Buffer.alloc(0);
@@ -175,7 +175,7 @@ async function openParser() {
   };
 }
 
-/** How many bytes of empty lines stand before a row. */
+/** How many bytes of empty lines come before a row. */
 function blankBytes(source: Buffer): number {
   const index = source.findIndex((byte) => byte !== lineFeed && byte !== 0x0d);
   return Math.max(index, 0);

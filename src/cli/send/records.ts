@@ -17,7 +17,7 @@ import {
 export interface BulkRecord {
   /** The line of the file where it begins, from 1. */
   readonly line: number;
-  /** As it stands in the file, with its line end. */
+  /** As it is in the file, with its line end. */
   readonly source: Buffer;
   /** The line for the gateway, with its key and line end; or why it cannot be one. */
   readonly message: Buffer | BulkFault;

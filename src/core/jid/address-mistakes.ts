@@ -1,6 +1,6 @@
 import { abbreviate, nameCharacter, quote } from '../text.ts';
 
-/** Before addresses in links; the last two stand before web addresses. */
+/** Schemes of addresses in links; the last two are those of web addresses. */
 const schemes = /^(xmpp|mailto|jabber|im|sip|https?):(?:\/\/)?/i;
 
 /** What looks like one address in a list of several; the text has no blanks. */
@@ -12,7 +12,7 @@ export function countAddresses(text: string): number {
 }
 
 /**
- * Explains what is wrong with a text that is not an address, in a sentence for whoever wrote it;
+ * Explains what is wrong with a text that is not an address, in a sentence for the person who wrote it;
  * undefined if it is none of the usual mistakes.
  */
 export function describeMistake(text: string): string | undefined {
@@ -22,7 +22,7 @@ export function describeMistake(text: string): string | undefined {
   return describeEnds(text) ?? describeParts(text);
 }
 
-/** What stands around an address. */
+/** Punctuation that people put around an address. */
 function describeEnds(text: string): string | undefined {
   const scheme = schemes.exec(text);
   if (scheme !== null) {

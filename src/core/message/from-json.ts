@@ -200,7 +200,7 @@ interface FoundText {
   readonly pointer: string;
 }
 
-/** Reads a value that may stand at the top or in `message_attributes`, or in both if it is the same. */
+/** Reads a value that may be at the top or in `message_attributes`, or in both if it is the same. */
 function readOnce(
   name: 'id' | 'type',
   value: Fields,

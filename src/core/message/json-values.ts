@@ -72,7 +72,10 @@ function describeName(name: string): string {
     : `Expected a name of letters, digits, "-", "_" and ".", with a letter or "_" first, got ${quote(name)}.`;
 }
 
-/** Builds the attributes of an element, in the order of the map, but for those with the names `omitted`. */
+/**
+ * Builds the attributes of an element, in the order of the map, except for those with the names
+ * `omitted`.
+ */
 export function buildAttributes(
   map: AttributeMap,
   omitted: readonly string[] = [],

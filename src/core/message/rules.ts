@@ -74,7 +74,7 @@ function findReasonAgainst(
   if (domain === componentDomain) {
     return `${quote(componentDomain)} is the gateway itself: nobody can be reached there.`;
   }
-  // Somebody who writes a name without its domain would send to a host of that name.
+  // Otherwise a name that lacks its domain would go to a host of that name.
   if (local === undefined && !/[.[]/.test(domain) && !servedDomains.has(domain)) {
     return `${quote(domain)} is a domain, not a user. Did you mean ${domain}@${from.domain}?`;
   }

@@ -3,13 +3,13 @@ import { type BodyBudget, type BodyReading, RequestAborted } from './body.ts';
 
 /** A line of a body. */
 export interface Line {
-  /** Counts from 1, with the blank lines. */
+  /** Counts from 1, and includes the blank lines. */
   readonly number: number;
   /** Without the line end; or why it was not kept: it is longer than allowed, or memory was short. */
   readonly bytes: Buffer | 'too-large' | 'overloaded';
 }
 
-/** What a line may have, and where its bytes count while it has not ended. */
+/** How long a line may be, and the budget that counts its bytes until it ends. */
 export interface LineLimits {
   readonly maxBytes: number;
   readonly budget: BodyBudget;

@@ -17,8 +17,9 @@ const preference = new RegExp(
 );
 
 /**
- * Parses `wait` of a `Prefer` header (RFC 7240 §4.3): the seconds to wait, at most 60. Returns undefined if
- * there is none, or 0, and for what is malformed, which is to be ignored (§2). Of several the first counts.
+ * Parses `wait` of a `Prefer` header (RFC 7240 §4.3): the seconds to wait, at most 60. Returns
+ * undefined if there is none, if it is 0, and if it is malformed, which means that it is to be ignored
+ * (§2). The first of several counts.
  */
 export function parseWait(header: string | undefined): number | undefined {
   if (header === undefined) return undefined;

@@ -85,7 +85,8 @@ export function createPostMessage(ports: MessagePorts): PostMessage {
     );
     noteRecipients(record, parsed);
     const key = readKey();
-    // Without the rest, as it was before there was any: stores outlive an upgrade.
+    // A payload without `rest` stays as it was before that existed, because stored answers outlive an
+    // upgrade.
     const rest = parsed.rest === undefined ? [] : [parsed.rest];
     const payload = [from.toString(), notation, text, ...rest];
     const waitSeconds = parseWait(ctx.req.headers['prefer']?.toString());
@@ -144,7 +145,7 @@ function readCallerKey(ctx: Context, caller: string): CallerKey | undefined {
   return key === undefined ? undefined : { caller, key };
 }
 
-/** Each line has a key of its own, so there is none for all of them. */
+/** Each line has its own key, so there is none for all of them. */
 function parseBulkParameters({ querystring, req }: Context): MessageQuery {
   if (req.headers['idempotency-key'] === undefined) return parseQuery(querystring, 'lines');
   throw new GatewayError(
@@ -153,7 +154,7 @@ function parseBulkParameters({ querystring, req }: Context): MessageQuery {
   );
 }
 
-/** Each message of a list has an id of its own. */
+/** Each message of a list has its own id. */
 function createStanzaId(key: CallerKey | undefined, record: RequestRecord, listed?: Jid): string {
   if (key !== undefined) return deriveStanzaId(listed === undefined ? key : keyFor(key, listed));
   return listed === undefined ? record.id : randomUUID();

@@ -106,7 +106,7 @@ export async function send(
   const [single] = parsed.messages;
   if (!parsed.isList && single !== undefined) {
     if (key === undefined && waitSeconds === undefined) {
-      // Almost all: nothing is kept for them, and nothing waited for.
+      // Almost all messages: no answer is kept for them, and no receipt is awaited.
       return buildAccepted(await ports.deliver(await prepare(ports, request, single)));
     }
     const { answer, complete } = await sendOne(ports, request, single);

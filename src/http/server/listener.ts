@@ -153,7 +153,7 @@ function answerRequests(
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     const address = socket.remoteAddress;
     const responses = connections.responsesOn(socket);
-    // An answer that began before the end of its request has deadlines of its own.
+    // An answer that began before the end of its request has its own deadlines.
     if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && responses[0]?.headersSent === true) return;
     intake.stopReading(socket);
     const status = refuseMalformed(error, socket, responses);

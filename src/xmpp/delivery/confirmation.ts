@@ -88,9 +88,9 @@ export class Confirmations {
   }
 
   /**
-   * A message is about to be written. A bounce of it, by our own server, could not be told from one of
-   * an earlier message with the same addresses and id, and a refused message would be confirmed: the
-   * earlier one waits no longer.
+   * A message is about to be written. If our own server returned it, the bounce could be taken for one
+   * of an earlier message with the same addresses and id, and a refused message would be confirmed. So
+   * the earlier one waits no longer.
    */
   handleNext({ id, from, to }: Pick<Stanza, 'id' | 'from' | 'to'>): void {
     if (this.#watched.isEmpty()) return;

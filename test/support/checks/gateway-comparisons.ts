@@ -110,7 +110,7 @@ function chooseKinds({ remote }: Stage): Kind[] {
   return [...alike, ...(remote === undefined ? [] : remoteKinds), ...kindsInRooms];
 }
 
-/** Sends each kind by a client and over HTTP, through a gateway process of its own. */
+/** Sends each kind by a client and over HTTP, through a separate gateway process. */
 export async function compareGateway({
   mode,
   language,

@@ -27,7 +27,7 @@ export const refusedByUsers: readonly RefusedKind[] = [
 
 const room = 'order@rooms.example.org';
 
-/** Refused by rooms, each a process of its own on ejabberd, or by the service that starts them. */
+/** Refused by rooms, each of which is a separate process on ejabberd, or by the service that starts them. */
 export const refusedByRooms: readonly RefusedKind[] = [
   { name: 'groupchat as no occupant', to: room, rest: `type='groupchat'><body>b</body>` },
   {

@@ -8,8 +8,8 @@ import { freePort } from '../system/ports.ts';
 import { createDirectory, removeDirectory } from '../system/processes.ts';
 
 /**
- * Runs the `check` command on a configuration, with a free HTTP port unless it names one. It runs in this
- * process, which is many times faster than a process of its own.
+ * Runs the `check` command on a configuration, with a free HTTP port unless it names one. It runs in
+ * this process, which is many times faster than starting another one.
  */
 export async function check(
   config: object,

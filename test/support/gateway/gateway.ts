@@ -98,7 +98,7 @@ export interface GatewayOptions {
   readonly stdout?: number;
 }
 
-/** The gateway as its users run it: a process of its own. */
+/** The gateway as its users run it: as a separate process. */
 export interface GatewayProcess {
   /** Without a slash at the end. */
   readonly url: string;

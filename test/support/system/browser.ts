@@ -21,10 +21,9 @@ export interface TestBrowser {
 }
 
 /**
- * Starts the shell that Debian builds from Chromium, with a profile of its own; it dies with this
- * process. Chromium itself spends three seconds of the processor on the windows that nobody sees. The
- * shell gives credentials to what a page of another site loads, which Chromium does not: so it asks more
- * of the gateway.
+ * Starts the shell that Debian builds from Chromium, with its own profile; it dies with this process.
+ * Chromium itself spends three seconds of CPU time on windows that nobody sees. Unlike Chromium, the
+ * shell gives credentials to what a page of another site loads: so it asks more of the gateway.
  */
 export async function startBrowser(): Promise<TestBrowser> {
   const server = await chromium.launchServer({
@@ -66,7 +65,7 @@ export async function openPage(
   return { page, complaints, origins };
 }
 
-/** What axe-core finds wrong with the page as it is now, but for these parts: rule and elements. */
+/** What axe-core finds wrong with the page as it is now, except for these parts: rule and elements. */
 export async function findBarriers(page: Page, left: readonly string[] = []): Promise<string[]> {
   if (!(await page.evaluate('"axe" in window'))) await page.evaluate(readFileSync(axeFile, 'utf8'));
   const context = JSON.stringify({ exclude: left });

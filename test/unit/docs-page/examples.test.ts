@@ -22,7 +22,7 @@ const hostile: FormValues = {
   key: 'k$(id)',
 };
 
-/** The words that a shell makes of a line, but for the first. */
+/** The words that a shell makes of a line, except the first. */
 function readWords(line: string): string[] {
   const script = line.replace(/^\S+/, "printf '%s\\0'");
   const { stdout } = spawnSync('sh', ['-c', script], { encoding: 'utf8' });
