@@ -4,7 +4,7 @@ import { fillIn, findIds, summarize } from './samples.mjs';
 
 /**
  * Posts on one connection, one request after the other, as long as `next()` gives an id; resolves
- * with false when the other side has cut it.
+ * with false when the other side has closed it.
  */
 function post({ port, template, onAnswer }, next) {
   const request = Buffer.from(template, 'latin1');
@@ -53,7 +53,7 @@ const maxUnanswered = 1024;
 
 /**
  * Posts lines in one request, as fast as they are answered and as long as `next()` gives an id; resolves
- * with whether the answer came to its end.
+ * with whether the answer was complete.
  */
 function postLines({ port, template, line, onAnswer }, next) {
   const prepared = Buffer.from(line, 'latin1');

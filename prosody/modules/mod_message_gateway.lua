@@ -100,7 +100,7 @@ local function may_log_in(username, host)
 	return not usermanager.user_is_enabled or usermanager.user_is_enabled(username, host);
 end
 
--- 13.0. The server's operators are its highest admins, under a name of their own.
+-- 13.0. The server's operators are its highest admins, under a separate name.
 local function has_denied_role(username, host)
 	local role = usermanager.get_user_role(username, host);
 	local others = usermanager.get_user_secondary_roles(username, host);
@@ -328,7 +328,7 @@ local function copy_to_first(event)
 	local user = bare_sessions[user_bare];
 	if not user or not user.top_resources then return; end
 	local _, host = jid_split(to);
-	-- The last two: mod_carbons decides by them from 13.0.7 on.
+	-- Since 13.0.7, mod_carbons decides by the last two.
 	local question = { stanza = stanza, session = event.origin, from_c2s = false, user_bare = user_bare };
 	if not module:context(host):fire_event("carbons-should-copy", question) then return; end
 	for _, session in pairs(user.sessions) do

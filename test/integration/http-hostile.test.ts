@@ -300,7 +300,7 @@ describe('while slow clients hold more connections than there may be', () => {
   const maxFiles = 1256;
   /** Without the files that the gateway keeps for itself. */
   const limit = 1000;
-  /** One connection for all of its requests, and one for each. */
+  /** The first uses one connection for all requests, the second one for each. */
   const keeping = new Agent({ keepAlive: true, maxSockets: 1 });
   const opening = new Agent();
   const slow: RawConnection[] = [];

@@ -22,7 +22,7 @@ function encode(fields: Fields): string {
   return pairs.toString();
 }
 
-/** What the gateway makes of the fields: a single address is no list. */
+/** What the gateway makes of the fields: a single address is not a list. */
 function expected({ to, ...others }: Fields): Fields {
   if (to === undefined) return others;
   const [first = ''] = to;

@@ -472,7 +472,7 @@ host_of_route(Domain) ->
             end
     end.
 
-%% The blocklist of a user who is online is looked at in the process of the client, as it is here.
+%% The blocklist of a user who is online is checked in the process of the client, as it is here.
 route_to_user(#message{type = Type} = Msg, #jid{lserver = Host} = To) when Type == chat; Type == normal ->
     case ejabberd_hooks:run_fold(privacy_check_packet, Host, allow, [To, Msg, in]) of
         allow ->
@@ -517,7 +517,7 @@ await_room({ok, Room}, To) ->
 await_room(error, _To) ->
     ok.
 
-%% Until a process has dealt with what it was sent before.
+%% Waits until a process has dealt with everything that it was sent before.
 await(Process) ->
     _ = sys:get_state(Process, ?WAIT_MS),
     ok.
@@ -545,7 +545,7 @@ remember_new(Resource, Stream) ->
 forget(Resource, Pid) ->
     mnesia:dirty_delete_object(#message_gateway_speaker{resource = Resource, stream = Pid}).
 
-%% Of streams that were killed, and of nodes that are gone.
+%% Entries of streams that were killed, and of nodes that are gone.
 -spec forget_dead_streams() -> ok.
 forget_dead_streams() ->
     All = mnesia:dirty_match_object(#message_gateway_speaker{resource = '_', stream = '_'}),

@@ -22,7 +22,7 @@ export function describeMistake(text: string): string | undefined {
   return describeEnds(text) ?? describeParts(text);
 }
 
-/** Punctuation that people put around an address. */
+/** Explains what is too much at the start or end of an address: a scheme, a name, or a mark. */
 function describeEnds(text: string): string | undefined {
   const scheme = schemes.exec(text);
   if (scheme !== null) {
@@ -43,7 +43,7 @@ function describeEnds(text: string): string | undefined {
   return undefined;
 }
 
-/** Parts that are missing or there twice. */
+/** Explains which part of an address is missing, empty or there twice. */
 function describeParts(text: string): string | undefined {
   const [bare = '', ...resource] = text.split('/', 2);
   const [local, domain, ...more] = bare.split('@', 3);
