@@ -60,7 +60,7 @@ export function findGaps(values: FormValues): Partial<Record<keyof FormValues, s
   demand('login', 'Fill in the user name.');
   demand('password', 'Fill in the password.');
   demand('domain', 'Fill in the domain of the sender, such as example.org.');
-  if (values.account === 'api') demand('sender', 'Fill in whom the account speaks as.');
+  if (values.account === 'api') demand('sender', 'Fill in the user that the account speaks as.');
   demand('to', 'Fill in the address of the recipient, such as bob@example.org.');
   if (values.subject === '' && values.extra === '') demand('body', 'Fill in the text.');
   return gaps;

@@ -41,7 +41,7 @@ const info = {
   summary: 'HTTP in, XMPP out',
   description:
     'A `POST` becomes a `<message/>` of a user of your XMPP server, and a 200 means that the server has processed it.\n\n' +
-    'Every refusal is a problem (RFC 9457) with a stable `code`. What is no HTTP request at all, or not one in time, gets 400, 408, 413 or 431 with the type `about:blank`; what is at none of these URLs gets 404 `not-found`.',
+    'Every refusal is a problem (RFC 9457) with a stable `code`. A request that is not valid HTTP, or is not complete in time, gets 400, 408, 413 or 431 with the type `about:blank`; one to any other URL gets 404 `not-found`.',
   license: { name: 'MIT', identifier: 'MIT' },
 };
 
@@ -51,7 +51,7 @@ const tags = [
     name: 'permissions',
     description: 'Who may send. What the configuration grants can be revoked there only.',
   },
-  { name: 'health', description: 'For whoever operates the gateway; no password needed.' },
+  { name: 'health', description: 'For the operators of the gateway; no password needed.' },
   { name: 'documentation', description: 'What this API is; no password needed.' },
 ];
 

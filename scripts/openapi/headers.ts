@@ -5,7 +5,7 @@ const text = { type: 'string' };
 /** The headers that the document describes, by name. */
 export const headers = {
   CacheControl: {
-    description: 'Answers are not to be kept by caches.',
+    description: 'Caches must not keep the answer.',
     required: true,
     schema: { type: 'string', const: 'no-store' },
   },
@@ -27,7 +27,7 @@ export const headers = {
   },
   PreferenceApplied: {
     description:
-      'RFC 7240: a receipt of the recipient’s client was asked for, and waited for at most so many seconds. Missing if that was not possible.',
+      'RFC 7240: the gateway asked for a receipt of the recipient’s client, and waited for it for at most this number of seconds. Missing if that was not possible.',
     schema: { type: 'string', pattern: '^wait=[0-9]+$' },
     example: 'wait=20',
   },

@@ -22,7 +22,7 @@ export const parameters = {
     name: 'to',
     in: 'query',
     description:
-      'With `text/plain` or a template: the recipient; repeated for several. In all other requests it stands in the body.',
+      'With `text/plain` or a template: the recipient; repeated for several. In all other requests it is in the body.',
     schema: { type: 'array', items: { type: 'string' } },
   },
   subject: {
@@ -74,7 +74,7 @@ export const parameters = {
     name: 'Prefer',
     in: 'header',
     description:
-      'RFC 7240: `wait=SECONDS` (at most 60) asks for a receipt of the recipient’s client (XEP-0184) and waits for it. Everything else is ignored. With `application/x-ndjson` each line has a `wait` of its own instead.',
+      'RFC 7240: `wait=SECONDS` (at most 60) asks for a receipt of the recipient’s client (XEP-0184) and waits for it. Everything else is ignored. With `application/x-ndjson` each line has its own `wait` instead.',
     schema: { type: 'string' },
     example: 'wait=20',
   },

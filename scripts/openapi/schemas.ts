@@ -46,7 +46,7 @@ const message = {
     message_attributes: {
       ...map,
       description:
-        'Attributes of `<message/>`. `from` is ignored: the sender is who asks. Names are valid in XML 1.0 (4th edition) and have no colon, but for `xml:lang`, `xml:space`, `xml:base` and `xml:id`. ejabberd drops those that XMPP does not define.',
+        'Attributes of `<message/>`. `from` is ignored: the sender is the caller, or the user in the URL. Names are valid in XML 1.0 (4th edition) and have no colon, except for `xml:lang`, `xml:space`, `xml:base` and `xml:id`. ejabberd drops those that XMPP does not define.',
       properties: {
         id: { ...scalar, minLength: 1, maxLength: 1023, description: 'As the field `id`.' },
         type: { type: 'string', enum: messageTypes, description: 'As the field `type`.' },
@@ -69,7 +69,7 @@ const attribute = { type: 'string', xml: { attribute: true } };
 
 /** It has no `type`, because its examples are XML, which a JSON schema can hardly describe. */
 const stanza = {
-  description: `One \`<message/>\` stanza with any elements in it; without a namespace it is read as if it stood in \`jabber:client\`. ${cost}`,
+  description: `One \`<message/>\` stanza with any elements in it; without a namespace it is read as if it were in \`jabber:client\`. ${cost}`,
   xml: { name: 'message' },
   properties: {
     to: { ...attribute, examples: ['bob@example.org'] },
@@ -79,7 +79,7 @@ const stanza = {
   },
 };
 
-const address = { type: 'string', description: 'As it stands on the wire.' };
+const address = { type: 'string', description: 'As it is sent on the wire.' };
 
 const receipt = {
   type: 'object',
@@ -192,7 +192,8 @@ const known = { type: ['boolean', 'null'] };
 
 const modeReport = {
   type: 'object',
-  description: 'What a domain’s messages are to the XMPP server; null is what cannot be known.',
+  description:
+    'What the XMPP server does with a domain’s messages; null means that the gateway cannot know.',
   required: ['mode', 'archive', 'carbons', 'bounces'],
   properties: {
     mode: { type: 'string', enum: modes },
@@ -200,7 +201,7 @@ const modeReport = {
     carbons: { ...known, description: 'Whether the sender’s other devices get a copy.' },
     bounces: {
       type: 'object',
-      description: 'Whose bounces the gateway gets to see.',
+      description: 'Whose bounces reach the gateway.',
       required: ['local', 'remote'],
       properties: { local: { type: 'boolean' }, remote: { type: 'boolean' } },
     },
@@ -216,7 +217,7 @@ const aclValues = {
 
 const aclChange = {
   type: 'object',
-  description: 'Permissions as they are to be.',
+  description: 'The permissions to set.',
   required: ['acl'],
   additionalProperties: false,
   properties: { acl: { ...aclValues, additionalProperties: false } },

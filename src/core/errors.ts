@@ -167,7 +167,7 @@ export const problems = {
   'granted-in-configuration': {
     status: 409,
     title: 'The permission was not granted over HTTP, and cannot be revoked there.',
-    retry: 'No: an operator has to revoke it where it stands.',
+    retry: 'No: an operator has to revoke it where it was granted.',
     causes:
       'The user is in permissions.xmppgateway of the configuration, or a pattern there or a wider grant covers it.',
     at: ['acl-change'],
@@ -250,7 +250,7 @@ export const problems = {
       'The message may or may not have been sent; tell the operator the instance of this problem.',
     causes: 'This is a fault of the gateway.',
     at: everywhere,
-    example: { detail: 'A fault of the gateway; its log knows more under this instance.' },
+    example: { detail: 'A fault of the gateway; its log has the details under this instance.' },
   },
   'xmpp-unavailable': {
     status: 503,

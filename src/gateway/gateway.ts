@@ -267,5 +267,5 @@ function longestSendingMs({ confirmTimeoutMs, remoteConfirmMs }: Config['deliver
 }
 
 function describeDegraded(failure: string): string {
-  return `the store is away (${failure}): requests with an Idempotency-Key are refused, and failed logins are counted by each process alone`;
+  return `the store cannot be used (${failure}): requests with an Idempotency-Key are refused, and failed logins are counted by each process alone`;
 }

@@ -95,7 +95,7 @@ describe.each(servers)('check against $kind', ({ kind, start }) => {
     component:
       'ok     component gateway.example.org at 127.0.0.1:COMPONENT: connected and trusted for example.org, bots.example.org\n',
     sizes: 'ok     stanzas of limits.stanza_bytes (262144): accepted by the XMPP server\n',
-    verdict: 'All that is needed works.\n',
+    verdict: 'Everything that is needed works.\n',
     c2s: [
       'ok     password checks for example.org at 127.0.0.1:C2S (starttls)\n',
       'ok     password checks for bots.example.org at 127.0.0.1:C2S (starttls)\n',

@@ -258,7 +258,7 @@ describe.each(servers)('what $kind offers', ({ kind, start }) => {
     await offer();
     await expectNoAnswer(
       createCheck(server),
-      'The certificate of the XMPP server is not one for example.net.',
+      'The certificate of the XMPP server is not valid for example.net.',
       parseJid('alice@example.net'),
     );
   });

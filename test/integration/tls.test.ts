@@ -342,7 +342,7 @@ describe('a c2s certificate', () => {
     [
       'for another name',
       () => signCertificate(newFolder(), right.caFile, ['other.example']),
-      /is not one for example\.org.*other\.example/,
+      /is not valid for example\.org.*other\.example/,
     ],
     [
       'that has expired',

@@ -80,8 +80,8 @@ Exit codes: 0 all good, 1 something failed, 78 faulty configuration.
 /** The last line, because advice on what works already may come before it. */
 function describeVerdict(findings: readonly Finding[]): string {
   return isAllGood(findings)
-    ? 'All that is needed works.\n'
-    : 'Not all that is needed works: see the lines with FAILED.\n';
+    ? 'Everything that is needed works.\n'
+    : 'Not everything that is needed works: see the lines with FAILED.\n';
 }
 
 function exitCode(findings: readonly Finding[]): number {

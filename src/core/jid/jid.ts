@@ -195,7 +195,7 @@ function describeLabel(label: string): string {
   if (refused !== undefined) return `must not contain ${nameCharacter(refused)}`;
   if (/^-|-$/.test(label)) return 'must not have a hyphen at the start or end of a part';
   if (label.startsWith('xn--')) {
-    return `must not have the part ${quote(label)}, which stands for no name in other letters`;
+    return `must not have the part ${quote(label)}, which does not decode to a name in other letters`;
   }
   return 'must have letters, digits and inner hyphens between its dots, at most 63 of them';
 }

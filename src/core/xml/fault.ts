@@ -173,7 +173,7 @@ class FaultFinder {
     const expected = `</${abbreviate(open.name)}>`;
     return {
       index,
-      detail: `${shown} does not fit ${showTag(open)} at ${place}: write ${expected}`,
+      detail: `${shown} does not match ${showTag(open)} at ${place}: write ${expected}`,
     };
   }
 
@@ -210,7 +210,7 @@ class FaultFinder {
 
   #describeUnexpected(tag: OpenTag): XmlFault {
     const character = nameCharacter(this.#text.charAt(this.#index));
-    const detail = `${character} does not belong into the tag ${showTag(tag)}${this.#hint()}`;
+    const detail = `${character} does not belong in the tag ${showTag(tag)}${this.#hint()}`;
     return { index: this.#index, detail };
   }
 

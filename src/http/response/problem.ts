@@ -33,7 +33,7 @@ export function buildRefusal(error: unknown, requestId: string): Answer {
 function internal(): GatewayError {
   return new GatewayError(
     'internal',
-    'A fault of the gateway; its log knows more under this instance.',
+    'A fault of the gateway; its log has the details under this instance.',
   );
 }
 

@@ -189,7 +189,7 @@ async function encrypt(
 function describeTlsError(error: unknown, domain: string): string {
   const code = error instanceof Error && 'code' in error ? String(error.code) : 'closed';
   return code === 'ERR_TLS_CERT_ALTNAME_INVALID'
-    ? `The certificate of the XMPP server is not one for ${domain}.`
+    ? `The certificate of the XMPP server is not valid for ${domain}.`
     : `TLS with the XMPP server of ${domain} failed (${code}).`;
 }
 

@@ -128,8 +128,8 @@ export function adviceForMode(
     case 'privileged':
       if (client === '') return undefined;
       return joinParts(
-        `mod_message_gateway would make it mode client: bounces would come back, of this server
-and of others.`,
+        `mod_message_gateway would make it mode client: bounces would come back, from this server
+and from others.`,
         client,
         takeLines(server),
       );
@@ -152,7 +152,7 @@ and of others.`,
 
 const gainOfClient = `mod_message_gateway would make it mode client: messages would be in the sender's archive
 and on the sender's other devices, the sender's blocklist would hold, and bounces would come back,
-of this server and of others.`;
+from this server and from others.`;
 
 const gainOfPrivileged = 'Mode privileged gives archive and other devices, but no bounces.';
 

@@ -143,7 +143,7 @@ describe('parseJid', () => {
     ['bob@exam_ple.org', 'The domain must not contain "_", got "exam_ple.org".'],
     [
       'bob@xn--abc.org',
-      'The domain must not have the part "xn--abc", which stands for no name in other letters, got "xn--abc.org".',
+      'The domain must not have the part "xn--abc", which does not decode to a name in other letters, got "xn--abc.org".',
     ],
     [
       'bob@-example.org',

@@ -37,7 +37,7 @@ test.each<[text: string, expected: string]>([
   [message('<'), 'column 37: a bare <: write &lt;'],
   [message('a <b and c'), `column 42: the attribute and has no value: write and="…"; ${noTag}`],
   [message('<bob@example.org>'), `column 37: <bob@example.org does not begin a tag; ${noTag}`],
-  [message('<https://example.org>'), `"/" does not belong into the tag <https:>; ${noTag}`],
+  [message('<https://example.org>'), `"/" does not belong in the tag <https:>; ${noTag}`],
   [message('use <name> here'), `column 41: <name> is never closed: write </name> before </body>`],
   [message('a]]>b'), 'column 38: a bare ]]>: write ]]&gt;'],
   // Tags.
@@ -46,9 +46,9 @@ test.each<[text: string, expected: string]>([
   [message('<b>x<i>y</b></i>'), 'column 41: <i> is never closed: write </i> before </b>'],
   [
     '<message><body>x</Body></message>',
-    'column 17: </Body> does not fit <body> at line 1, column 10: write </body>',
+    'column 17: </Body> does not match <body> at line 1, column 10: write </body>',
   ],
-  ['<message><body>x</></message>', 'column 17: </> does not fit <body>'],
+  ['<message><body>x</></message>', 'column 17: </> does not match <body>'],
   [
     '<message>x</body></message>',
     'column 11: </body> closes nothing: leave it out, or write <body> where it begins',
