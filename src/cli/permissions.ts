@@ -51,7 +51,7 @@ within a second. A grant in the configuration can only be revoked there.
 
   -c, --config FILE  the configuration
 
-Exit codes: 0 revoked, 1 failed, or the user may still send through *@domain.
+Exit codes: 0 revoked, 1 failed, or the user still may send through *@domain.
 `,
   run: (args, surroundings) => runGrantCommand(args, false, surroundings),
 };
@@ -112,7 +112,7 @@ async function runGrant(
   if (!isGranted && pattern !== everybody && (isInConfig || grants.current.has(everybody))) {
     const place = isInConfig ? path : 'permissions.state_file';
     throw new Error(
-      `${describeGrant(pattern, isGranted, isChanged)}, but ${pattern} may still send through ${everybody}, which is granted in ${place}`,
+      `${describeGrant(pattern, isGranted, isChanged)}, but ${pattern} still may send through ${everybody}, which is granted in ${place}`,
     );
   }
   stdout.write(`${describeGrant(pattern, isGranted, isChanged)}\n`);

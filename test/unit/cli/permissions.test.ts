@@ -44,11 +44,11 @@ describe('revoke', () => {
   test.each([
     [[bob, everybody], revoked],
     [[everybody], none],
-  ])('with grants for %j, it says that the user may still send', async (granted, said) => {
+  ])('with grants for %j, it says that the user still may send', async (granted, said) => {
     const file = configure();
     for (const who of granted) await run(grantCommand, [who, '--config', file]);
     await expect(run(revokeCommand, [bob, '--config', file])).rejects.toThrow(
-      `${said}, but ${bob} may still send through ${everybody}, which is granted in permissions.state_file`,
+      `${said}, but ${bob} still may send through ${everybody}, which is granted in permissions.state_file`,
     );
     const { out } = await run(permissionsCommand, ['--config', file]);
     expect(out).toBe(`${everybody}\tstate file\n`);
@@ -58,7 +58,7 @@ describe('revoke', () => {
     const file = configure(everybody);
     await run(grantCommand, [bob, '--config', file]);
     await expect(run(revokeCommand, [bob, '--config', file])).rejects.toThrow(
-      `${revoked}, but ${bob} may still send through ${everybody}, which is granted in ${file}`,
+      `${revoked}, but ${bob} still may send through ${everybody}, which is granted in ${file}`,
     );
   });
 
