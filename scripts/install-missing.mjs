@@ -108,11 +108,13 @@ export const testPackages = [
   'python3-slixmpp',
   'haproxy',
   // For the files in deploy/.
+  'caddy',
   'debhelper',
   'fail2ban',
   'git',
   'lintian',
   'lowdown',
+  'nginx',
   'prometheus',
   // For the recipes.
   'apprise',
