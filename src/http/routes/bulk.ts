@@ -35,7 +35,7 @@ export interface BulkRequest {
 /** How many lines of a request are on their way at the same time: enough to keep a server busy. */
 const maxAtOnce = 256;
 
-/** The same in bytes, unless a single line has more. */
+/** The same in bytes, unless a single line, or its answer, has more. */
 const maxBytesAtOnce = 1024 * 1024;
 
 /** How long a connection may be idle while no line is on its way, in milliseconds. */
@@ -145,8 +145,8 @@ function toLine(number: number, { status, contentType, body }: Answer): string {
 }
 
 /**
- * Answers lines, up to `maxAtOnce` at the same time, in the order in which the answers come. A line
- * whose answer was not taken yet counts.
+ * Answers lines, up to `maxAtOnce` and `maxBytesAtOnce` at the same time, in the order in which the
+ * answers come. A line whose answer was not taken yet counts with the bytes of the answer.
  */
 class LineAnswers {
   readonly #answer: (line: Line) => Promise<string>;
@@ -177,6 +177,7 @@ class LineAnswers {
         }
         const text = this.#ready.join('');
         this.#ready = [];
+        this.#bytes -= text.length;
         this.#reader.wake();
         yield text;
       }
@@ -218,7 +219,8 @@ class LineAnswers {
   #finish(line: Line, text: string): void {
     this.#ready.push(text);
     this.#underWay -= 1;
-    this.#bytes -= line.bytes.length;
+    // An answer may be larger than its line: a dry run repeats the text for each recipient.
+    this.#bytes += text.length - line.bytes.length;
     this.#reader.wake();
     if (this.#underWay === 0) this.#onIdle(true);
     this.#writer.wake();

@@ -1,12 +1,25 @@
 import http from 'node:http';
+import { setImmediate } from 'node:timers/promises';
+import { pino } from 'pino';
 import { beforeEach, describe, expect, it, test } from 'vitest';
 import { GatewayError } from '../../../../src/core/errors.ts';
-import type { Message, Receipt } from '../../../../src/core/message/message.ts';
+import { createJid } from '../../../../src/core/jid/jid.ts';
+import {
+  type Message,
+  type Receipt,
+  serializeMessage,
+} from '../../../../src/core/message/message.ts';
+import { createAnswerStore } from '../../../../src/http/idempotency/memory-store.ts';
+import { createBodyBudget } from '../../../../src/http/request/body.ts';
+import { createRequestRecord } from '../../../../src/http/request/log.ts';
+import { answerBulk } from '../../../../src/http/routes/bulk.ts';
 import { type HttpAnswer, send } from '../../../support/clients/http.ts';
 import { waitUntil } from '../../../support/system/wait.ts';
+import { serve } from '../serve.ts';
 import {
   basic,
   buildReceipt,
+  limits,
   startTestGateway,
   type TestGateway,
   userPath,
@@ -210,6 +223,49 @@ describe('a request with many lines', () => {
       settle[next]?.();
     }
     await waitForLines(1001);
+  });
+
+  it('makes no more answers than its client takes', async () => {
+    const counts = { shown: 0, taken: 0, most: 0 };
+    const ports = {
+      limits,
+      bodyBudget: createBodyBudget(),
+      log: pino({ level: 'silent' }),
+      isForRoom: () => false,
+      buildStanza: (message: Message) => {
+        const stanza = serializeMessage(message, limits);
+        counts.shown += stanza.bytes;
+        counts.most = Math.max(counts.most, counts.shown - counts.taken);
+        return stanza;
+      },
+      deliver,
+      confirmTimeoutMs: 30_000,
+      answers: createAnswerStore(),
+      stopping: stopping.signal,
+    };
+    const context = {
+      from: createJid('bot', 'example.org'),
+      caller: 'user bot@example.org',
+      limits,
+      componentDomain: 'gateway.example.org',
+      servedDomains: new Set(['example.org']),
+    };
+    const answer = async (req: http.IncomingMessage, res: http.ServerResponse): Promise<void> => {
+      const record = createRequestRecord('127.0.0.1');
+      const { parts } = answerBulk(ports, { req, record, context, isDryRun: true });
+      for await (const part of parts) {
+        // As long as the client does not take the part, the reading must come to a stop.
+        for (let turn = 0; turn < 100; turn += 1) await setImmediate();
+        counts.taken += part.length;
+      }
+      res.end();
+    };
+    const { port } = await serve((req, res) => void answer(req, res));
+    const to = Array.from({ length: 8 }, (_, index) => `bob@example.org/${index}`);
+    const body = `${JSON.stringify({ to, body: 'x'.repeat(4000) })}\n`.repeat(256);
+    await send(port, { method: 'POST', path: '/', headers: {}, body });
+    expect(counts.shown).toBeGreaterThan(8 * 1024 * 1024);
+    expect(counts.most).toBeLessThan(4 * 1024 * 1024);
   });
 
   it('reads no further line when the gateway stops', async () => {
