@@ -164,9 +164,16 @@ function answerRequests(
     // Node has removed its own listener, and the answer may meet a reset.
     socket.on('error', () => socket.destroy());
     intake.end(socket);
-    refuseConnection(socket, 404);
-    const address = socket.remoteAddress;
-    onRefused({ status: 404, reason: 'no proxy', method: req.method, address });
+    const refuse = (): void => {
+      refuseConnection(socket, 404);
+      const address = socket.remoteAddress;
+      onRefused({ status: 404, reason: 'no proxy', method: req.method, address });
+    };
+    // It may have arrived in one piece with the end of the request before it, whose answer comes first.
+    const pending = connections.responsesOn(socket).at(-1);
+    if (pending === undefined) refuse();
+    else if (pending.headersSent) pending.once('close', refuse);
+    else pending.setHeader('Connection', 'close');
   });
 }
 

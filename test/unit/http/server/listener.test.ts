@@ -118,6 +118,18 @@ describe('createListener', () => {
     await raw.closed;
   });
 
+  it('answers what came before CONNECT, then closes', async () => {
+    const { port, release, whenBegun } = await startHeld();
+    const raw = await connectRaw(port);
+    const connectHead = 'CONNECT example.org:5222 HTTP/1.1\r\nHost: example.org:5222\r\n\r\n';
+    raw.write(`POST /1 HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx${connectHead}`);
+    await whenBegun(1);
+    release();
+    const expected = { status: 200, headers: { connection: 'close' }, body: '/1' };
+    expect(await raw.answer()).toMatchObject(expected);
+    expect(await raw.closed).toBe('');
+  });
+
   it('ignores an Upgrade', async () => {
     const { port, release } = await startHeld();
     release();
