@@ -1,4 +1,5 @@
 import { X509Certificate } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from 'pino';
@@ -90,6 +91,8 @@ export async function createGateway(
   const readiness = createReadiness(transport, store);
   const templates = loadTemplates(config);
   const stopping = new AbortController();
+  // Each request with many lines has one.
+  setMaxListeners(0, stopping.signal);
   const app = createApp({
     ...callers,
     templates,

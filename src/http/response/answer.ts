@@ -77,7 +77,11 @@ export async function streamAnswer(
     // Nobody takes the answer any more, but what it is about must come to its end.
     if (res.destroyed || res.write(part)) continue;
     await new Promise<void>((resolve) => {
-      for (const event of ['drain', 'close']) res.once(event, resolve);
+      const goOn = (): void => {
+        res.off('drain', goOn).off('close', goOn);
+        resolve();
+      };
+      res.on('drain', goOn).on('close', goOn);
     });
   }
   // A body that is still arriving then will not be read: its client has time to take the end.

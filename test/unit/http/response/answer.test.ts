@@ -1,6 +1,6 @@
 import type { RequestListener } from 'node:http';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { sendAnswer } from '../../../../src/http/response/answer.ts';
+import { sendAnswer, streamAnswer } from '../../../../src/http/response/answer.ts';
 import { send } from '../../../support/clients/http.ts';
 import { connectRaw } from '../../../support/clients/http-connection.ts';
 import { serve } from '../serve.ts';
@@ -126,4 +126,19 @@ describe('sendAnswer', () => {
     expect(await raw.answer()).toMatchObject({ status: 413, body: 'refused' });
     raw.destroy();
   });
+});
+
+it('a streamed answer keeps no listener for a part that was taken', async () => {
+  const listeners: number[] = [];
+  const { port } = await serve((req, res) => {
+    async function* parts(): AsyncGenerator<string> {
+      for (let part = 0; part < 5; part += 1) {
+        yield 'x'.repeat(1_000_000);
+        listeners.push(res.listenerCount('close'));
+      }
+    }
+    void streamAnswer(req, res, { status: 200, headers: {}, parts: parts() });
+  });
+  await send(port, {});
+  expect(listeners).toEqual(Array(5).fill(listeners[0]));
 });
