@@ -80,7 +80,9 @@ export function routeOutbound(options: {
     const needsNoJoin =
       maySpeakWithoutJoining(formOf(message.from.domain)) &&
       (await roomHosts.speakWithoutJoining(message.to.domain));
-    return needsNoJoin ? deliverToServer(message) : deliverToRoom(message);
+    return needsNoJoin
+      ? deliverToServer(message).catch(joinIfThatHelps(message, deliverToRoom))
+      : deliverToRoom(message);
   };
 
   const deliverToServer: Deliver = async (message) => {
@@ -137,6 +139,18 @@ const arrived: Arrival = {
 function mayAwaitReceipt(message: Message, form: WireForm): boolean {
   const isWanted = message.waitMs !== undefined && mayRequestReceipt(message);
   return isWanted && form.mode === 'client' && form.returnsReceipts;
+}
+
+/**
+ * An occupant has the room's password, and other nicks, so it may get in where its user may not speak.
+ * What has come back has not been said.
+ */
+function joinIfThatHelps(message: Message, deliverToRoom: Deliver) {
+  return (error: unknown): ReturnType<Deliver> => {
+    const condition = error instanceof GatewayError && error.options.stanzaError?.condition;
+    if (condition !== 'not-authorized' && condition !== 'conflict') throw error;
+    return deliverToRoom(message);
+  };
 }
 
 function maySpeakWithoutJoining(form: WireForm): boolean {

@@ -379,7 +379,7 @@ describe('with the module, on prosody', () => {
       ...withModule.extra,
       component: `${withModule.extra?.component}\n  message_gateway_speak_in_rooms = true`,
     };
-    site = await startGatewaySite(startProsody, { muc: service, extra });
+    site = await startGatewaySite(startProsody, { muc: service, extra }, { rooms: { passwords } });
     await site.server.register('carol', 'carol-secret');
     await site.server.register('alice', 'alice-secret');
     carol = await openSessionOn(site.server, 'carol', 'carol-secret');
@@ -401,6 +401,35 @@ describe('with the module, on prosody', () => {
     await carol.settle();
     expect(said(room).toSorted()).toEqual(ids.map((id) => `alice: ${id}`).toSorted());
     expect(room.asCarol.comings()).toEqual([]);
+  });
+
+  test('a room that wants its password gets it from an occupant', async () => {
+    const room = await openRoom(site.bob, carol, 'locked');
+    await room.asBob.configure({
+      'muc#roomconfig_roomsecret': '&lt;open&gt; &amp; &apos;sesame&apos;',
+    });
+    const answer = await site.postAs('alice', speech(room.jid, 'in'));
+    expect(answer.json()).toMatchObject({
+      status: 'success',
+      from: 'alice%example.org@gateway.example.org/gateway',
+      mode: 'client',
+      confirmed: 'remote',
+    });
+    await site.bob.settle();
+    await carol.settle();
+    expect(said(room)).toEqual(['alice: in']);
+  });
+
+  test('whoever has the nick keeps it', async () => {
+    const room = await openRoom(site.bob, carol);
+    const bot = await openSessionOn(site.server, 'bot', 'bot-secret');
+    await enterRoom(bot, room.jid, 'alice');
+    const answer = await site.postAs('alice', speech(room.jid, 'taken'));
+    expect(answer.json()).toMatchObject({ status: 'success', confirmed: 'remote' });
+    await site.bob.settle();
+    await carol.settle();
+    expect(said(room)).toEqual(['alice-2: taken']);
+    bot.destroy();
   });
 
   test('a refusal comes back as a bounce', async () => {
