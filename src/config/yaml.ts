@@ -78,7 +78,7 @@ const needsQuotes: ReadonlySet<string> = new Set([
 const expectedBy: readonly (readonly [RegExp, string])[] = [
   [/^Tabs are not allowed/, 'spaces at the start of the line, not a tab'],
   [
-    /^Nested mappings are not allowed|^A block sequence may not be used/,
+    /^Nested mappings are not allowed|^A block sequence may not be used|^Block collections are not allowed/,
     'quotes around a text with a colon and a space in it, and keys of one level indented alike',
   ],
   [/^Implicit (?:map )?keys/, 'a key, a colon, a space and a value, such as "port: 8080"'],

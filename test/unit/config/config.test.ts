@@ -500,6 +500,10 @@ describe('the file', () => {
     [`${minimal}store: \`x\``, ':4: expected quotes around a text that begins with `'],
     [`${minimal}store: %x`, ':4: expected quotes around a text that begins with %'],
     [`${minimal}store: a: b`, ':4: expected quotes around a text with a colon and a space in it'],
+    [
+      `${minimal}log: {level: in: fo}`,
+      ':4: expected quotes around a text with a colon and a space in it',
+    ],
     [`${minimal}http:\n\tport: 1`, ':5: expected spaces at the start of the line, not a tab'],
     [`${minimal}\tlog: x`, ':4: expected spaces at the start of the line, not a tab'],
     [
