@@ -190,6 +190,12 @@ class FaultFinder {
     }
     const other = otherLiterals.get(word.replace(/^[+-]/, ''));
     if (other !== undefined) return this.#at(start, other);
+    if (this.#open.length === 0) {
+      return this.#at(
+        start,
+        'expected {, which begins a JSON object; text as it is goes as Content-Type: text/plain',
+      );
+    }
     return this.#at(
       start,
       /^[+-]?\.?\d/.test(word)

@@ -47,6 +47,9 @@ function describeEnds(text: string): string | undefined {
 function describeParts(text: string): string | undefined {
   const [bare = '', ...resource] = text.split('/', 2);
   const [local, domain, ...more] = bare.split('@', 3);
+  if (domain === undefined && bare.includes('%40')) {
+    return `Write @ for %40: ${abbreviate(text.replace('%40', '@'))}.`;
+  }
   if (domain !== undefined && local === '') {
     return more.length > 0
       ? 'There is "@" at the start: leave it out.'

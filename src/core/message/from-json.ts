@@ -37,7 +37,10 @@ export const maxRecipients = 100;
 export function readSubmission(value: unknown, context: MessageContext): Submission {
   const faults = createFaultList();
   if (!isRecord(value)) {
-    faults.add('', `Expected an object, got ${describeJsonValue(value)}.`);
+    const advice = Array.isArray(value)
+      ? ' Send one message, or one a line as Content-Type: application/x-ndjson.'
+      : '';
+    faults.add('', `Expected an object, got ${describeJsonValue(value)}.${advice}`);
     throw faults.toError();
   }
   refuseUnknownFields(value, faults);
@@ -92,8 +95,12 @@ const otherNames: ReadonlyMap<string, string> = new Map([
 /** What other APIs have a field for, in lower case. */
 const notFields: ReadonlyMap<string, string> = new Map([
   ['from', 'The sender is the user in the URL, or who logs in, and cannot be given.'],
+  ['idempotency_key', 'Send it as the header Idempotency-Key.'],
+  ['lang', 'In JSON it is "xml:lang" in message_attributes.'],
   ['nick', 'The nick in a room is that of the sender, and cannot be given.'],
+  ['thread', 'In JSON write <thread>…</thread> into extra_elements.'],
   ['wait', 'To wait for a receipt, send the header Prefer: wait=SECONDS.'],
+  ['xml:lang', 'In JSON it is "xml:lang" in message_attributes.'],
 ]);
 
 /** Returns the field of `known` that is probably meant by another name. */

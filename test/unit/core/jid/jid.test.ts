@@ -125,6 +125,8 @@ describe('parseJid', () => {
       'Write only the address, without name and brackets: bob@example.org.',
     ],
     ['<bob@example.org>', 'Write only the address, without name and brackets: bob@example.org.'],
+    ['bob%40example.org', 'Write @ for %40: bob@example.org.'],
+    ['bob%40example.org/x', 'Write @ for %40: bob@example.org/x.'],
     ['bob@@example.org', 'Expected one @, got more: "bob@@example.org".'],
     ['bob@work@example.org', 'Expected one @, got more: "bob@work@example.org".'],
     ['@bob@example.org', 'There is "@" at the start: leave it out.'],

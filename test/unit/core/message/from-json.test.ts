@@ -197,6 +197,9 @@ describe('refuses', () => {
     expect(detail({ to, extra_elements: '<a>\n<b>' })).toMatch(
       /^\/extra_elements: Not well-formed XML.*line 2/,
     );
+    expect(detail([{ to, body: 'x' }])).toBe(
+      'Expected an object, got an array. Send one message, or one a line as Content-Type: application/x-ndjson.',
+    );
     expect(detail({ to, extra_elements: '<!---->' })).toMatch(
       /^\/extra_elements: Refused: line 1.*comments/,
     );
@@ -214,6 +217,10 @@ test.each([
   ['to[]', 'Did you mean to?'],
   ['title', 'Did you mean subject?'],
   ['From', 'The sender is the user in the URL, or who logs in, and cannot be given.'],
+  ['idempotency_key', 'Send it as the header Idempotency-Key.'],
+  ['lang', 'In JSON it is "xml:lang" in message_attributes.'],
+  ['xml:lang', 'In JSON it is "xml:lang" in message_attributes.'],
+  ['thread', 'In JSON write <thread>…</thread> into extra_elements.'],
   ['nick', 'The nick in a room is that of the sender, and cannot be given.'],
   ['other', 'Expected one of to, body. Or that.'],
   ['extra_elements', 'Expected one of to, body. Or that.'],
