@@ -38,7 +38,7 @@ export interface Submission {
   readonly messages: readonly Message[];
   /** Whether the recipients were given as a list, so that the answer is one. */
   readonly isList: boolean;
-  /** Whether the caller left the type to the gateway: `groupchat` for a room, else that of `messages`. */
+  /** Whether the caller left the type to the gateway: that of `typeForRoom` for a room, else that of `messages`. */
   readonly isTypeOpen: boolean;
 }
 
@@ -165,6 +165,12 @@ export const receiptsNamespace = 'urn:xmpp:receipts';
 export function mayRequestReceipt({ type, children }: Message): boolean {
   const isChat = type === undefined || type === 'normal' || type === 'chat';
   return isChat && !hasElement(children, 'received', receiptsNamespace);
+}
+
+/** The type of a message to a room if the caller gives none: a room passes invitations on (XEP-0045 §7.8.2). */
+export function typeForRoom({ children }: Message): MessageType {
+  const isInvitation = hasElement(children, 'x', 'http://jabber.org/protocol/muc#user');
+  return isInvitation ? 'normal' : 'groupchat';
 }
 
 /** Adds a `<request/>` for a receipt (XEP-0184 §5), unless the caller has given one. */

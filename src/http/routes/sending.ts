@@ -10,6 +10,7 @@ import {
   type Receipt,
   type Stanza,
   type Submission,
+  typeForRoom,
   withOriginId,
 } from '../../core/message/message.ts';
 import {
@@ -89,7 +90,7 @@ function prepare(
   message: Message,
 ): Message | Promise<Message> {
   const complete = (isToRoom: boolean): Message => {
-    const typed: Message = isToRoom ? { ...message, type: 'groupchat' } : message;
+    const typed: Message = isToRoom ? { ...message, type: typeForRoom(message) } : message;
     const own = waitSeconds === undefined ? typed : { ...typed, waitMs: waitSeconds * 1000 };
     return key === undefined ? own : withOriginId(own);
   };

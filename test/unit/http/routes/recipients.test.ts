@@ -111,6 +111,12 @@ describe('the easy forms', () => {
       'normal ops@rooms.example.org body=x',
     ],
     [
+      'an invitation through a room',
+      `{"to": "ops@rooms.example.org", "extra_elements": "<x xmlns='http://jabber.org/protocol/muc#user'><invite to='bob@example.org'/></x>"}`,
+      {},
+      'normal ops@rooms.example.org x=',
+    ],
+    [
       'XML to a room, which is left as it is',
       '<message to="ops@rooms.example.org"><body>x</body></message>',
       { type: 'application/xml' },
