@@ -146,6 +146,17 @@ export const attacks: readonly Attack[] = [
     reads: 'all',
   },
   {
+    name: '200: lines in chunks of one byte, credentials',
+    connections: 200,
+    bytes: repeat(
+      `1${crlf}\n${crlf}`,
+      40_000,
+      post(good, 'Transfer-Encoding: chunked').replace('application/json', 'application/x-ndjson'),
+    ),
+    answers: 0,
+    reads: 'all',
+  },
+  {
     name: '1000: heads of 15 KiB without end',
     connections: 1000,
     bytes: repeat(`X-Y: ${'z'.repeat(143)}${crlf}`, 99, `GET /livez HTTP/1.1${crlf}Host: h${crlf}`),

@@ -177,7 +177,10 @@ function checkPayload(element: XmlElement, faults: Pick<FaultList, 'add'>): void
   faults.add(path, `The element ${what} is refused: ${reason}.`);
 }
 
-function findForgery({ name, namespace }: XmlElement): string | undefined {
+function findForgery(element: XmlElement): string | undefined {
+  const { name } = element;
+  // Some parsers of XMPP clients ignore white space around a namespace name.
+  const namespace = element.namespace.trim();
   if (namespace === clientNamespace) return undefined;
   if (namespace === 'urn:xmpp:carbons:2' && (name === 'received' || name === 'sent')) {
     return 'only the server may send carbon copies';

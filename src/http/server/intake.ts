@@ -58,7 +58,7 @@ export function createIntake(
     else if (heldBytes > maxHeldBytes && !isGivingUp) {
       isGivingUp = true;
       // Two turns later: by then the bodies of requests that begin meanwhile are being read.
-      turns.add(() => turns.add(giveUpSome, false), false);
+      turns.add(() => turns.add(giveUpSome, 'other'), 'other');
     }
   }
 

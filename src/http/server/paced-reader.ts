@@ -9,10 +9,15 @@ interface Exchange {
 }
 
 const endOfHead = '\r\n\r\n';
+const lineFeed = 0x0a;
 /** The shortest request is `GET / HTTP/1.1` and an empty line. */
 const shortestRequest = 18;
-/** A body may be full of empty lines; each piece of it must be worth a call of the parser. */
+/** A chunked body may be full of empty lines; each piece of it must be worth a call of the parser. */
 const shortestPieceOfBody = 256;
+/** How much of a chunked body is parsed per turn. */
+const longestPieceOfChunks = 4096;
+/** How many line ends there may be in that: a chunk has two, and takes as much time as a short request. */
+const maxLineEnds = 64;
 /** How much is parsed of a body that is not being read yet: enough to have most bodies at hand. */
 const unreadBodyBytes = 4096;
 /** Pieces parsed per turn. */
@@ -37,6 +42,8 @@ export class PacedReader {
   readonly #exchanges: Exchange[] = [];
   #held: Buffer[] = [];
   #heldBytes = 0;
+  /** Of the body of the last request, unless it is chunked. */
+  #bodyBytesLeft = 0;
   #discardedBytes = 0;
   #isOver = false;
   #hasEnded = false;
@@ -63,8 +70,10 @@ export class PacedReader {
   /** Runs `begin` once the client has taken all earlier answers on the connection. */
   add(res: ServerResponse, begin: () => void): void {
     if (this.#isOver) return;
-    const exchange = { req: res.req, res, begin, isAnswered: false };
+    const { req } = res;
+    const exchange = { req, res, begin, isAnswered: false };
     this.#exchanges.push(exchange);
+    this.#bodyBytesLeft = Number(req.headers['content-length'] ?? 0);
     res.on('close', () => this.#onAnswered(exchange));
     if (this.#exchanges.length === 1) this.#beginFirst();
   }
@@ -106,7 +115,9 @@ export class PacedReader {
     }
     this.#held.push(chunk);
     this.#heldBytes += chunk.length;
-    if (!this.#isScheduled) this.#readOn();
+    if (this.#isScheduled) return;
+    if (isChunked(this.#requestUnderWay())) this.#schedule();
+    else this.#readOn();
   }
 
   /** Parses as much as is wanted now. */
@@ -114,7 +125,7 @@ export class PacedReader {
     this.#isScheduled = false;
     let pieces = 0;
     while (this.#heldBytes > 0 && this.#isWanted()) {
-      if (pieces === maxPieces) {
+      if (pieces === maxPieces || (pieces > 0 && isChunked(this.#requestUnderWay()))) {
         this.#schedule();
         break;
       }
@@ -132,7 +143,14 @@ export class PacedReader {
   #schedule(): void {
     if (this.#isScheduled || this.#isOver) return;
     this.#isScheduled = true;
-    this.#turns.add(this.#readOn, this.#isProven);
+    const rank = isChunked(this.#requestUnderWay()) ? 'chunks' : 'message';
+    this.#turns.add(this.#readOn, this.#isProven ? rank : 'other');
+  }
+
+  /** The last request, while the parser has not come to its end. */
+  #requestUnderWay(): IncomingMessage | undefined {
+    const req = this.#exchanges.at(-1)?.req;
+    return req?.complete === false ? req : undefined;
   }
 
   #isWanted(): boolean {
@@ -141,22 +159,35 @@ export class PacedReader {
     const { req } = last;
     if (req.complete || this.#exchanges.length > 1) return false;
     if (req.readableFlowing === true) return true;
-    const isChunked = req.headers['transfer-encoding'] !== undefined;
-    if (!isChunked && this.#heldBytes + req.readableLength <= unreadBodyBytes) return true;
+    if (!isChunked(req) && this.#heldBytes + req.readableLength <= unreadBodyBytes) return true;
     req.once('resume', this.#readOn);
     return false;
   }
 
-  /** Up to the end of the next head, so that only very short requests can be parsed together. */
   #takePiece(): Buffer {
     const [chunk = Buffer.of()] = this.#held;
-    const least = this.#exchanges.length === 0 ? shortestRequest : shortestPieceOfBody;
-    const found = chunk.indexOf(endOfHead, least - endOfHead.length);
-    const length = found === -1 ? chunk.length : found + endOfHead.length;
+    const length = this.#measurePiece(chunk);
     if (length === chunk.length) this.#held.shift();
     else this.#held[0] = chunk.subarray(length);
     this.#heldBytes -= length;
     return chunk.subarray(0, length);
+  }
+
+  /**
+   * Up to the end of the body whose length is known, or of the next head, so that only very short
+   * requests can be parsed together.
+   */
+  #measurePiece(chunk: Buffer): number {
+    const req = this.#requestUnderWay();
+    if (req !== undefined && !isChunked(req)) {
+      const length = Math.min(chunk.length, this.#bodyBytesLeft);
+      this.#bodyBytesLeft -= length;
+      return length;
+    }
+    const least = this.#exchanges.length === 0 ? shortestRequest : shortestPieceOfBody;
+    const found = chunk.indexOf(endOfHead, least - endOfHead.length);
+    const length = found === -1 ? chunk.length : found + endOfHead.length;
+    return req === undefined ? length : Math.min(length, measureChunks(chunk));
   }
 
   /** In a later tick: Node resumes a socket in the tick after the end of a request. */
@@ -177,9 +208,10 @@ export class PacedReader {
     const { method, headers } = first.req;
     const mayBeMessage = method !== 'GET' && method !== 'HEAD';
     this.#isProven = mayBeMessage && headers.authorization !== undefined && !this.#isRefused;
-    this.#turns.add(() => {
+    const begin = (): void => {
       if (this.#exchanges[0] === first) first.begin();
-    }, this.#isProven);
+    };
+    this.#turns.add(begin, this.#isProven ? 'message' : 'other');
   }
 
   #onAnswered(exchange: Exchange): void {
@@ -200,6 +232,22 @@ export class PacedReader {
   }
 }
 
+function isChunked(req: IncomingMessage | undefined): boolean {
+  return req?.headers['transfer-encoding'] !== undefined;
+}
+
+/** How much of a chunked body to parse at once, so that many short chunks take no longer than a few long ones. */
+function measureChunks(bytes: Buffer): number {
+  const piece = bytes.subarray(0, longestPieceOfChunks);
+  let length = 0;
+  for (let lineEnds = 0; lineEnds < maxLineEnds; lineEnds += 1) {
+    const found = piece.indexOf(lineFeed, length);
+    if (found === -1) return piece.length;
+    length = found + 1;
+  }
+  return length;
+}
+
 /** Replaces the listener that Node's HTTP server has just added by another one; returns the former. */
 function takeOver<T extends unknown[]>(
   socket: Socket,
@@ -215,23 +263,29 @@ function takeOver<T extends unknown[]>(
   return call;
 }
 
+/**
+ * What a task is for: a message whose caller has given credentials, a piece of such a caller's chunked
+ * body, or anything else.
+ */
+export type Rank = 'message' | 'chunks' | 'other';
+
 /** Work that waits for a turn of the event loop. */
 export interface Turns {
-  /** Runs `task` soon; preferred tasks come first. */
-  add(task: () => void, isPreferred: boolean): void;
+  /** Runs `task` soon; messages come first. */
+  add(task: () => void, rank: Rank): void;
 }
 
-/** How long the tasks that are not preferred may take per turn, in milliseconds; at least one runs. */
-const defaultBudgetMs = 0.1;
+/** How long the tasks of a rank may take per turn, in milliseconds; at least one runs. */
+const defaultBudgetsMs: Readonly<Record<'chunks' | 'other', number>> = { chunks: 1, other: 0.1 };
 
 /**
- * Creates the queue of a listener. Cheap requests may arrive by the thousand, and their senders must
- * not keep the other connections from being read. So each turn of the event loop runs all preferred
- * tasks, and as many of the others as fit into a short time, the oldest first.
+ * Creates the queue of a listener. Cheap requests and short chunks may arrive by the thousand, and their
+ * senders must not keep the other connections from being read. So each turn of the event loop runs all
+ * that is for messages, and as many of the other tasks as fit into a short time, the oldest first.
  */
-export function createTurns(budgetMs = defaultBudgetMs): Turns {
-  let preferred: (() => void)[] = [];
-  const others = new Set<() => void>();
+export function createTurns(budgetsMs = defaultBudgetsMs): Turns {
+  let forMessages: (() => void)[] = [];
+  const waiting = { chunks: new Set<() => void>(), other: new Set<() => void>() };
   let isScheduled = false;
 
   function schedule(): void {
@@ -242,26 +296,27 @@ export function createTurns(budgetMs = defaultBudgetMs): Turns {
 
   function run(): void {
     isScheduled = false;
-    const first = preferred;
-    preferred = [];
+    const first = forMessages;
+    forMessages = [];
     for (const task of first) task();
-    if (others.size > 0) runOthers();
-    if (preferred.length + others.size > 0) schedule();
+    runSome('chunks');
+    runSome('other');
+    if (forMessages.length + waiting.chunks.size + waiting.other.size > 0) schedule();
   }
 
-  function runOthers(): void {
-    const untilMs = performance.now() + budgetMs;
-    for (const task of others) {
-      others.delete(task);
+  function runSome(rank: keyof typeof waiting): void {
+    const untilMs = performance.now() + budgetsMs[rank];
+    for (const task of waiting[rank]) {
+      waiting[rank].delete(task);
       task();
       if (performance.now() >= untilMs) return;
     }
   }
 
   return {
-    add(task, isPreferred) {
-      if (isPreferred) preferred.push(task);
-      else others.add(task);
+    add(task, rank) {
+      if (rank === 'message') forMessages.push(task);
+      else waiting[rank].add(task);
       schedule();
     },
   };

@@ -118,6 +118,7 @@ describe('refuses', () => {
     ["<message to='a@b.example' xml:foo=''/>", ['/message/@xml:foo']],
     [withChildren("<received xmlns='urn:xmpp:carbons:2'/>"), ['/message/received']],
     [withChildren("<c:sent xmlns:c='urn:xmpp:carbons:2'/>"), ['/message/c:sent']],
+    [withChildren("<received xmlns=' urn:xmpp:carbons:2 '/>"), ['/message/received']],
     [withChildren("<result xmlns='urn:xmpp:mam:2'/>"), ['/message/result']],
     [withChildren("<result xmlns='urn:xmpp:mam:tmp'/>"), ['/message/result']],
     [withChildren("<fin xmlns='urn:xmpp:mam:0'/>"), ['/message/fin']],

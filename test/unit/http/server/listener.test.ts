@@ -25,7 +25,7 @@ import { createSignal, type Signal } from '../signal.ts';
 const loopback: ListenerOptions = { host: '127.0.0.1', port: 0, tls: undefined };
 const get = 'GET / HTTP/1.1\r\nHost: h\r\n\r\n';
 
-/** An app whose answers wait until `release` is called. */
+/** An app that reads bodies, and whose answers wait until `release` is called. */
 function createHeldApp() {
   const released = createSignal();
   const begun: Signal<void>[] = [];
@@ -34,6 +34,7 @@ function createHeldApp() {
   const app = new Koa();
   app.use(async (ctx) => {
     count += 1;
+    ctx.req.resume();
     nthBegun(count).tell();
     await released.told;
     ctx.body = ctx.path;
@@ -77,6 +78,8 @@ async function connectAll(port: number, requests: readonly string[]): Promise<Ra
   );
 }
 
+const connectHead = 'CONNECT example.org:5222 HTTP/1.1\r\nHost: example.org:5222\r\n\r\n';
+
 describe('createListener', () => {
   it('refuses a port that is taken', async () => {
     const { port, app } = await startHeld();
@@ -113,17 +116,32 @@ describe('createListener', () => {
   it('answers CONNECT', async () => {
     const { port } = await startHeld();
     const raw = await connectRaw(port);
-    raw.write('CONNECT example.org:5222 HTTP/1.1\r\nHost: example.org:5222\r\n\r\n');
+    raw.write(connectHead);
     expect(await raw.answer()).toMatchObject({ status: 404, headers: { connection: 'close' } });
     await raw.closed;
   });
 
-  it('answers what came before CONNECT, then closes', async () => {
+  it('answers what came before CONNECT, then CONNECT, then closes', async () => {
     const { port, release, whenBegun } = await startHeld();
     const raw = await connectRaw(port);
-    const connectHead = 'CONNECT example.org:5222 HTTP/1.1\r\nHost: example.org:5222\r\n\r\n';
     raw.write(`POST /1 HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx${connectHead}`);
     await whenBegun(1);
+    release();
+    expect(await raw.answer()).toMatchObject({ status: 200, body: '/1' });
+    expect(await raw.answer()).toMatchObject({ status: 404, headers: { connection: 'close' } });
+    expect(await raw.closed).toBe('');
+  });
+
+  it('answers what came in one piece with CONNECT, then closes', async () => {
+    const { port, release, whenBegun } = await startHeld();
+    const raw = await connectRaw(port);
+    const body = '1\r\nx\r\n0\r\n\r\n';
+    raw.write(
+      `POST /1 HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n${body}${connectHead}`,
+    );
+    await whenBegun(1);
+    // By then the body has been read, and with it the CONNECT.
+    await new Promise(setImmediate);
     release();
     const expected = { status: 200, headers: { connection: 'close' }, body: '/1' };
     expect(await raw.answer()).toMatchObject(expected);
