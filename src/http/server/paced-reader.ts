@@ -275,15 +275,18 @@ export interface Turns {
   add(task: () => void, rank: Rank): void;
 }
 
-/** How long the tasks of a rank may take per turn, in milliseconds; at least one runs. */
-const defaultBudgetsMs: Readonly<Record<'chunks' | 'other', number>> = { chunks: 1, other: 0.1 };
+/**
+ * How long the tasks of each rank but the first may take per turn, in milliseconds; at least one of each
+ * runs.
+ */
+const defaultBudgetMs = 0.1;
 
 /**
  * Creates the queue of a listener. Cheap requests and short chunks may arrive by the thousand, and their
  * senders must not keep the other connections from being read. So each turn of the event loop runs all
  * that is for messages, and as many of the other tasks as fit into a short time, the oldest first.
  */
-export function createTurns(budgetsMs = defaultBudgetsMs): Turns {
+export function createTurns(budgetMs = defaultBudgetMs): Turns {
   let forMessages: (() => void)[] = [];
   const waiting = { chunks: new Set<() => void>(), other: new Set<() => void>() };
   let isScheduled = false;
@@ -305,7 +308,7 @@ export function createTurns(budgetsMs = defaultBudgetsMs): Turns {
   }
 
   function runSome(rank: keyof typeof waiting): void {
-    const untilMs = performance.now() + budgetsMs[rank];
+    const untilMs = performance.now() + budgetMs;
     for (const task of waiting[rank]) {
       waiting[rank].delete(task);
       task();

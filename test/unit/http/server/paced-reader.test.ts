@@ -7,7 +7,7 @@ const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(reso
 
 it('runs all that is for messages first, and at least the oldest task of the other ranks', async () => {
   const ran: string[] = [];
-  const turns = createTurns({ chunks: 0, other: 0 });
+  const turns = createTurns(0);
   const add = (name: string, rank: Rank): void => turns.add(() => void ran.push(name), rank);
   for (const rank of ['other', 'chunks', 'message'] as const) {
     add(`${rank} 1`, rank);
@@ -23,7 +23,7 @@ it('runs all that is for messages first, and at least the oldest task of the oth
 
 it('runs many in one turn, as long as they take no time', async () => {
   let ran = 0;
-  const turns = createTurns({ chunks: 0, other: 10_000 });
+  const turns = createTurns(10_000);
   for (let count = 0; count < 100; count += 1) turns.add(() => (ran += 1), 'other');
   await nextTurn();
   expect(ran).toBe(100);
