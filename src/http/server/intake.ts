@@ -40,6 +40,9 @@ export function createIntake(
   let heldBytes = 0;
   let isGivingUp = false;
 
+  // Node accepts only one connection per turn of the event loop (libuv 1.45), so after one, the next must
+  // not wait for all messages that are ready.
+  server.on('connection', () => turns.shorten());
   const isTls = !(server instanceof Server);
   server.on(isTls ? 'secureConnection' : 'connection', (socket: Socket) => {
     if (socket.destroyed) return;

@@ -273,6 +273,8 @@ export type Rank = 'message' | 'chunks' | 'other';
 export interface Turns {
   /** Runs `task` soon; messages come first. */
   add(task: () => void, rank: Rank): void;
+  /** Makes the present turn a short one. */
+  shorten(): void;
 }
 
 /**
@@ -280,6 +282,8 @@ export interface Turns {
  * runs.
  */
 const defaultBudgetMs = 0.1;
+/** In a short turn, messages have this many times as long. */
+const shortTurnFactor = 10;
 
 /**
  * Creates the queue of a listener. Cheap requests and short chunks may arrive by the thousand, and their
@@ -290,6 +294,7 @@ export function createTurns(budgetMs = defaultBudgetMs): Turns {
   let forMessages: (() => void)[] = [];
   const waiting = { chunks: new Set<() => void>(), other: new Set<() => void>() };
   let isScheduled = false;
+  let isShort = false;
 
   function schedule(): void {
     if (isScheduled) return;
@@ -299,12 +304,24 @@ export function createTurns(budgetMs = defaultBudgetMs): Turns {
 
   function run(): void {
     isScheduled = false;
-    const first = forMessages;
-    forMessages = [];
-    for (const task of first) task();
+    runMessages();
     runSome('chunks');
     runSome('other');
     if (forMessages.length + waiting.chunks.size + waiting.other.size > 0) schedule();
+  }
+
+  function runMessages(): void {
+    const untilMs = isShort ? performance.now() + shortTurnFactor * budgetMs : Infinity;
+    isShort = false;
+    const tasks = forMessages;
+    forMessages = [];
+    let count = 0;
+    for (const task of tasks) {
+      task();
+      count += 1;
+      if (performance.now() >= untilMs) break;
+    }
+    if (count < tasks.length) forMessages = [...tasks.slice(count), ...forMessages];
   }
 
   function runSome(rank: keyof typeof waiting): void {
@@ -321,6 +338,9 @@ export function createTurns(budgetMs = defaultBudgetMs): Turns {
       if (rank === 'message') forMessages.push(task);
       else waiting[rank].add(task);
       schedule();
+    },
+    shorten() {
+      isShort = true;
     },
   };
 }

@@ -21,6 +21,22 @@ it('runs all that is for messages first, and at least the oldest task of the oth
   expect(ran.slice(4)).toEqual(['message 3', 'chunks 2', 'other 2']);
 });
 
+it('runs one message in a short turn, and the rest after it in their order', async () => {
+  const ran: string[] = [];
+  const turns = createTurns(0);
+  const add = (name: string): void => turns.add(() => void ran.push(name), 'message');
+  turns.add(() => {
+    ran.push('first');
+    add('last');
+  }, 'message');
+  add('second');
+  turns.shorten();
+  await nextTurn();
+  expect(ran).toEqual(['first']);
+  await nextTurn();
+  expect(ran).toEqual(['first', 'second', 'last']);
+});
+
 it('runs many in one turn, as long as they take no time', async () => {
   let ran = 0;
   const turns = createTurns(10_000);
