@@ -40,8 +40,11 @@ const ms = options.quick ? 700 : 1000;
 /** V8 takes its time to compile what it runs often. */
 const warmUpMs = options.quick ? 2000 : 3000;
 const restMs = 60_000;
-/** No round begins after this time, so that even a slow machine finishes within 10 minutes. */
-const lastRoundMs = 7 * 60_000;
+/**
+ * No round begins after this time, so that even a slow machine finishes within 10 minutes; unless somebody
+ * asks for a number of rounds.
+ */
+const lastRoundMs = options.rounds === undefined ? 7 * 60_000 : Number.POSITIVE_INFINITY;
 /** Only a complete run replaces the results in docs/. */
 const isWhole = !options.quick && only === undefined && options.connections === undefined;
 const isForDocs = isWhole && kinds.length === 2;
