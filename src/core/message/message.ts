@@ -1,7 +1,13 @@
 import type { Jid } from '../jid/jid.ts';
 import type { XmlLimits } from '../xml/parse.ts';
-import { escapeAttribute, measureExpanded, serializeElement, tooLarge } from '../xml/serialize.ts';
-import { clientNamespace, type XmlAttribute, type XmlNode } from '../xml/xml.ts';
+import {
+  boundExpanded,
+  escapeAttribute,
+  measureExpanded,
+  serializeElement,
+  tooLarge,
+} from '../xml/serialize.ts';
+import { clientNamespace, type XmlAttribute, type XmlElement, type XmlNode } from '../xml/xml.ts';
 import type { Mode, WireForm } from './mode.ts';
 
 /** The message types that callers may use (RFC 6121 §5.2.2); `error` is reserved for servers. */
@@ -119,16 +125,19 @@ export function serializeMessage(
     children,
   };
   const inner = serializeElement(root, limits.stanzaBytes);
-  const expanded = measureExpanded(root);
-  if (expanded > limits.expandedBytes) {
-    throw tooLarge(
-      `An XMPP server needs ${expanded} bytes for the message, its elements and namespaces written out in full; the limit of this gateway is ${limits.expandedBytes}.`,
-    );
-  }
+  if (boundExpanded(root) > limits.expandedBytes) refuseExpensive(root, limits.expandedBytes);
   const isWrapped = form.mode === 'privileged';
   const xml = isWrapped ? wrap(inner, id, form) : inner;
   const isGroupchat = type === 'groupchat';
   return { id, caller, from, to, xml, bytes: Buffer.byteLength(xml), isWrapped, isGroupchat };
+}
+
+function refuseExpensive(root: XmlElement, maxBytes: number): void {
+  const expanded = measureExpanded(root);
+  if (expanded <= maxBytes) return;
+  throw tooLarge(
+    `An XMPP server needs ${expanded} bytes for the message, its elements and namespaces written out in full; the limit of this gateway is ${maxBytes}.`,
+  );
 }
 
 /** XEP-0356 §5.1: the inner message must be in jabber:client. */

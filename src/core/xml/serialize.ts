@@ -144,20 +144,34 @@ function measureText(text: string): number {
   return bytes;
 }
 
+/** The most that measureText can give, without a look at each character. */
+function boundText(text: string): number {
+  return 9 * text.length;
+}
+
 /**
  * Estimates what an element costs a server, in bytes: each element with its namespace name, each
  * attribute and each text, plus a fixed part for the object that it becomes there.
  */
 export function measureExpanded(element: XmlElement): number {
+  return measure(element, measureText);
+}
+
+/** Returns at least what measureExpanded does, in a time that does not depend on the length of texts. */
+export function boundExpanded(element: XmlElement): number {
+  return measure(element, boundText);
+}
+
+function measure(element: XmlElement, weigh: (text: string) => number): number {
   let bytes = perElement + 2 * Buffer.byteLength(element.name);
   bytes += Buffer.byteLength(element.namespace);
   for (const { name, namespace, value } of element.attributes) {
     // Prosody writes both a declaration and a name that includes the namespace.
     const nameBytes = Buffer.byteLength(name) + Buffer.byteLength(namespace);
-    bytes += perAttribute + 2 * nameBytes + measureText(value);
+    bytes += perAttribute + 2 * nameBytes + weigh(value);
   }
   for (const child of element.children) {
-    bytes += typeof child === 'string' ? perText + measureText(child) : measureExpanded(child);
+    bytes += typeof child === 'string' ? perText + weigh(child) : measure(child, weigh);
   }
   return bytes;
 }

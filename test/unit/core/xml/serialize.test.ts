@@ -1,8 +1,10 @@
 import { expect, test } from 'vitest';
 import { parseXml } from '../../../../src/core/xml/parse.ts';
 import {
+  boundExpanded,
   escapeAttribute,
   escapeText,
+  measureExpanded,
   serializeElement,
 } from '../../../../src/core/xml/serialize.ts';
 import { clientNamespace, type XmlElement } from '../../../../src/core/xml/xml.ts';
@@ -76,4 +78,19 @@ test('refuses a stanza that is one byte or gigabytes too long', () => {
 test('escaping leaves other text alone', () => {
   expect(escapeText('a "quoted"\té\n')).toBe('a "quoted"\té\n');
   expect(escapeAttribute('aé😀')).toBe('aé😀');
+});
+
+test('the bound of what an element costs is never too low', () => {
+  for (let code = 0; code <= 0xffff; code += 1) {
+    const value = String.fromCharCode(code);
+    const attribute = { prefix: '', name: 'a', namespace: '', value };
+    const element: XmlElement = {
+      prefix: '',
+      name: 'x',
+      namespace: 'urn:x',
+      attributes: [attribute],
+      children: [value],
+    };
+    if (boundExpanded(element) < measureExpanded(element)) throw new Error(`too low for ${code}`);
+  }
 });
