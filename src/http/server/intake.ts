@@ -2,7 +2,8 @@ import { Server, type ServerResponse } from 'node:http';
 import https from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { createTurns, PacedReader } from './paced-reader.ts';
+import { PacedReader } from './paced-reader.ts';
+import { createTurns } from './turns.ts';
 
 /** Decides what is read from the connections of a server, and when the requests on them begin. */
 export interface Intake {
