@@ -61,18 +61,16 @@ export function readSubmission(value: unknown, context: MessageContext): Submiss
 
   if (!faults.isEmpty()) throw faults.toError();
   const isList = Array.isArray(value['to']);
-  const message = {
-    caller: context.caller,
-    from: context.from,
-    type: type ?? 'chat',
-    attributes: buildAttributes(map, namedAttributes),
-    children,
-  } as const;
+  const attributes = buildAttributes(map, namedAttributes);
   return {
     messages: to.map((recipient) => ({
-      ...message,
       id: id?.text ?? context.createId(isList ? recipient : undefined),
+      caller: context.caller,
+      from: context.from,
       to: recipient,
+      type: type ?? 'chat',
+      attributes,
+      children,
     })),
     isList,
     isTypeOpen: type === undefined,

@@ -18,6 +18,7 @@ export interface LineLimits {
 
 const lineFeed = 0x0a;
 const blank = /^[ \t\r]*$/;
+const nothing = Buffer.alloc(0);
 
 /**
  * Reads a body line by line, in the pieces in which it arrives; the socket is read only while lines are
@@ -35,8 +36,8 @@ export async function* readLines(
       const lines = splitter.split(chunk);
       if (lines.length > 0) yield lines;
     }
-    const last = stopping.aborted ? [] : splitter.finish();
-    if (last.length > 0) yield last;
+    const last = stopping.aborted ? undefined : splitter.finish();
+    if (last !== undefined) yield [last];
   } finally {
     splitter.close();
   }
@@ -96,7 +97,7 @@ export class Wakeup {
 class LineSplitter {
   readonly #limits: LineLimits;
   #number = 0;
-  #kept = Buffer.alloc(0);
+  #kept = nothing;
   #keptBytes = 0;
   #fault: 'too-large' | 'overloaded' | undefined;
   #reading: BodyReading | undefined;
@@ -109,7 +110,8 @@ class LineSplitter {
     const lines: Line[] = [];
     let start = 0;
     for (let end = chunk.indexOf(lineFeed); end !== -1; end = chunk.indexOf(lineFeed, start)) {
-      lines.push(...this.#end(chunk.subarray(start, end)));
+      const line = this.#end(chunk.subarray(start, end));
+      if (line !== undefined) lines.push(line);
       start = end + 1;
     }
     this.#keep(chunk.subarray(start));
@@ -117,24 +119,24 @@ class LineSplitter {
   }
 
   /** The line that ends with the body, unless it is blank. */
-  finish(): Line[] {
-    return this.#end(Buffer.alloc(0));
+  finish(): Line | undefined {
+    return this.#end(nothing);
   }
 
   close(): void {
     this.#reading?.end();
   }
 
-  /** Ends a line with its last piece. */
-  #end(piece: Buffer): Line[] {
+  /** Ends a line with its last piece; undefined for a blank one. */
+  #end(piece: Buffer): Line | undefined {
     this.#number += 1;
     const number = this.#number;
     const isLong = this.#keptBytes + piece.length > this.#limits.maxBytes;
     const fault = this.#fault ?? (isLong ? 'too-large' : undefined);
     const bytes = this.#keptBytes === 0 ? piece : Buffer.concat([this.#all(), piece]);
     this.#drop(undefined);
-    if (fault !== undefined) return [{ number, bytes: fault }];
-    return isBlank(bytes) ? [] : [{ number, bytes }];
+    if (fault !== undefined) return { number, bytes: fault };
+    return isBlank(bytes) ? undefined : { number, bytes };
   }
 
   #keep(piece: Buffer): void {
@@ -164,7 +166,7 @@ class LineSplitter {
   #drop(fault: 'too-large' | 'overloaded' | undefined): void {
     this.#reading?.end();
     this.#reading = undefined;
-    this.#kept = Buffer.alloc(0);
+    this.#kept = nothing;
     this.#keptBytes = 0;
     this.#fault = fault;
   }

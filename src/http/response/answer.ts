@@ -18,7 +18,7 @@ export interface Answer {
   readonly contentType: string;
   readonly body: string;
   /** Of a list: how many of its messages were accepted. For the log; not kept. */
-  readonly counts?: { readonly accepted: number; readonly refused: number };
+  readonly counts?: { readonly accepted: number; readonly refused: number } | undefined;
   /** For how many seconds a receipt was waited for, if `Prefer: wait` was applied. */
   readonly waitSeconds?: number | undefined;
 }

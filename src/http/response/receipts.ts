@@ -12,7 +12,7 @@ export function buildAccepted(
   { id, from, to, mode, confirmed }: Receipt,
   waitSeconds?: number,
 ): Answer {
-  const answer = buildJson(200, 'ok', {
+  const receipt = {
     status: 'success',
     message: 'The XMPP server accepted the message.',
     id,
@@ -20,8 +20,8 @@ export function buildAccepted(
     to: to.toString(),
     mode,
     confirmed,
-  });
-  return { ...answer, waitSeconds };
+  };
+  return buildJson(200, 'ok', receipt, { waitSeconds });
 }
 
 /** Builds the answer to a list of messages: 200 if all were accepted, else 207 (RFC 4918 §11.1). */
@@ -31,14 +31,17 @@ export function buildResults(results: readonly Result[]): Answer {
   const message = isSuccess
     ? `The XMPP server accepted all ${accepted} messages.`
     : `The XMPP server accepted ${accepted} of ${results.length} messages.`;
-  const answer = buildJson(isSuccess ? 200 : 207, isSuccess ? 'ok' : 'partial', {
+  const answer = {
     status: isSuccess ? 'success' : 'partial',
     message,
     results: results.map(({ to, answer: own }) => buildResult(to, own)),
-  });
+  };
   const waited = results.find((result) => result.answer.waitSeconds !== undefined);
   const counts = { accepted, refused: results.length - accepted };
-  return { ...answer, counts, waitSeconds: waited?.answer.waitSeconds };
+  return buildJson(isSuccess ? 200 : 207, isSuccess ? 'ok' : 'partial', answer, {
+    counts,
+    waitSeconds: waited?.answer.waitSeconds,
+  });
 }
 
 function buildResult(to: string, { status, body }: Answer): object {
@@ -59,6 +62,12 @@ export function buildPreview(stanzas: readonly Stanza[], { isList }: Submission)
   };
 }
 
-function buildJson(status: number, code: string, value: object): Answer {
-  return { status, code, contentType: 'application/json', body: `${JSON.stringify(value)}\n` };
+function buildJson(
+  status: number,
+  code: string,
+  value: object,
+  { counts, waitSeconds }: Pick<Answer, 'counts' | 'waitSeconds'>,
+): Answer {
+  const body = `${JSON.stringify(value)}\n`;
+  return { status, code, contentType: 'application/json', body, counts, waitSeconds };
 }

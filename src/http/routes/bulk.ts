@@ -54,15 +54,20 @@ async function* answerLines(ports: BulkPorts, request: BulkRequest): AsyncGenera
   const { req, record } = request;
   const counts = { lines: 0, accepted: 0, refused: 0 };
   record.counts = counts;
-  const context = { ...request.context, caller: `${request.context.caller} (bulk)` };
+  const { socket } = req;
+  const { hungUp, stop } = watchHangUp(socket);
+  const context = {
+    ...request.context,
+    caller: `${request.context.caller} (bulk)`,
+    createId: (): string => randomUUID(),
+  };
+  const ofLines = { ...request, context, keyCaller: request.context.caller, hungUp };
   const answer = async (line: Line): Promise<string> => {
     counts.lines += 1;
-    const found = await answerLine(ports, { ...request, hungUp }, line, context);
+    const found = await answerLine(ports, ofLines, line);
     counts[found.status === 200 ? 'accepted' : 'refused'] += 1;
     return toLine(line.number, found);
   };
-  const { socket } = req;
-  const { hungUp, stop } = watchHangUp(socket);
   const onIdle = (isIdle: boolean): void => void socket.setTimeout(isIdle ? idleMs : 0);
   const limits = {
     maxBytes: ports.limits.bodyBytes,
@@ -80,18 +85,27 @@ async function* answerLines(ports: BulkPorts, request: BulkRequest): AsyncGenera
   }
 }
 
+/** What the lines of a request have in common. */
+interface LineRequest {
+  readonly record: RequestRecord;
+  /** For a line without a key. */
+  readonly context: MessageContext;
+  /** Whose keys they are. */
+  readonly keyCaller: string;
+  readonly isDryRun: boolean;
+  readonly hungUp: AbortSignal;
+}
+
 async function answerLine(
   ports: BulkPorts,
-  { record, context: { caller }, isDryRun, hungUp }: BulkRequest & { readonly hungUp: AbortSignal },
+  { record, context, keyCaller: caller, isDryRun, hungUp }: LineRequest,
   { bytes }: Line,
-  context: BulkRequest['context'],
 ): Promise<Answer> {
   try {
     if (typeof bytes === 'string') throw notKept(bytes, ports.limits.bodyBytes);
     const { message, key: text, waitSeconds } = takeOwnFields(parseJson(decodeUtf8(bytes)));
     const key = text === undefined ? undefined : { caller, key: text };
-    const createId = (listed?: Jid): string => createLineId(key, listed);
-    const parsed = readSubmission(message, { ...context, createId });
+    const parsed = readSubmission(message, key === undefined ? context : withKey(context, key));
     const payload = [context.from.toString(), 'lines', bytes];
     // Of a list one after the other, because other lines are under way meanwhile.
     const request = { parsed, key, payload, id: record.id, atOnce: 1, waitSeconds, hungUp };
@@ -129,9 +143,11 @@ function takeOwnFields(value: unknown): {
   };
 }
 
-function createLineId(key: CallerKey | undefined, listed?: Jid): string {
-  if (key === undefined) return randomUUID();
-  return deriveStanzaId(listed === undefined ? key : keyFor(key, listed));
+/** The ids of a line with a key go by the key. */
+function withKey(context: MessageContext, key: CallerKey): MessageContext {
+  const createId = (listed?: Jid): string =>
+    deriveStanzaId(listed === undefined ? key : keyFor(key, listed));
+  return { ...context, createId };
 }
 
 /** Puts the number before the members of an answer, and the numeric status in place of a word. */
