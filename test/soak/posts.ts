@@ -1,3 +1,4 @@
+import type { RequestOptions } from 'node:http';
 import { basic } from '../support/clients/http.ts';
 import { apiAccount } from '../support/gateway/gateway.ts';
 
@@ -43,13 +44,16 @@ function build({
 }
 
 /** A headline, which both servers deliver and neither archives. */
-function goodJson(id: string): Draft {
-  const message = {
+function buildMessage(id: string): string {
+  return JSON.stringify({
     to: 'bob@example.org',
     body: text,
     message_attributes: { id, type: 'headline' },
-  };
-  return { body: JSON.stringify(message) };
+  });
+}
+
+function goodJson(id: string): Draft {
+  return { body: buildMessage(id) };
 }
 
 function goodXml(id: string): Draft {
@@ -89,4 +93,15 @@ export function buildPost(index: number): Post {
   if (refusal !== undefined) return refusal;
   const draft = index % 3 === 0 ? goodXml(`soak-${index}`) : goodJson(`soak-${index}`);
   return { bytes: build(draft), status: good, arrives: true };
+}
+
+/** A request whose lines come from `buildLine`. */
+export function buildLinesHead(): RequestOptions {
+  const headers = { authorization: api, 'content-type': 'application/x-ndjson' };
+  return { method: 'POST', path: `${base}/alice`, headers };
+}
+
+/** The n-th line; its id begins with `line-`. */
+export function buildLine(index: number): string {
+  return `${buildMessage(`line-${index}`)}\n`;
 }

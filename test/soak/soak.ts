@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import http from 'node:http';
+import { createInterface } from 'node:readline';
 import { createHttpConnection } from '../support/clients/http-connection.ts';
 import { openSessionOn, type Session } from '../support/clients/session.ts';
 import type { Stanza } from '../support/clients/stanza.ts';
@@ -7,16 +10,19 @@ import {
   startGatewayProcess,
 } from '../support/gateway/gateway.ts';
 import type { servers } from '../support/servers/servers.ts';
+import { waitUntil } from '../support/system/wait.ts';
 import { diagnosticArgs, type Holdings, readHoldings, readRss } from './diagnostics.ts';
-import { bot, buildPost } from './posts.ts';
+import { bot, buildLine, buildLinesHead, buildPost } from './posts.ts';
 
 /** How much to post. */
 export interface SoakOptions {
   /** Number of requests before the memory is measured first. */
   readonly warmUp: number;
-  /** Number of requests, with those of the warm-up. */
+  /** Least number of requests, with those of the warm-up: they go on as long as the lines. */
   readonly requests: number;
   readonly concurrency: number;
+  /** Number of messages in one request, beside the others. */
+  readonly lines: number;
 }
 
 /** The measurements. */
@@ -25,9 +31,14 @@ export interface SoakReport {
   readonly requests: number;
   readonly accepted: number;
   readonly refused: number;
+  /** Lines with the answer 200. */
+  readonly acceptedLines: number;
   /** Unexpected answers. */
   readonly unexpected: readonly string[];
   readonly delivered: number;
+  /** Accepted, but never delivered. */
+  readonly lost: number;
+  readonly twice: number;
   readonly seconds: number;
   /** Resident set size in bytes, under load. */
   readonly rss: { readonly afterWarmUp: number; readonly end: number; readonly peak: number };
@@ -40,6 +51,9 @@ export interface SoakReport {
 
 /** Consecutive measurements of the memory, of which the median counts. */
 const looks = 9;
+
+/** How many lines may be on their way: a session that has to catch up slows ejabberd down. */
+const maxLinesOnTheirWay = 500;
 
 /** Posts to a gateway on one server, as fast as it answers. */
 export async function soak(
@@ -66,9 +80,10 @@ async function measure(
   kind: 'prosody' | 'ejabberd',
   gateway: GatewayProcess,
   bob: Session,
-  { warmUp, requests, concurrency }: SoakOptions,
+  { warmUp, requests, concurrency, lines }: SoakOptions,
 ): Promise<SoakReport> {
-  const count = { accepted: 0, refused: 0, arriving: 0, delivered: 0 };
+  const count = { accepted: 0, refused: 0, arriving: 0, lines: 0, acceptedLines: 0 };
+  const arrivals = new Arrivals(bob);
   const unexpected: string[] = [];
   const early: number[] = [];
   const late: number[] = [];
@@ -81,11 +96,23 @@ async function measure(
     if (next >= warmUp && early.length < looks) early.push(rss);
     late.push(rss);
     if (late.length > looks) late.shift();
-    count.delivered += takeMessages(bob);
+    arrivals.take();
+  };
+  const readAnswer = (answer: string): void => {
+    const { status } = JSON.parse(answer);
+    // The last line of the answer only has the counts.
+    if (status === undefined) return;
+    count.lines += 1;
+    if (status === 200) count.acceptedLines += 1;
+    else unexpected.push(answer);
+  };
+  const mayWrite = (written: number): boolean => {
+    arrivals.take();
+    return written - arrivals.ofLines < maxLinesOnTheirWay;
   };
   const client = async (): Promise<void> => {
     const connection = createHttpConnection(gateway.port);
-    while (next < requests && unexpected.length < 20) {
+    while ((next < requests || count.lines < lines) && unexpected.length < 20) {
       const index = next;
       next += 1;
       const post = buildPost(index);
@@ -101,18 +128,23 @@ async function measure(
 
   const before = await readHoldings(gateway);
   const startedAt = performance.now();
-  await Promise.all(Array.from({ length: concurrency }, client));
+  const bulk = postLines(gateway.port, { count: lines, mayWrite, onAnswer: readAnswer });
+  await Promise.all([bulk, ...Array.from({ length: concurrency }, client)]);
   const seconds = (performance.now() - startedAt) / 1000;
   await bob.settle();
-  count.delivered += takeMessages(bob);
+  arrivals.take();
   const after = await readAtRest(gateway, before);
+  const { accepted, refused, acceptedLines } = count;
   return {
     kind,
-    requests,
-    accepted: count.accepted,
-    refused: count.refused,
+    requests: next,
+    accepted,
+    refused,
+    acceptedLines,
     unexpected,
-    delivered: count.delivered,
+    delivered: arrivals.delivered,
+    lost: count.arriving + acceptedLines - arrivals.delivered,
+    twice: arrivals.twice,
     seconds,
     rss: { afterWarmUp: median(early), end: median(late), peak },
     before,
@@ -130,10 +162,61 @@ async function readAtRest(gateway: GatewayProcess, before: Holdings): Promise<Ho
   }
 }
 
-/** Number of messages that arrived since the last call. */
-function takeMessages(bob: Session): number {
-  const stanzas = (bob.received as Stanza[]).splice(0);
-  return stanzas.filter(({ root }) => root.name === 'message').length;
+/** The messages that have arrived, told apart by their ids. */
+class Arrivals {
+  readonly #bob: Session;
+  readonly #ids = new Set<string>();
+  twice = 0;
+  ofLines = 0;
+
+  constructor(bob: Session) {
+    this.#bob = bob;
+  }
+
+  get delivered(): number {
+    return this.#ids.size;
+  }
+
+  /** Counts what has arrived since the last call, and forgets all but the ids. */
+  take(): void {
+    for (const { root } of (this.#bob.received as Stanza[]).splice(0)) {
+      if (root.name !== 'message') continue;
+      const id = root.attributes['id'] ?? '';
+      if (this.#ids.has(id)) this.twice += 1;
+      else if (id.startsWith('line-')) this.ofLines += 1;
+      this.#ids.add(id);
+    }
+  }
+}
+
+/** Posts messages as the lines of one request, some at a time, when `mayWrite` says so. */
+async function postLines(
+  port: number,
+  options: {
+    readonly count: number;
+    readonly mayWrite: (written: number) => boolean;
+    readonly onAnswer: (line: string) => void;
+  },
+): Promise<void> {
+  const request = http.request({ ...buildLinesHead(), host: '127.0.0.1', port });
+  const answered = once(request, 'response');
+  request.flushHeaders();
+  let written = 0;
+  const write = async (): Promise<void> => {
+    while (written < options.count) {
+      await waitUntil(() => options.mayWrite(written), { label: 'room for lines', stepMs: 1 });
+      const end = Math.min(written + 100, options.count);
+      let text = '';
+      for (; written < end; written += 1) text += buildLine(written);
+      request.write(text);
+    }
+    request.end();
+  };
+  const read = async (): Promise<void> => {
+    const [response] = await answered;
+    for await (const line of createInterface({ input: response })) options.onAnswer(line);
+  };
+  await Promise.all([write(), read()]);
 }
 
 function median(values: readonly number[]): number {
