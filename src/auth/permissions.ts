@@ -41,7 +41,10 @@ export interface Grants {
 /** Who has the xmppgateway permission, by the configuration or by a grant. */
 export interface Permissions {
   has(user: Jid): boolean;
-  /** Grants or revokes; rejects with GatewayError `granted-in-configuration` or `store-unavailable`. */
+  /**
+   * Grants, or revokes the user's grant; rejects with GatewayError `granted-in-configuration` if the user
+   * still has the permission after that, or `store-unavailable`.
+   */
   set(user: Jid, isGranted: boolean): Promise<void>;
   /** Replaces the permissions of the configuration. */
   update(configured: readonly string[]): void;
@@ -65,17 +68,20 @@ export function createPermissions(
         );
       }
       const name = user.toString();
-      if (!isGranted) {
+      const refuseOthers = (): void => {
         refuseFixed(name, findPattern(user, fixed), 'permissions.xmppgateway of the configuration');
-        const wider = grants.current.has(name) ? undefined : findPattern(user, grants.current);
-        refuseFixed(name, wider, 'permissions.state_file');
-      }
+        refuseFixed(name, findPattern(user, grants.current), 'permissions.state_file');
+      };
+      const hasGrant = grants.current.has(name);
+      if (!isGranted && !hasGrant) refuseOthers();
       await grants.set(name, isGranted).catch((error: unknown) => {
         throw new GatewayError('store-unavailable', 'The grants cannot be changed now.', {
           retryAfterSeconds: 5,
           cause: error,
         });
       });
+      // Otherwise the grant would hold again once the others are revoked.
+      if (!isGranted && hasGrant) refuseOthers();
     },
     update: (next) => {
       fixed = new Set(next);

@@ -51,7 +51,7 @@ within a second. A grant in the configuration can only be revoked there.
 
   -c, --config FILE  the configuration
 
-Exit codes: 0 revoked, 1 failed, or the user still may send through *@domain.
+Exit codes: 0 revoked, 1 failed, or the user still may send through another grant.
 `,
   run: (args, surroundings) => runGrantCommand(args, false, surroundings),
 };
@@ -94,19 +94,18 @@ async function runGrant(
 ): Promise<number> {
   const config = await loadConfig(path);
   const { pattern, domain } = readPattern(text, config);
-  const isFixed = config.permissions.xmppgateway.includes(pattern);
-  if (isFixed && !isGranted) {
-    throw new Error(
-      `${pattern} is granted in ${path}, under permissions.xmppgateway: revoke it there`,
-    );
-  }
+  const isFixed = !isGranted && config.permissions.xmppgateway.includes(pattern);
+  const fixed = `${pattern} is granted in ${path}, under permissions.xmppgateway: revoke it there`;
+  if (isFixed && config.permissions.stateFile === undefined) throw new Error(fixed);
   const grants = await openStateFile(config, path);
+  if (isFixed && !grants.current.has(pattern)) throw new Error(fixed);
   const isChanged = await grants.set(pattern, isGranted);
   const fault = logGrant(
     { action: isGranted ? 'grant' : 'revoke', target: pattern, isChanged },
     env,
   );
   if (fault !== undefined) stderr.write(`this is not in the system's log: ${fault}\n`);
+  if (isFixed) throw new Error(`${describeGrant(pattern, isGranted, isChanged)}, but ${fixed}`);
   const everybody = `*@${domain}`;
   const isInConfig = config.permissions.xmppgateway.includes(everybody);
   if (!isGranted && pattern !== everybody && (isInConfig || grants.current.has(everybody))) {

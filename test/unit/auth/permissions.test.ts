@@ -83,6 +83,18 @@ describe('createPermissions', () => {
     expect(permissions.has(parseJid(jid))).toBe(true);
   });
 
+  test.each([
+    ['bot@example.org', grantsOf('bot@example.org')],
+    ['anybody@bots.example.org', grantsOf('anybody@bots.example.org')],
+    ['alice@example.org', grantsOf('alice@example.org', '*@example.org')],
+  ])('the own grant of %s is revoked even so', async (jid, grants) => {
+    const permissions = createPermissions(patterns, grants);
+    await expect(permissions.set(parseJid(jid), false)).rejects.toMatchObject({
+      code: 'granted-in-configuration',
+    });
+    expect(grants.current).not.toContain(jid);
+  });
+
   test('without a state file nothing is granted', async () => {
     await expect(createPermissions([], undefined).set(alice, true)).rejects.toMatchObject({
       code: 'management-not-allowed',

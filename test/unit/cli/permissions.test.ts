@@ -62,6 +62,22 @@ describe('revoke', () => {
     );
   });
 
+  test.each([bob, everybody])(
+    'nor does the grant of %s outlive the one in the configuration',
+    async (who) => {
+      const file = configure(who);
+      await run(grantCommand, [who, '--config', file]);
+      const refusal = `${who} is granted in ${file}, under permissions.xmppgateway: revoke it there`;
+      const revoke = () => run(revokeCommand, [who, '--config', file]);
+      await expect(revoke()).rejects.toThrow(
+        `the grant for ${who} has been revoked, but ${refusal}`,
+      );
+      const { out } = await run(permissionsCommand, ['--config', file]);
+      expect(out).toBe(`${who}\tconfiguration\n`);
+      await expect(revoke()).rejects.toThrow(new Error(refusal));
+    },
+  );
+
   test('a grant for everybody is revoked as any other', async () => {
     const file = configure();
     await run(grantCommand, [everybody, '--config', file]);
