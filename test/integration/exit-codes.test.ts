@@ -2,11 +2,12 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import { runCommand } from '../support/gateway/gateway.ts';
 import { freePort } from '../support/system/ports.ts';
-import { createDirectory, removeDirectory } from '../support/system/processes.ts';
+import { createDirectory, removeDirectory, runChild } from '../support/system/processes.ts';
 
 describe('what cannot be run ends with a code and a sentence', () => {
   let directory: string;
@@ -63,6 +64,19 @@ describe('what cannot be run ends with a code and a sentence', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(said);
     for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(95);
+  });
+
+  test.each([
+    ['--help', 0],
+    ['check --help', 0],
+    ['hash-password', 0],
+    ['check --json --config absent.yaml', 78],
+  ])('the same when nobody reads the output: %s', async (args, code) => {
+    const script = `{ "$0" "$@"; echo "$?" >&2; } | :`;
+    const main = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
+    const command = ['-c', script, process.execPath, main, ...args.split(' ')];
+    const { stderr } = await runChild({ file: 'sh', args: command }, 'password\n');
+    expect(stderr).toBe(`${code}\n`);
   });
 
   test.each(['serve', 'check'])(
