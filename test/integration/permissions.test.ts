@@ -126,6 +126,22 @@ describe.each(servers)('permissions over HTTP on $kind', ({ start }) => {
     expect(await sendAs('alice')).toBe(403);
   });
 
+  test.each([
+    ['{}', 'got no fields.'],
+    ['{"xmppgateway": true, "admin": true}', 'got the fields "xmppgateway", "admin".'],
+  ])('are not changed by %s', async (acl, got) => {
+    const answer = await request(aclUrl('alice'), {
+      method: 'PUT',
+      auth: admin,
+      type: 'application/json',
+      body: `{"acl": ${acl}}`,
+    });
+    expect([answer.status, answer.json()['detail']]).toEqual([
+      422,
+      `/acl: Expected an object with the field "xmppgateway" only, ${got}`,
+    ]);
+  });
+
   test('are not changed with a parameter that is not there', async () => {
     const answer = await request(`${aclUrl('alice')}?dry_run=true`, {
       method: 'PUT',

@@ -111,8 +111,7 @@ function readMember(value: unknown, pointer: string, name: string): unknown {
     throw invalidMessage(pointer, `${expected}, got ${describeJsonValue(value)}.`);
   const names = Object.keys(value);
   if (names.length === 1 && names[0] === name) return value[name];
-  throw invalidMessage(
-    pointer,
-    `${expected}, got the fields ${names.map((each) => quote(each)).join(', ')}.`,
-  );
+  const got =
+    names.length === 0 ? 'no fields' : `the fields ${names.map((each) => quote(each)).join(', ')}`;
+  throw invalidMessage(pointer, `${expected}, got ${got}.`);
 }
