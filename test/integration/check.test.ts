@@ -314,6 +314,25 @@ FAILED component gateway.example.org at 127.0.0.1:${port}: nothing listens there
     expect(streams).toHaveLength(1);
   });
 
+  test('beside a gateway that hangs it does not take it for another program', async () => {
+    const metrics = { port: await freePort() };
+    const gateway = await startGatewayProcess({ config: config({ http: { metrics } }) });
+    onTestFinished(async () => void (await gateway.stop()));
+    gateway.signal('SIGSTOP');
+    const watching = openTerminal(['check', '--config', gateway.configFile, '--watch']);
+    const { code, stdout } = await runCommand(['check', '--config', gateway.configFile]);
+    const hangs = `the running gateway (process ${gateway.pid}) has this port, but it does not answer`;
+    expect(stdout).toContain(`FAILED HTTP at 127.0.0.1:${gateway.port}: ${hangs}
+FAILED metrics at 127.0.0.1:${metrics.port}: ${hangs}
+       Restart it, and run check again.
+`);
+    expect(code).toBe(1);
+    const waiting = `the gateway (process ${gateway.pid}) has 127.0.0.1:${gateway.port}, but`;
+    await waitUntil(() => watching.screen().includes(waiting), { label: 'the line' });
+    gateway.signal('SIGCONT');
+    expect(await watching.ended).toBe(0);
+  });
+
   test('beside a gateway that is not ready it says why, and prints the lines that mend it', async () => {
     const wrong = config({ component: { secret: 'wrong' } });
     const gateway = await startGatewayProcess({ config: wrong, ready: false });

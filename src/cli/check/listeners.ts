@@ -55,8 +55,11 @@ async function checkHttp(
     };
   }
   const holder = isTaken(error) ? await findHttpHolder(http) : undefined;
-  const isOther = serving !== undefined && !(await holdsPort(serving, http.port));
-  if (holder?.kind !== 'gateway' || isOther) {
+  const isOurs = serving !== undefined && (await holdsPort(serving, http.port));
+  if (holder?.kind === 'foreign' && isOurs) {
+    return { finding: describeHung(what, serving, holder) };
+  }
+  if (holder?.kind !== 'gateway' || (serving !== undefined && !isOurs)) {
     return { finding: describeTaken(what, error, 'http', http.port, holder) };
   }
   const { state } = holder;
@@ -126,12 +129,12 @@ async function checkMetrics(
     return [{ isGood: true, text: `${what}: free to listen`, advice: exposure }];
   }
   const holder = isTaken(error) ? await findMetricsHolder(metrics) : undefined;
+  const isOurs = serving !== undefined && (await holdsPort(serving, metrics.port));
+  if (holder?.kind === 'foreign' && isOurs) return [describeHung(what, serving, holder)];
   if (holder?.kind !== 'metrics') {
     return [describeTaken(what, error, 'http.metrics', metrics.port, holder)];
   }
-  const isThis =
-    serving === undefined ? gateway !== undefined : await holdsPort(serving, metrics.port);
-  if (!isThis) {
+  if (serving === undefined ? gateway === undefined : !isOurs) {
     const advice = 'Stop that gateway, or change http.metrics.port.';
     return [{ isGood: false, text: `${what}: ${describeHolder(holder)}`, advice }];
   }
@@ -154,6 +157,19 @@ function describeTaken(
     isGood: false,
     text: `${what}: ${foreign === undefined ? describeError(error) : describeHolder(foreign)}`,
     advice: isTaken(error) ? foreignAdvice(key, port) : listenAdvice(key),
+  };
+}
+
+/** Describes an address that the running gateway has, where it does not answer as it should. */
+function describeHung(
+  what: string,
+  serving: number,
+  { answer }: Extract<PortHolder, { kind: 'foreign' }>,
+): Finding {
+  return {
+    isGood: false,
+    text: `${what}: the running gateway (process ${serving}) has this port, but ${answer}`,
+    advice: restartAdvice,
   };
 }
 

@@ -4,6 +4,7 @@ import { programName, quoteForShell, type Surroundings } from '../command.ts';
 import { clearLine, showLine } from '../live-line.ts';
 import { describeHolder, findHttpHolder, foreignAdvice } from '../port-holder.ts';
 import { isOfService } from '../server-setup.ts';
+import { findServing, holdsPort } from './serving.ts';
 
 /** How often the gateway is asked, in milliseconds. */
 const pollMs = 1000;
@@ -34,7 +35,7 @@ export async function watchReadiness(
   let hasAdvised = false;
   try {
     for (;;) {
-      const state = await findState(config);
+      const state = await findState(config, path);
       const seconds = Math.round((performance.now() - startedAt) / 1000);
       if (state.code !== undefined) {
         end();
@@ -66,13 +67,17 @@ interface State {
 }
 
 /** Asks what the gateway is doing. */
-async function findState({ http }: Config): Promise<State> {
+async function findState({ http }: Config, path: string): Promise<State> {
   const where = `${http.host}:${http.port}`;
   const holder = await findHttpHolder(http);
   if (holder === undefined) {
     return { text: `no gateway is running at ${where}`, isAbsent: true };
   }
   if (holder.kind === 'foreign') {
+    const serving = await findServing(path);
+    if (serving !== undefined && (await holdsPort(serving, http.port))) {
+      return { text: `the gateway (process ${serving}) has ${where}, but ${holder.answer}` };
+    }
     const text = `FAILED HTTP at ${where}: ${describeHolder(holder)}\n       ${foreignAdvice('http', http.port)}`;
     return { text, code: 1 };
   }
