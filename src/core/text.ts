@@ -88,11 +88,13 @@ export function describeError(error: unknown): string {
   return error.message.trim() || (inner === undefined ? error.name : describeError(inner));
 }
 
-/** Describes an error and, after a colon, its cause. For logs only: callers must not see the cause. */
-export function describeWithCause(error: Error): string {
-  return error.cause === undefined
-    ? error.message
-    : `${error.message.replace(/\.$/, '')}: ${describeError(error.cause)}`;
+/**
+ * Describes an error and, after a colon, its cause, unless the message contains that already. For logs
+ * only: callers must not see the cause.
+ */
+export function describeWithCause({ message, cause }: Error): string {
+  const reason = cause === undefined ? '' : describeError(cause);
+  return message.includes(reason) ? message : `${message.replace(/\.$/, '')}: ${reason}`;
 }
 
 // `ignoreBOM: true` keeps a byte order mark in the text; the parsers then skip exactly one.

@@ -454,6 +454,15 @@ FAILED password checks for bots.example.org at 127.0.0.1:${c2sPort} (starttls): 
     expect(granted.code).toBe(1);
   });
 
+  test('password checks that nobody needs, at a port for something else', async () => {
+    const port = await holdPort((_req, res) => res.end());
+    const { code, text } = await run(config({ c2s: { port }, permissions: { xmppgateway: [] } }));
+    expect(text).toContain(
+      'of example.org sent XML that is not well-formed. This is not needed yet: no user of example.org has',
+    );
+    expect(code).toBe(0);
+  });
+
   test('a certificate of an unknown CA is told with its cause', async () => {
     const { caFile } = await createCertificates(directory, ['example.org']);
     const { code, text } = await run(config({ c2s: { security: 'starttls', ca_file: caFile } }));

@@ -140,7 +140,7 @@ async function findUsers({ xmppgateway, stateFile }: Config['permissions']): Pro
 /** Passwords are checked only for users who have the permission. */
 function describeUnneeded(finding: Finding, domain: string): Finding {
   if (finding.isGood) return finding;
-  const text = `${finding.text}. This is not needed yet: no user of ${domain} has the permission.`;
+  const text = `${finding.text.replace(/\.$/, '')}. This is not needed yet: no user of ${domain} has the permission.`;
   return { ...finding, text, isNeeded: false };
 }
 

@@ -66,6 +66,7 @@ test.each([
   [new Error('It failed.'), 'It failed.'],
   [new Error('It failed.', { cause: new Error('no route') }), 'It failed: no route'],
   [new Error('It failed.', { cause: 'ECONNRESET' }), 'It failed: ECONNRESET'],
+  [new Error('It sent no XML.', { cause: new Error('no XML') }), 'It sent no XML.'],
 ])('%o with its cause', (error, words) => {
   expect(describeWithCause(error)).toBe(words);
 });
