@@ -29,7 +29,7 @@ interface Barrier {
 }
 
 /** More barriers at once would cost the server more and confirm nothing sooner. */
-export const maxBarriers = 4;
+const maxBarriers = 4;
 
 /** The answer to a barrier: what it means, how long it took, and which messages it confirms. */
 export interface Passage {

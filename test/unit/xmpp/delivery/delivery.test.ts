@@ -494,6 +494,14 @@ describe('with a faked clock', () => {
     expect(next).toEqual(['confirmed']);
   });
 
+  test('the first of many messages are written at once, the others with fewer barriers', () => {
+    const { deliver, answerOldest, barriers, messages } = attach({});
+    for (let id = 0; id < 120; id += 1) deliver(stanza(`${id}`));
+    expect([messages.length, barriers.length]).toEqual([64, 4]);
+    answerOldest();
+    expect([messages.length, barriers.length]).toEqual([64 + 32, 4]);
+  });
+
   test('while the server has many bytes unanswered, no more is written', async () => {
     const { deliver, answerOldest, barriers, messages } = attach({
       maxInFlightBytes: 10_000_000,
