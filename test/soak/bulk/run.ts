@@ -16,6 +16,9 @@ const interval = 100_000;
 /** The most that the heap of the gateway may grow after the first interval, in bytes. */
 const mostGrowth = 20 * 2 ** 20;
 
+/** As deploy/xmpp-message-gateway.service runs it. */
+const deployed = ['--max-old-space-size=512', '--max-semi-space-size=16'];
+
 const [count = '1000000', ...kinds] = process.argv.slice(2);
 const lines = Number(count);
 const mainFile = fileURLToPath(new URL('../../../dist/main.js', import.meta.url));
@@ -41,7 +44,8 @@ async function measure({ kind, start }: (typeof servers)[number], file: string):
   const server = await start();
   await server.register('bob', 'bob-secret');
   const config = gatewayConfig(server, { log: { level: 'warn' } });
-  const gateway = await startGatewayProcess({ config, nodeArgs: diagnosticArgs });
+  const nodeArgs = [...deployed, ...diagnosticArgs];
+  const gateway = await startGatewayProcess({ config, nodeArgs });
   const account = ['--user', apiAccount.username, '--from', 'alice@example.org'];
   const args = ['send', '--url', gateway.url, ...account, '--bulk', file, '--json'];
   const startedAt = performance.now();
