@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { createDirectory, removeDirectory } from '../build/support/system/processes.js';
 import { waitUntil } from '../build/support/system/wait.js';
@@ -46,6 +46,8 @@ async function countIn(site, name, prefix) {
   const text = await waitUntil(() => existsSync(file) && readFileSync(file, 'utf8'), {
     label: `the bytes that ${name} has allocated`,
   });
+  // The same gateway may write it again.
+  rmSync(file);
   const { delivered } = await readDelivered(site);
   return Number(text) / 1024 / (delivered - before.delivered);
 }
