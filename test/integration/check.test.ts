@@ -12,6 +12,7 @@ import {
   apiPasswordHash,
   gatewayConfig,
   runCommand,
+  startCommand,
   startGatewayProcess,
 } from '../support/gateway/gateway.ts';
 import { startEjabberd } from '../support/servers/ejabberd.ts';
@@ -353,17 +354,17 @@ FAILED metrics at 127.0.0.1:${metrics.port}: ${hangs}
     writeFileSync(file, stringify(settings), { mode: 0o600 });
     const watch = ['check', '--config', file, '--watch'];
     const terminal = openTerminal(watch);
-    const piped = runCommand(watch);
+    const piped = await startCommand(watch);
     const waiting = `no gateway is running at 127.0.0.1:${port}`;
     await waitUntil(() => terminal.screen().includes(waiting), { label: 'the line' });
+    await waitUntil(() => piped.stdout().includes(waiting), { label: 'the line in the pipe' });
     const gateway = await startGatewayProcess({ config: settings });
     onTestFinished(async () => void (await gateway.stop()));
     expect(await terminal.ended).toBe(0);
     const ready = 'ready  example.org: mode plain, bots.example.org: mode plain';
     expect(terminal.screen().endsWith(`\r\u001b[K${ready}\r\n`)).toBe(true);
-    const { code, stdout } = await piped;
-    const printed = stdout.trimEnd().split('\n');
-    expect(code).toBe(0);
+    expect(await piped.exited).toMatchObject({ code: 0 });
+    const printed = piped.stdout().trimEnd().split('\n');
     expect(printed[0]).toMatch(/^To start the gateway: .* serve --config .*watched\.yaml$/);
     expect(printed[1]).toBe(`waiting: ${waiting}`);
     expect(printed.at(-1)).toBe(ready);

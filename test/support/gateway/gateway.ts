@@ -7,6 +7,7 @@ import { request } from '../clients/http.ts';
 import type { XmppServer } from '../servers/xmpp-server.ts';
 import { freePort } from '../system/ports.ts';
 import {
+  type Child,
   type Command,
   createDirectory,
   type Exit,
@@ -227,6 +228,11 @@ export async function startGatewayProcess(options: GatewayOptions): Promise<Gate
     signal: child.kill,
     stop,
   };
+}
+
+/** Starts a command of the gateway that does not end by itself, or not at once. */
+export function startCommand(args: readonly string[]): Promise<Child> {
+  return startChild(gatewayCommand(args, {}));
 }
 
 /** Runs a command of the gateway (`check`, `hash-password`…) to its end. */
