@@ -113,6 +113,8 @@ describe.each(servers)('many messages in one request on $kind', ({ start }) => {
       { lines: 1, accepted: 1 },
     ]);
     expect(await site.gateway.exited).toEqual({ code: 0, signal: null });
+    await waitUntil(() => bodiesAtBob().length > 0, { label: 'the message' });
+    await site.bob.settle();
     expect(bodiesAtBob()).toEqual(['first']);
   });
 });
