@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { basic, request } from '../build/support/clients/http.js';
-import { apiAccount, gatewayConfig } from '../build/support/gateway/gateway.js';
+import { apiAccount, deployedArgs, gatewayConfig } from '../build/support/gateway/gateway.js';
 import { startEjabberd } from '../build/support/servers/ejabberd.js';
 import { startProsody } from '../build/support/servers/prosody.js';
 import { freePort } from '../build/support/system/ports.js';
@@ -49,9 +49,6 @@ const servers = {
     }),
 };
 
-/** As deploy/xmpp-message-gateway.service runs it. */
-const deployed = ['--max-old-space-size=512', '--max-semi-space-size=16'];
-
 /** The gateway as a process whose log goes to a file; `startMs` until /readyz says 200. */
 export async function startGateway(
   server,
@@ -65,7 +62,7 @@ export async function startGateway(
   const log = openSync(join(directory, 'gateway.log'), 'w');
   const startedAt = performance.now();
   const program = startProgram(
-    [...deployed, ...nodeArgs, main, 'serve', '--config', configFile],
+    [...deployedArgs, ...nodeArgs, main, 'serve', '--config', configFile],
     log,
   );
   closeSync(log);

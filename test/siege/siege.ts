@@ -6,6 +6,7 @@ import { readRss } from '../soak/diagnostics.ts';
 import { post } from '../support/clients/http.ts';
 import { answerHonestly, startComponentServer } from '../support/doubles/component-server.ts';
 import {
+  deployedArgs,
   type GatewayProcess,
   hashApiPassword,
   startGatewayProcess,
@@ -52,8 +53,6 @@ const afterMs = 3000;
 /** Enough messages for V8 to let its young generation grow, as in any busy process. */
 const warmUp = 20_000;
 const warmUpClients = 64;
-/** The options of deploy/. */
-const nodeArgs = ['--max-old-space-size=512', '--max-semi-space-size=16'];
 const body = JSON.stringify({ to: 'bob@example.org', body: 'ordinary' });
 const path = '/api/1.0/xmppdomains/example.org/gateway/messages/alice';
 
@@ -66,7 +65,7 @@ export async function besiege(attack: Attack, options: SiegeOptions): Promise<Si
   const isTls = attack.tls === true;
   const gateway = await startGatewayProcess({
     mainFile: options.mainFile,
-    nodeArgs,
+    nodeArgs: deployedArgs,
     ready: false,
     config: {
       component: { domain: 'gateway.example.org', port: server.port, secret: 'secret' },

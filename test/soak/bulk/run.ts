@@ -5,7 +5,12 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
-import { apiAccount, gatewayConfig, startGatewayProcess } from '../../support/gateway/gateway.ts';
+import {
+  apiAccount,
+  deployedArgs,
+  gatewayConfig,
+  startGatewayProcess,
+} from '../../support/gateway/gateway.ts';
 import { servers } from '../../support/servers/servers.ts';
 import { createDirectory, removeDirectory } from '../../support/system/processes.ts';
 import { diagnosticArgs, readHoldings, readRss } from '../diagnostics.ts';
@@ -15,9 +20,6 @@ const interval = 100_000;
 
 /** The most that the heap of the gateway may grow after the first interval, in bytes. */
 const mostGrowth = 20 * 2 ** 20;
-
-/** As deploy/xmpp-message-gateway.service runs it. */
-const deployed = ['--max-old-space-size=512', '--max-semi-space-size=16'];
 
 const [count = '1000000', ...kinds] = process.argv.slice(2);
 const lines = Number(count);
@@ -44,7 +46,7 @@ async function measure({ kind, start }: (typeof servers)[number], file: string):
   const server = await start();
   await server.register('bob', 'bob-secret');
   const config = gatewayConfig(server, { log: { level: 'warn' } });
-  const nodeArgs = [...deployed, ...diagnosticArgs];
+  const nodeArgs = [...deployedArgs, ...diagnosticArgs];
   const gateway = await startGatewayProcess({ config, nodeArgs });
   const account = ['--user', apiAccount.username, '--from', 'alice@example.org'];
   const args = ['send', '--url', gateway.url, ...account, '--bulk', file, '--json'];

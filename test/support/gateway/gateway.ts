@@ -76,6 +76,12 @@ export function gatewayConfig(server: XmppServer, overrides: Settings = {}): Set
   return merge(base, overrides);
 }
 
+/** The options for node in deploy/. */
+export const deployedArgs: readonly string[] = [
+  '--max-old-space-size=512',
+  '--max-semi-space-size=16',
+];
+
 /** How to start a gateway. */
 export interface GatewayOptions {
   /** Settings or YAML text, in which `@DIR@` becomes the directory of `files`. */
