@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { hangMs } from './wait.ts';
@@ -29,7 +29,10 @@ export interface Child {
   readonly stdout: () => string;
   readonly stderr: () => string;
   readonly isRunning: () => boolean;
-  /** Sends a signal; does nothing once the process has ended. */
+  /**
+   * Sends a signal; does nothing once the process has ended. Returns from SIGSTOP once no thread runs
+   * any more.
+   */
   readonly kill: (signal: NodeJS.Signals) => void;
   /** Signals and waits for the end; kills the process after `hangMs`. */
   readonly end: (signal?: NodeJS.Signals) => Promise<Exit>;
@@ -100,10 +103,39 @@ export async function startChild(command: Command, input?: string): Promise<Chil
     stdout: () => collected.stdout,
     stderr: () => collected.stderr,
     isRunning: () => child.exitCode === null && child.signalCode === null,
-    kill: (signal) => void child.kill(signal),
+    kill: (signal) => {
+      const isSent = child.kill(signal);
+      if (isSent && signal === 'SIGSTOP' && child.pid !== undefined) waitUntilStopped(child.pid);
+    },
     end: (signal = 'SIGTERM') => endChild(child, exited, signal),
     exited,
   };
+}
+
+/**
+ * Blocks until all threads of a process have stopped. The kernel stops them when the first of them
+ * takes the signal, so that on a busy machine the others go on for a while, and may still answer.
+ */
+function waitUntilStopped(pid: number): void {
+  const deadline = performance.now() + hangMs;
+  while (readThreadStates(pid).some((state) => !'TZX'.includes(state))) {
+    if (performance.now() > deadline) throw new Error(`expected process ${pid} to stop`);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+  }
+}
+
+/** The letters of proc_pid_stat(5): T is stopped, Z and X are dead. */
+function readThreadStates(pid: number): string[] {
+  const tasks = `/proc/${pid}/task`;
+  return readdirSync(tasks).map((thread) => {
+    try {
+      const stat = readFileSync(join(tasks, thread, 'stat'), 'utf8');
+      return stat.charAt(stat.lastIndexOf(')') + 2);
+    } catch {
+      // It has ended since the directory was read.
+      return 'X';
+    }
+  });
 }
 
 async function endChild(
