@@ -143,6 +143,12 @@ function describeReason(failure: StreamFailure, server: ServerIdentity | undefin
     : failure.reason;
 }
 
+/**
+ * How many milliseconds a busy ejabberd may take to announce privileges. No message waits for this
+ * stream, and it will not be there any more when a later announcement changes the mode.
+ */
+const announcementMs = 2500;
+
 /** Opens a trusted stream and closes it again; resolves with the modes, or with the failure. */
 function tryStream({ component, domains, delivery }: Config): Promise<DomainModes | StreamFailure> {
   return new Promise((resolve) => {
@@ -159,6 +165,7 @@ function tryStream({ component, domains, delivery }: Config): Promise<DomainMode
         onDrain: () => {},
         onClose: (failure) => resolve(found ?? failure),
       },
+      announcementMs,
     );
   });
 }

@@ -25,9 +25,9 @@ const proofTimeoutMs = 3000;
 /**
  * How many milliseconds the stream waits for privileges once everything has been answered: ejabberd
  * announces them from a separate process (measured on 26.07: on one stream in four after the first
- * answers).
+ * answers). What comes later changes the mode of an open stream.
  */
-const announcementMs = 500;
+const defaultAnnouncementMs = 500;
 
 /**
  * How often, in milliseconds, domains are asked for the module: it may be loaded, or set up anew, while
@@ -43,19 +43,22 @@ export interface TrustedConnection extends ComponentConnection {
 
 /**
  * Opens a component stream and makes the server prove, for each served domain, that the component may
- * speak for it (`TrustProof`). Meanwhile it finds out in which mode messages can be sent.
+ * speak for it (`TrustProof`). Meanwhile it finds out in which mode messages can be sent;
+ * `announcementMs` is how long it waits for privileges that may still be announced.
  */
 export function openTrustedStream(
   address: ComponentAddress,
   served: Served,
   events: StreamEvents,
+  announcementMs: number = defaultAnnouncementMs,
 ): TrustedConnection {
-  return new TrustedStream(address, served, events);
+  return new TrustedStream(address, served, events, announcementMs);
 }
 
 class TrustedStream implements TrustedConnection {
   readonly #served: Served;
   readonly #events: StreamEvents;
+  readonly #announcementMs: number;
   readonly #proof: TrustProof;
   readonly #connection: ComponentConnection;
   #state: 'connecting' | 'asked' | 'refused' | 'ready' = 'connecting';
@@ -63,9 +66,15 @@ class TrustedStream implements TrustedConnection {
   #announcement: NodeJS.Timeout | undefined;
   #looking: NodeJS.Timeout | undefined;
 
-  constructor(address: ComponentAddress, served: Served, events: StreamEvents) {
+  constructor(
+    address: ComponentAddress,
+    served: Served,
+    events: StreamEvents,
+    announcementMs: number,
+  ) {
     this.#served = served;
     this.#events = events;
+    this.#announcementMs = announcementMs;
     this.#proof = new TrustProof(address.domain, served);
     this.#connection = openComponentConnection(address, {
       onOnline: () => this.#ask(),
@@ -132,7 +141,7 @@ class TrustedStream implements TrustedConnection {
     if (this.#state !== 'asked' || !this.#proof.isComplete()) return;
     if (!this.#proof.mayBeAnnounced()) this.#finish();
     else if (this.#served.mode === 'auto') {
-      this.#announcement ??= setTimeout(() => this.#finish(), announcementMs);
+      this.#announcement ??= setTimeout(() => this.#finish(), this.#announcementMs);
     }
   }
 
