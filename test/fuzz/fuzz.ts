@@ -110,6 +110,8 @@ async function findCulprit(
     await site.mend();
     return request;
   }
+  // The next round starts without these.
+  takeMessages(site);
   return undefined;
 }
 

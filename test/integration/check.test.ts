@@ -10,6 +10,7 @@ import { openSessionOn } from '../support/clients/session.ts';
 import { check } from '../support/gateway/check-command.ts';
 import {
   apiPasswordHash,
+  type GatewayProcess,
   gatewayConfig,
   runCommand,
   startCommand,
@@ -26,6 +27,13 @@ import { createDirectory, removeDirectory } from '../support/system/processes.ts
 import { startRedis } from '../support/system/redis.ts';
 import { openTerminal } from '../support/system/terminal.ts';
 import { waitUntil } from '../support/system/wait.ts';
+
+/** A stream that had been lost would have become ready twice. */
+async function expectOneStream(gateway: GatewayProcess): Promise<void> {
+  await gateway.waitUntilReady();
+  const ready = gateway.logLines().filter(({ msg }) => msg === 'component stream ready');
+  expect(ready).toHaveLength(1);
+}
 
 /** Listens for HTTP during the test, as a program that is not a gateway; resolves with the port. */
 async function holdPort(answer: RequestListener): Promise<number> {
@@ -253,10 +261,7 @@ FAILED component gateway.example.org at 127.0.0.1:${port}: nothing listens there
     expect(text.startsWith(lines.configuration + said)).toBe(true);
     expect(text.endsWith(lines.c2s + lines.verdict)).toBe(true);
     expect(code).toBe(0);
-    const streams = gateway
-      .logLines()
-      .filter(({ msg }) => String(msg).startsWith('component stream'));
-    expect(streams).toHaveLength(1);
+    await expectOneStream(gateway);
 
     const others = await run(
       config({
@@ -309,10 +314,7 @@ FAILED component gateway.example.org at 127.0.0.1:${port}: nothing listens there
       /^ok {5}component .*: not tested: the stream is left to the running gateway$/m,
     );
     expect(encrypted.code).toBe(0);
-    const streams = gateway
-      .logLines()
-      .filter(({ msg }) => String(msg).startsWith('component stream'));
-    expect(streams).toHaveLength(1);
+    await expectOneStream(gateway);
   });
 
   test('beside a gateway that hangs it does not take it for another program', async () => {
