@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { request } from '../clients/http.ts';
@@ -117,9 +119,27 @@ export async function callApi(
 
 async function isReady(site: Site): Promise<boolean> {
   try {
-    return (await callApi(site, 'status', {})).includes('started');
+    if (!(await callApi(site, 'status', {})).includes('started')) return false;
+    await openFirstStream(site.c2sPort);
+    return true;
   } catch {
     return false;
+  }
+}
+
+/**
+ * Opens a stream and waits for the answer. ejabberd loads the code for streams with the first one: that
+ * takes 0.2 s or, on a busy machine, longer than a gateway waits for the answer.
+ */
+async function openFirstStream(port: number): Promise<void> {
+  const socket = connect(port, '127.0.0.1');
+  try {
+    socket.write(
+      "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>",
+    );
+    await once(socket, 'data');
+  } finally {
+    socket.destroy();
   }
 }
 
