@@ -82,6 +82,20 @@ export const attacks: readonly Attack[] = [
     reads: 'all',
   },
   {
+    name: '100: 50 paths of 15,000 slashes, read',
+    connections: 100,
+    bytes: repeat(get(`/a${'/'.repeat(15_000)}x`), 50),
+    answers: 50,
+    reads: 'all',
+  },
+  {
+    name: '100: 50 with 15,000 commas to accept, read',
+    connections: 100,
+    bytes: repeat(get('/', `Accept: ${','.repeat(15_000)}`), 50),
+    answers: 50,
+    reads: 'all',
+  },
+  {
     name: '100: 500 wrong passwords, read',
     connections: 100,
     bytes: repeat(message(authorize('wrong')), 500),

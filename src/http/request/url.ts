@@ -49,14 +49,14 @@ export function nothingAt(path: string, hasDocs: boolean): GatewayError {
 const nearMessagePath =
   /\/(?:api|1\.0|xmppdomains?)\/+(?!(?:1\.0|xmppdomains?|gateway)\/)([^/]+)\/+(?:gateway\/+)?messages?(?:\/+([^/]+))?\/*$/i;
 
-const pages: readonly string[] = ['/openapi.json', '/livez', '/readyz'];
+/** The other pages, with slashes at the end or in other letters. */
+const nearPage = /^(\/(?:openapi\.json|livez|readyz|docs))\/*$/i;
 
 function findMeantPath(path: string, hasDocs: boolean): string | undefined {
   const near = nearMessagePath.exec(path);
   if (near === null) {
-    const normal = path.toLowerCase().replace(/\/+$/, '');
-    const page = [...pages, ...(hasDocs ? ['/docs'] : [])].find((known) => normal === known);
-    return page === path ? undefined : page;
+    const page = nearPage.exec(path)?.[1]?.toLowerCase();
+    return page === path || (page === '/docs' && !hasDocs) ? undefined : page;
   }
   const [, fqdn = '', username] = near;
   const messages = `/api/1.0/xmppdomains/${fqdn}/gateway/messages`;

@@ -24,6 +24,9 @@ const headers = {
   'Cache-Control': 'no-cache',
 };
 
+/** In characters; browsers send about 150. */
+const maxAcceptLength = 1000;
+
 /** Answers `/docs` with the page, and `/docs/<name>` with one of its files. */
 export function answerDocs(ctx: Context, docs: Docs, name = 'page.html'): HttpAnswer {
   const file = docs.get(name);
@@ -36,8 +39,10 @@ export function answerDocs(ctx: Context, docs: Docs, name = 'page.html'): HttpAn
  * for other methods, and for clients that do not prefer HTML to the problem that `/` gets.
  */
 export function leadToDocs(ctx: Context): HttpAnswer | undefined {
-  const isBrowser = ['GET', 'HEAD'].includes(ctx.method) && ctx.accepts('json', 'html') === 'html';
-  if (ctx.path !== '/' || !isBrowser) return undefined;
+  if (ctx.path !== '/' || !['GET', 'HEAD'].includes(ctx.method)) return undefined;
+  const { accept = '' } = ctx.req.headers;
+  // Koa takes a time that grows with the square of the length.
+  if (accept.length > maxAcceptLength || ctx.accepts('json', 'html') !== 'html') return undefined;
   const location = { Location: 'docs', Vary: 'Accept', 'Cache-Control': 'no-cache' };
   return { status: 303, headers: location, body: '' };
 }

@@ -107,6 +107,7 @@ describe('/', () => {
     ['GET', '*/*'],
     ['GET', 'application/json'],
     ['GET', undefined],
+    ['GET', `${accept}${', text/html'.repeat(100)}`],
   ])('stays a problem for %s with Accept: %s', async (method, type) => {
     const { port } = await start();
     const headers = type === undefined ? {} : { accept: type };
