@@ -5,9 +5,12 @@ export function abbreviate(text: string, longest = 60): string {
   return text.length > longest ? `${text.slice(0, longest)}…` : text;
 }
 
+/** V8 copies slices that are shorter than this anyway (`SlicedString::kMinLength`). */
+const minSliceLength = 13;
+
 /** Copies a text that is kept: a slice would keep the whole body that it comes from in memory (V8). */
 export function copyText(text: string): string {
-  return Buffer.from(text, 'utf16le').toString('utf16le');
+  return text.length < minSliceLength ? text : Buffer.from(text, 'utf16le').toString('utf16le');
 }
 
 /** Quotes a text for an error message: abbreviated, escaped, in double quotes. */

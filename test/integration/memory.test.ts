@@ -1,7 +1,7 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { post, request } from '../support/clients/http.ts';
+import { type HttpAnswer, post, request } from '../support/clients/http.ts';
 import {
   apiAccount,
   type GatewayProcess,
@@ -11,6 +11,7 @@ import {
 import { withModule } from '../support/servers/mode-setups.ts';
 import { startProsody } from '../support/servers/prosody.ts';
 import type { XmppServer } from '../support/servers/xmpp-server.ts';
+import { freePort } from '../support/system/ports.ts';
 import { createDirectory, removeDirectory } from '../support/system/processes.ts';
 import { waitUntil } from '../support/system/wait.ts';
 
@@ -20,14 +21,19 @@ const recipient = 'bob-with-a-long-name';
 let directory: string;
 let server: XmppServer;
 let gateway: GatewayProcess;
+let metricsPort: number;
 
 beforeAll(async () => {
   directory = createDirectory('heap');
   server = await startProsody(withModule);
   for (const name of ['alice', recipient]) await server.register(name, name);
+  metricsPort = await freePort();
   gateway = await startGatewayProcess({
     nodeArgs: ['--heapsnapshot-signal=SIGUSR2', `--diagnostic-dir=${directory}`],
-    config: gatewayConfig(server, { delivery: { mode: 'client' } }),
+    config: gatewayConfig(server, {
+      delivery: { mode: 'client' },
+      http: { metrics: { port: metricsPort } },
+    }),
   });
 });
 afterAll(async () => {
@@ -44,15 +50,16 @@ const forms = {
     `<message id='${id}' to='${recipient}@example.org'><body>${body}</body></message>`,
 };
 
-async function send(type: keyof typeof forms, name: string): Promise<void> {
+function postMessage(type: string, body: string, headers = {}): Promise<HttpAnswer> {
   const url = `${gateway.url}/api/1.0/xmppdomains/example.org/gateway/messages/alice`;
-  const { status } = await post(url, {
-    auth: [apiAccount.username, apiAccount.password],
-    type,
-    // A message that asks for a receipt is kept, in case that it comes after the answer.
-    headers: { Prefer: 'wait=1' },
-    body: forms[type](`id of ${name}`, `text of ${name}, `.repeat(2000)),
-  });
+  const auth = [apiAccount.username, apiAccount.password] as const;
+  return post(url, { auth, type, headers, body });
+}
+
+async function send(type: keyof typeof forms, name: string): Promise<void> {
+  const body = forms[type](`id of ${name}`, `text of ${name}, `.repeat(2000));
+  // A message that asks for a receipt is kept, in case that it comes after the answer.
+  const { status } = await postMessage(type, body, { Prefer: 'wait=1' });
   expect(status).toBe(200);
 }
 
@@ -64,7 +71,21 @@ async function readHeap(): Promise<string> {
   });
   // The gateway answers nothing before it has written all of it.
   await request(`${gateway.url}/livez`);
-  return readFileSync(join(directory, name), 'utf8');
+  const file = join(directory, name);
+  const snapshot = readFileSync(file, 'utf8');
+  rmSync(file);
+  return snapshot;
+}
+
+/** The sizes of all objects in a snapshot, in bytes. */
+function readSizes(snapshot: string): number[] {
+  const { snapshot: head, nodes } = JSON.parse(snapshot) as {
+    snapshot: { meta: { node_fields: string[] } };
+    nodes: number[];
+  };
+  const fields = head.meta.node_fields;
+  const offset = fields.indexOf('self_size');
+  return nodes.filter((_, index) => index % fields.length === offset);
 }
 
 test('the id of a message is kept for a late receipt, its text is not', async () => {
@@ -81,4 +102,47 @@ test('the id of a message is kept for a late receipt, its text is not', async ()
     const hasText = heap.includes(`text of ${name}, text of ${name}`);
     expect({ name, isKept, hasText }).toEqual({ name, isKept: true, hasText: false });
   }
+});
+
+/** Bodies that are much larger than their messages, of `length` bytes. */
+const padded: readonly (readonly [type: string, build: (length: number) => string])[] = [
+  ['application/json', (length) => forms['application/json']('in ASCII', 'x').padStart(length)],
+  [
+    'application/json',
+    (length) => forms['application/json']('in two bytes', '✓').padStart(length - 2),
+  ],
+  [
+    'application/xml',
+    (length) => forms['application/xml']('XML', 'a text of 20 letters').padEnd(length),
+  ],
+  [
+    'application/x-www-form-urlencoded',
+    (length) => `to=${recipient}@example.org&body=x`.padEnd(length, '&'),
+  ],
+  ['application/x-ndjson', (length) => forms['application/json']('line', 'x').padStart(length)],
+];
+
+test('a body is not kept while its message waits for the XMPP server', async () => {
+  const length = 200_000;
+  server.kill('SIGSTOP');
+  const answers = padded.flatMap(([type, build], index) => [
+    postMessage(type, build(length)),
+    ...(type === 'application/x-ndjson'
+      ? []
+      : [postMessage(type, build(length), { 'Idempotency-Key': `key-${index}` })]),
+  ]);
+  const metrics = `http://127.0.0.1:${metricsPort}/metrics`;
+  const inFlight = new RegExp(`_in_flight_messages ${answers.length}\n`);
+  await waitUntil(async () => inFlight.test((await request(metrics)).body), {
+    label: 'all messages to be in flight',
+  });
+  const sizes = readSizes(await readHeap());
+  server.kill('SIGCONT');
+  // In one byte a character, or in two.
+  const bodies = sizes.filter((size) =>
+    [length, 2 * length].some((bytes) => size >= bytes - 100 && size < bytes + 100),
+  );
+  expect(bodies).toEqual([]);
+  const statuses = (await Promise.all(answers)).map(({ status }) => status);
+  expect(new Set(statuses)).toEqual(new Set([200, 207]));
 });

@@ -2,7 +2,7 @@ import { type SaxesAttributePlain, SaxesParser, type XMLDecl } from 'saxes';
 import { abbreviate, describePlace, quote } from '../text.ts';
 import { findXmlFault } from './fault.ts';
 import { findIllegalCharacter } from './names.ts';
-import { createXmlTree } from './tree.ts';
+import { copyNodes, createXmlTree } from './tree.ts';
 import { type Fail, XmlError, type XmlNode } from './xml.ts';
 
 /** What kind of XML to expect, and how much of it. */
@@ -37,6 +37,12 @@ export interface XmlLimits {
  */
 const absoluteMaxDepth = 1000;
 
+/**
+ * The parts of a text that is no longer than this, in characters, may keep all of it in memory. In a
+ * longer one most may be white space that is not part of the message.
+ */
+const maxSharedLength = 4096;
+
 /** Parses an XML text; the result for a document is its root alone. Throws XmlError. */
 export function parseXml(text: string, options: XmlParseOptions): XmlNode[] {
   const illegal = findIllegalCharacter(text);
@@ -52,7 +58,7 @@ export function parseXml(text: string, options: XmlParseOptions): XmlNode[] {
   parser.write(text).close();
   const [first] = refused;
   if (first !== undefined) throw first;
-  return nodes;
+  return text.length > maxSharedLength ? copyNodes(nodes) : nodes;
 }
 
 /** The result of a parser; complete once the parser is closed. */

@@ -1,4 +1,4 @@
-import { abbreviate, quote } from '../text.ts';
+import { abbreviate, copyText, quote } from '../text.ts';
 import {
   createNamespaceScope,
   isFifthEditionNcName,
@@ -193,4 +193,35 @@ function refuseEqualNames(attributes: readonly XmlAttribute[], fail: Fail): void
     }
     namespaces.set(name, seen.add(namespace));
   }
+}
+
+/** Copies nodes whose strings are parts of a longer text, so that they do not keep it in memory. */
+export function copyNodes(nodes: readonly XmlNode[]): XmlNode[] {
+  const copies = new Map<string, string>();
+  const copy = (name: string): string => {
+    const found = copies.get(name) ?? copyText(name);
+    copies.set(name, found);
+    return found;
+  };
+  const copyElement = ({
+    prefix,
+    name,
+    namespace,
+    attributes,
+    children,
+  }: XmlElement): XmlElement => ({
+    prefix: copy(prefix),
+    name: copy(name),
+    namespace: copy(namespace),
+    attributes: attributes.map((attribute) => ({
+      prefix: copy(attribute.prefix),
+      name: copy(attribute.name),
+      namespace: copy(attribute.namespace),
+      value: copyText(attribute.value),
+    })),
+    children: children.map(copyNode),
+  });
+  const copyNode = (node: XmlNode): XmlNode =>
+    typeof node === 'string' ? copyText(node) : copyElement(node);
+  return nodes.map(copyNode);
 }

@@ -9,6 +9,11 @@ export interface CallerKey {
   readonly key: string;
 }
 
+/** A use of a key, for a payload with this digest. */
+export interface KeyUse extends CallerKey {
+  readonly digest: string;
+}
+
 /** Keeps the answers to requests with an Idempotency-Key. */
 export interface AnswerStore {
   /**
@@ -16,7 +21,7 @@ export interface AnswerStore {
    * with undefined, and `finish` must follow. Rejects with GatewayError `idempotency-in-progress`
    * while the first request is being answered, `idempotency-mismatch` if its payload was different.
    */
-  begin(key: CallerKey, payload: Payload): Promise<Answer | undefined>;
+  begin(use: KeyUse): Promise<Answer | undefined>;
   /** Keeps the answer; without one, the request may be sent again. Never rejects. */
   finish(key: CallerKey, answer: Answer | undefined): Promise<Amend>;
 }
@@ -26,9 +31,6 @@ export interface AnswerStore {
  * again. Never rejects.
  */
 export type Amend = (answer: Answer | undefined) => Promise<void>;
-
-/** What two requests with the same key must have in common. */
-export type Payload = readonly (string | Uint8Array)[];
 
 /** How long answers are kept. */
 export const keptMs = 24 * 60 * 60 * 1000;
@@ -46,18 +48,18 @@ export interface OnceAnswer extends Answer {
  */
 export async function answerOnce(
   store: AnswerStore,
-  request: { readonly key: CallerKey; readonly payload: Payload; readonly id: string },
+  request: { readonly use: KeyUse; readonly id: string },
   send: () => Promise<Answer>,
 ): Promise<OnceAnswer> {
-  const { key, payload, id } = request;
-  const stored = await store.begin(key, payload);
+  const { use, id } = request;
+  const stored = await store.begin(use);
   // It does not wait.
   if (stored !== undefined) return { ...stored, waitSeconds: undefined, isReplayed: true };
   try {
     const answer = await send();
-    return { ...answer, isReplayed: false, amend: await store.finish(key, answer) };
+    return { ...answer, isReplayed: false, amend: await store.finish(use, answer) };
   } catch (error) {
-    await store.finish(key, buildKeptRefusal(error, id));
+    await store.finish(use, buildKeptRefusal(error, id));
     throw error;
   }
 }
@@ -78,12 +80,8 @@ const claimed: Answer = { status: 200, code: 'ok', contentType: '', body: '' };
  * Binds a key to the payload of a list, whose answers are kept for each recipient by itself. Rejects as
  * `begin` does.
  */
-export async function claimForList(
-  store: AnswerStore,
-  key: CallerKey,
-  payload: Payload,
-): Promise<void> {
-  if ((await store.begin(key, payload)) === undefined) await store.finish(key, claimed);
+export async function claimForList(store: AnswerStore, use: KeyUse): Promise<void> {
+  if ((await store.begin(use)) === undefined) await store.finish(use, claimed);
 }
 
 /**
@@ -117,14 +115,20 @@ export function digestKey({ caller, key }: CallerKey): string {
   return hash('sha256', JSON.stringify([caller, key]), 'base64');
 }
 
-/** The digest of a payload; without the key, nobody can guess the text by trial. */
-export function digestPayload({ caller, key }: CallerKey, payload: Payload): string {
+/**
+ * Uses a key for a payload, which two requests with the same key must have in common. Only somebody who
+ * has the key can guess the text by trial of its digest.
+ */
+export function useKey(
+  { caller, key }: CallerKey,
+  payload: readonly (string | Uint8Array)[],
+): KeyUse {
   const digest = createHash('sha256');
   for (const part of [caller, key, ...payload]) {
     // The length separates the parts.
     digest.update(`${Buffer.byteLength(part)}:`).update(part);
   }
-  return digest.digest('base64');
+  return { caller, key, digest: digest.digest('base64') };
 }
 
 /** The refusal of a different payload. */

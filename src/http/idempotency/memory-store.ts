@@ -4,7 +4,6 @@ import {
   type Amend,
   type AnswerStore,
   digestKey,
-  digestPayload,
   keptMs,
   mismatch,
   stillInProgress,
@@ -32,9 +31,9 @@ export function createAnswerStore(): AnswerStore {
   const inProgress = new Map<string, string>();
 
   return {
-    begin: async (callerKey, payload) => {
-      const key = digestKey(callerKey);
-      const digest = digestPayload(callerKey, payload);
+    begin: async (use) => {
+      const { digest } = use;
+      const key = digestKey(use);
       const entry = answered.get(key);
       const first = entry?.payload ?? inProgress.get(key);
       if (first !== undefined && first !== digest) throw mismatch();

@@ -3,14 +3,7 @@ import { z } from 'zod';
 import { GatewayError } from '../../core/errors.ts';
 import type { SharedClaims } from '../../store/claims.ts';
 import type { Answer } from '../response/answer.ts';
-import {
-  type AnswerStore,
-  digestKey,
-  digestPayload,
-  keptMs,
-  mismatch,
-  stillInProgress,
-} from './answer-once.ts';
+import { type AnswerStore, digestKey, keptMs, mismatch, stillInProgress } from './answer-once.ts';
 
 const stored = z.object({
   payload: z.string(),
@@ -40,9 +33,9 @@ export function createSharedAnswerStore(claims: SharedClaims, inProgressMs: numb
   const inProgress = new Map<string, Claim>();
 
   return {
-    begin: async (callerKey, payload) => {
-      const key = digestKey(callerKey);
-      const digest = digestPayload(callerKey, payload);
+    begin: async (use) => {
+      const { digest } = use;
+      const key = digestKey(use);
       // The token distinguishes this attempt from those of other processes.
       const own = { payload: digest, token: randomUUID() };
       const text = JSON.stringify(own);

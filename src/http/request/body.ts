@@ -35,7 +35,11 @@ export function createReadBody(limitBytes: number, budget: BodyBudget): ReadBody
   const readArriving = async (ctx: Context, caller: string): Promise<Uint8Array> => {
     const request: Partial<Request> = ctx.request;
     await readWithin(budget, caller, ctx.req, () => parse(ctx, noNext));
-    return Buffer.isBuffer(request.body) ? request.body : noBytes;
+    const { body } = request;
+    // The request lasts until its messages are delivered, but nobody needs the body any more.
+    delete request.body;
+    delete request.rawBody;
+    return Buffer.isBuffer(body) ? body : noBytes;
   };
   return (ctx, caller) => {
     const { req } = ctx;

@@ -7,14 +7,21 @@ import { isRecord, parseJson } from '../../core/json.ts';
 import { readSubmission } from '../../core/message/from-json.ts';
 import type { MessageContext } from '../../core/message/rules.ts';
 import { decodeUtf8 } from '../../core/text.ts';
-import { type CallerKey, deriveStanzaId, parseKey } from '../idempotency/answer-once.ts';
+import { type CallerKey, deriveStanzaId, parseKey, useKey } from '../idempotency/answer-once.ts';
 import type { BodyBudget } from '../request/body.ts';
 import { type Line, readLines, Wakeup } from '../request/lines.ts';
 import type { RequestRecord } from '../request/log.ts';
 import { readWait } from '../request/prefer.ts';
 import type { Answer, StreamedAnswer } from '../response/answer.ts';
 import { buildRefusal } from '../response/problem.ts';
-import { keyFor, preview, type SendingPorts, send, watchHangUp } from './sending.ts';
+import {
+  keyFor,
+  preview,
+  type SendingPorts,
+  send,
+  type ValidRequest,
+  watchHangUp,
+} from './sending.ts';
 
 /** What a request with many messages needs. */
 export interface BulkPorts extends SendingPorts {
@@ -62,11 +69,13 @@ async function* answerLines(ports: BulkPorts, request: BulkRequest): AsyncGenera
     createId: (): string => randomUUID(),
   };
   const ofLines = { ...request, context, keyCaller: request.context.caller, hungUp };
-  const answer = async (line: Line): Promise<string> => {
+  const answer = (line: Line): Promise<string> => {
     counts.lines += 1;
-    const found = await answerLine(ports, ofLines, line);
-    counts[found.status === 200 ? 'accepted' : 'refused'] += 1;
-    return toLine(line.number, found);
+    const { number } = line;
+    return answerLine(ports, ofLines, line).then((found) => {
+      counts[found.status === 200 ? 'accepted' : 'refused'] += 1;
+      return toLine(number, found);
+    });
   };
   const onIdle = (isIdle: boolean): void => void socket.setTimeout(isIdle ? idleMs : 0);
   const limits = {
@@ -96,26 +105,36 @@ interface LineRequest {
   readonly hungUp: AbortSignal;
 }
 
-async function answerLine(
-  ports: BulkPorts,
-  { record, context, keyCaller: caller, isDryRun, hungUp }: LineRequest,
-  { bytes }: Line,
-): Promise<Answer> {
-  try {
-    if (typeof bytes === 'string') throw notKept(bytes, ports.limits.bodyBytes);
-    const { message, key: text, waitSeconds } = takeOwnFields(parseJson(decodeUtf8(bytes)));
-    const key = text === undefined ? undefined : { caller, key: text };
-    const parsed = readSubmission(message, key === undefined ? context : withKey(context, key));
-    const payload = [context.from.toString(), 'lines', bytes];
-    // Of a list one after the other, because other lines are under way meanwhile.
-    const request = { parsed, key, payload, id: record.id, atOnce: 1, waitSeconds, hungUp };
-    return await (isDryRun ? preview(ports, request) : send(ports, request));
-  } catch (error) {
+/** Not async: the bytes of a line must not stay in memory while its message waits for the XMPP server. */
+function answerLine(ports: BulkPorts, common: LineRequest, line: Line): Promise<Answer> {
+  const { id } = common.record;
+  const refuse = (error: unknown): Answer => {
     if (!(error instanceof GatewayError)) {
-      ports.log.error({ err: error, request: record.id }, 'internal error');
+      ports.log.error({ err: error, request: id }, 'internal error');
     }
-    return buildRefusal(error, record.id);
+    return buildRefusal(error, id);
+  };
+  try {
+    const request = readRequest(common, line, ports.limits.bodyBytes);
+    return (common.isDryRun ? preview(ports, request) : send(ports, request)).catch(refuse);
+  } catch (error) {
+    return Promise.resolve(refuse(error));
   }
+}
+
+/** Throws GatewayError: `too-large`, `overloaded`, or as a single message would be refused. */
+function readRequest(
+  { record, context, keyCaller: caller, hungUp }: LineRequest,
+  { bytes }: Line,
+  maxBytes: number,
+): ValidRequest {
+  if (typeof bytes === 'string') throw notKept(bytes, maxBytes);
+  const { message, key: text, waitSeconds } = takeOwnFields(parseJson(decodeUtf8(bytes)));
+  const key = text === undefined ? undefined : { caller, key: text };
+  const parsed = readSubmission(message, key === undefined ? context : withKey(context, key));
+  const use = key && useKey(key, [context.from.toString(), 'lines', bytes]);
+  // Of a list one after the other, because other lines are under way meanwhile.
+  return { parsed, use, id: record.id, atOnce: 1, waitSeconds, hungUp };
 }
 
 function notKept(code: 'too-large' | 'overloaded', maxBytes: number): GatewayError {
@@ -229,14 +248,15 @@ class LineAnswers {
     this.#underWay += 1;
     this.#bytes += line.bytes.length;
     if (this.#underWay === 1) this.#onIdle(false);
-    void this.#answer(line).then((text) => this.#finish(line, text));
+    const lineBytes = line.bytes.length;
+    void this.#answer(line).then((text) => this.#finish(lineBytes, text));
   }
 
-  #finish(line: Line, text: string): void {
+  #finish(lineBytes: number, text: string): void {
     this.#ready.push(text);
     this.#underWay -= 1;
     // An answer may be larger than its line: a dry run repeats the text for each recipient.
-    this.#bytes += text.length - line.bytes.length;
+    this.#bytes += text.length - lineBytes;
     this.#reader.wake();
     if (this.#underWay === 0) this.#onIdle(true);
     this.#writer.wake();

@@ -6,24 +6,26 @@ import type { Users } from '../../auth/users.ts';
 import { GatewayError } from '../../core/errors.ts';
 import { createJid, type Jid, parseDomain } from '../../core/jid/jid.ts';
 import type { MessageLimits } from '../../core/message/message.ts';
+import type { MessageContext } from '../../core/message/rules.ts';
 import { decodeUtf8 } from '../../core/text.ts';
 import {
   type CallerKey,
   deriveStanzaId,
   type OnceAnswer,
   parseIdempotencyKey,
+  useKey,
 } from '../idempotency/answer-once.ts';
 import { type BodyBudget, continueExpected, createReadBody } from '../request/body.ts';
 import { type MessageQuery, parseQuery } from '../request/fields.ts';
 import { refuseForeignPage } from '../request/foreign-page.ts';
 import type { RequestRecord } from '../request/log.ts';
-import { parseMediaType } from '../request/media-type.ts';
+import { type Notation, parseMediaType } from '../request/media-type.ts';
 import { parseWait } from '../request/prefer.ts';
 import { type ParsedRequest, parseRequest, type RenderTemplate } from '../request/submission.ts';
 import { createFindDomain, decodeSegment, parseUsername, requireMethod } from '../request/url.ts';
 import type { Answer, HttpAnswer, StreamedAnswer } from '../response/answer.ts';
 import { answerBulk, type BulkPorts } from './bulk.ts';
-import { keyFor, preview, send, watchHangUp } from './sending.ts';
+import { keyFor, preview, send, type ValidRequest, watchHangUp } from './sending.ts';
 
 /** What the two message URLs need from the rest of the gateway. */
 export interface MessagePorts extends BulkPorts {
@@ -57,6 +59,28 @@ export function createPostMessage(ports: MessagePorts): PostMessage {
   const readBody = createReadBody(limits.bodyBytes, ports.bodyBudget);
   const findDomain = createFindDomain(ports.domains);
   const servedDomains = new Set(ports.domains.map(parseDomain));
+  // Apart, so that a body does not stay in memory while its messages wait for the XMPP server.
+  const readRequest = async (
+    ctx: Context,
+    record: RequestRecord,
+    notation: Exclude<Notation, 'lines'>,
+    sender: Omit<MessageContext, 'createId'>,
+  ): Promise<ValidRequest & { readonly parsed: ParsedRequest }> => {
+    const { from, caller } = sender;
+    const text = decodeUtf8(await readBody(ctx, caller));
+    const readKey = (): CallerKey | undefined => readCallerKey(ctx, caller);
+    const createId = (listed?: Jid): string => createStanzaId(readKey(), record, listed);
+    const context = { ...sender, createId };
+    const parsed = parseRequest(notation, text, ctx.querystring, context, templates.render);
+    noteRecipients(record, parsed);
+    const key = readKey();
+    // A payload without `rest` stays as it was before that existed, because stored answers outlive an
+    // upgrade.
+    const rest = parsed.rest === undefined ? [] : [parsed.rest];
+    const use = key && useKey(key, [from.toString(), notation, text, ...rest]);
+    const waitSeconds = parseWait(ctx.req.headers['prefer']?.toString());
+    return { parsed, use, id: record.id, atOnce: maxListAtOnce, waitSeconds };
+  };
   return async (ctx, record, fqdn, username) => {
     const localpart = username === undefined ? undefined : parseUsername(username, fqdn);
     const domainText = decodeSegment(fqdn);
@@ -73,29 +97,12 @@ export function createPostMessage(ports: MessagePorts): PostMessage {
       continueExpected(ctx);
       return answerBulk(ports, { req: ctx.req, record, context: sender, isDryRun });
     }
-    const text = decodeUtf8(await readBody(ctx, caller));
-    const readKey = (): CallerKey | undefined => readCallerKey(ctx, caller);
-    const createId = (listed?: Jid): string => createStanzaId(readKey(), record, listed);
-    const parsed = parseRequest(
-      notation,
-      text,
-      ctx.querystring,
-      { ...sender, createId },
-      templates.render,
-    );
-    noteRecipients(record, parsed);
-    const key = readKey();
-    // A payload without `rest` stays as it was before that existed, because stored answers outlive an
-    // upgrade.
-    const rest = parsed.rest === undefined ? [] : [parsed.rest];
-    const payload = [from.toString(), notation, text, ...rest];
-    const waitSeconds = parseWait(ctx.req.headers['prefer']?.toString());
-    const request = { parsed, key, payload, id: record.id, atOnce: maxListAtOnce, waitSeconds };
-    if (parsed.isDryRun) {
+    const request = await readRequest(ctx, record, notation, sender);
+    if (request.parsed.isDryRun) {
       record.dryRun = true;
       return buildAnswer(record, await preview(ports, request));
     }
-    if (waitSeconds === undefined) return buildAnswer(record, await send(ports, request));
+    if (request.waitSeconds === undefined) return buildAnswer(record, await send(ports, request));
     const { hungUp, stop } = watchHangUp(ctx.req.socket);
     try {
       return buildAnswer(record, await send(ports, { ...request, hungUp }));

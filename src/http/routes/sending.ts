@@ -19,9 +19,9 @@ import {
   buildKeptRefusal,
   type CallerKey,
   claimForList,
-  digestPayload,
+  type KeyUse,
   type OnceAnswer,
-  type Payload,
+  useKey,
 } from '../idempotency/answer-once.ts';
 import type { Answer } from '../response/answer.ts';
 import { buildRefusal } from '../response/problem.ts';
@@ -42,11 +42,10 @@ export interface SendingPorts {
   readonly stopping: AbortSignal;
 }
 
-/** A request whose message is valid, and what its Idempotency-Key, if it has one, stands for. */
+/** A request whose message is valid. Its body is not kept while it waits for the XMPP server. */
 export interface ValidRequest {
   readonly parsed: Submission;
-  readonly key: CallerKey | undefined;
-  readonly payload: Payload;
+  readonly use: KeyUse | undefined;
   readonly id: string;
   /** How many messages of a list are on their way at the same time. */
   readonly atOnce: number;
@@ -86,13 +85,13 @@ export async function preview(
 /** Adds what the gateway adds to a message: the type if the caller left it open, and an origin-id. */
 function prepare(
   { isForRoom }: SendingPorts,
-  { parsed, key, waitSeconds }: ValidRequest,
+  { parsed, use, waitSeconds }: ValidRequest,
   message: Message,
 ): Message | Promise<Message> {
   const complete = (isToRoom: boolean): Message => {
     const typed: Message = isToRoom ? { ...message, type: typeForRoom(message) } : message;
     const own = waitSeconds === undefined ? typed : { ...typed, waitMs: waitSeconds * 1000 };
-    return key === undefined ? own : withOriginId(own);
+    return use === undefined ? own : withOriginId(own);
   };
   const isToRoom = parsed.isTypeOpen && isForRoom(message);
   return typeof isToRoom === 'boolean' ? complete(isToRoom) : isToRoom.then(complete);
@@ -103,21 +102,18 @@ export async function send(
   ports: SendingPorts,
   request: ValidRequest,
 ): Promise<Answer | OnceAnswer> {
-  const { parsed, key, waitSeconds } = request;
+  const { parsed, use, waitSeconds } = request;
   const [single] = parsed.messages;
   if (!parsed.isList && single !== undefined) {
-    if (key === undefined && waitSeconds === undefined) {
+    if (use === undefined && waitSeconds === undefined) {
       // Almost all messages: no answer is kept for them, and no receipt is awaited.
       return buildAccepted(await ports.deliver(await prepare(ports, request, single)));
     }
     const { answer, complete } = await sendOne(ports, request, single);
     return complete === undefined ? answer : complete();
   }
-  if (key === undefined) return buildResults(await sendAll(ports, request));
-  await claimForList(ports.answers, key, request.payload);
-  // Hashed once, and not for each recipient.
-  const payload = [digestPayload(key, request.payload)];
-  return buildResults(await sendAll(ports, { ...request, payload }));
+  if (use !== undefined) await claimForList(ports.answers, use);
+  return buildResults(await sendAll(ports, request));
 }
 
 /**
@@ -150,7 +146,7 @@ async function sendOne(
   request: ValidRequest,
   message: Message,
 ): Promise<Sent> {
-  const { key, payload, id, waitSeconds } = request;
+  const { use, id, waitSeconds } = request;
   const found: { delivered?: Delivered } = {};
   const deliver = async (): Promise<Answer> => {
     const delivered = await ports.deliver(await prepare(ports, request, message));
@@ -158,9 +154,7 @@ async function sendOne(
     return buildAccepted(delivered, delivered.arrival && waitSeconds);
   };
   const answer =
-    key === undefined
-      ? await deliver()
-      : await answerOnce(ports.answers, { key, payload, id }, deliver);
+    use === undefined ? await deliver() : await answerOnce(ports.answers, { use, id }, deliver);
   const { delivered } = found;
   if (delivered?.arrival === undefined) return { answer, complete: undefined };
   return { answer, complete: follow(delivered, delivered.arrival, request, answer) };
@@ -200,7 +194,7 @@ function follow(
 
 /** Sends the messages of a list in order. Rejects, after all of them, with the first error that is a bug. */
 async function sendAll(ports: SendingPorts, request: ValidRequest): Promise<Result[]> {
-  const { parsed, key, id, atOnce } = request;
+  const { parsed, use, id, atOnce } = request;
   const deadline = performance.now() + ports.confirmTimeoutMs;
   const results: Result[] = [];
   const bugs: unknown[] = [];
@@ -216,8 +210,8 @@ async function sendAll(ports: SendingPorts, request: ValidRequest): Promise<Resu
       };
       try {
         if (ports.stopping.aborted || performance.now() > deadline) throw tooLate();
-        const own = { ...request, key: key && keyFor(key, message.to) };
-        const { answer, complete } = await sendOne(ports, own, message);
+        const own = use && useKey(keyFor(use, message.to), [use.digest]);
+        const { answer, complete } = await sendOne(ports, { ...request, use: own }, message);
         results[index] = { to, answer };
         const replace = (last: Answer): void => void (results[index] = { to, answer: last });
         if (complete !== undefined) waits.push(complete().then(replace).catch(refuse));

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import { useKey } from '../../../../src/http/idempotency/answer-once.ts';
 import { createSharedAnswerStore } from '../../../../src/http/idempotency/shared-store.ts';
 import type { SharedClaims } from '../../../../src/store/claims.ts';
 
@@ -31,45 +32,47 @@ beforeEach(() => {
 describe('the answer to a key', () => {
   test('is replayed by another process', async () => {
     const [one, two] = [createSharedAnswerStore(claims, 1), createSharedAnswerStore(claims, 1)];
-    expect(await one.begin(key, ['a'])).toBeUndefined();
-    await expect(two.begin(key, ['a'])).rejects.toEqual(refusal('idempotency-in-progress'));
-    await expect(two.begin(key, ['b'])).rejects.toEqual(refusal('idempotency-mismatch'));
+    expect(await one.begin(useKey(key, ['a']))).toBeUndefined();
+    await expect(two.begin(useKey(key, ['a']))).rejects.toEqual(refusal('idempotency-in-progress'));
+    await expect(two.begin(useKey(key, ['b']))).rejects.toEqual(refusal('idempotency-mismatch'));
     await one.finish(key, answer);
-    expect(await two.begin(key, ['a'])).toEqual(answer);
-    await expect(two.begin(key, ['b'])).rejects.toEqual(refusal('idempotency-mismatch'));
-    expect(await two.begin({ ...key, caller: 'user bot@example.org' }, ['b'])).toBeUndefined();
+    expect(await two.begin(useKey(key, ['a']))).toEqual(answer);
+    await expect(two.begin(useKey(key, ['b']))).rejects.toEqual(refusal('idempotency-mismatch'));
+    expect(
+      await two.begin(useKey({ ...key, caller: 'user bot@example.org' }, ['b'])),
+    ).toBeUndefined();
   });
 
   test('is replaced for all processes when more is known', async () => {
     const [one, two] = [createSharedAnswerStore(claims, 1), createSharedAnswerStore(claims, 1)];
-    await one.begin(key, ['a']);
+    await one.begin(useKey(key, ['a']));
     const amend = await one.finish(key, answer);
-    expect(await two.begin(key, ['a'])).toEqual(answer);
+    expect(await two.begin(useKey(key, ['a']))).toEqual(answer);
     for (const more of [1, 2]) {
       await amend({ ...answer, body: `{"more": ${more}}` });
-      expect(await two.begin(key, ['a'])).toEqual({ ...answer, body: `{"more": ${more}}` });
+      expect(await two.begin(useKey(key, ['a']))).toEqual({ ...answer, body: `{"more": ${more}}` });
     }
-    await expect(two.begin(key, ['b'])).rejects.toEqual(refusal('idempotency-mismatch'));
+    await expect(two.begin(useKey(key, ['b']))).rejects.toEqual(refusal('idempotency-mismatch'));
     await amend(undefined);
-    expect(await two.begin(key, ['b'])).toBeUndefined();
+    expect(await two.begin(useKey(key, ['b']))).toBeUndefined();
   });
 
   test('is forgotten if there was none to keep', async () => {
     const store = createSharedAnswerStore(claims, 1);
-    await store.begin(key, ['a']);
+    await store.begin(useKey(key, ['a']));
     await store.finish(key, undefined);
-    expect(await store.begin(key, ['another'])).toBeUndefined();
+    expect(await store.begin(useKey(key, ['another']))).toBeUndefined();
   });
 
   test('is stored without key, caller and payload', async () => {
     const store = createSharedAnswerStore(claims, 1);
-    await store.begin({ caller: 'account alerts', key: 'k-1' }, ['text', 'of a message']);
+    await store.begin(useKey({ caller: 'account alerts', key: 'k-1' }, ['text', 'of a message']));
     expect(JSON.stringify([...values])).not.toMatch(/alerts|k-1|text|message"/);
   });
 
   test('identifies its payload only together with its key', async () => {
     const store = createSharedAnswerStore(claims, 1);
-    for (const name of ['1', '2']) await store.begin({ ...key, key: name }, ['1234']);
+    for (const name of ['1', '2']) await store.begin(useKey({ ...key, key: name }, ['1234']));
     const payloads = [...values.values()].map((value) => JSON.parse(value).payload);
     expect(new Set(payloads).size).toBe(2);
   });
@@ -82,7 +85,7 @@ test.each([
 ])('a store that %s is unavailable', async (_, prepare) => {
   const store = createSharedAnswerStore(claims, 1);
   prepare();
-  await expect(store.begin(key, ['a'])).rejects.toEqual(refusal('store-unavailable'));
+  await expect(store.begin(useKey(key, ['a']))).rejects.toEqual(refusal('store-unavailable'));
 });
 
 /** Where the answer to `key` is kept. */
@@ -95,6 +98,6 @@ function nameOf(): string {
       return Promise.resolve(undefined);
     },
   };
-  void createSharedAnswerStore(probe, 1).begin(key, []);
+  void createSharedAnswerStore(probe, 1).begin(useKey(key, []));
   return at[0] ?? '';
 }
