@@ -167,9 +167,10 @@ export class OpenRequest {
     return this.#wasHeldBack;
   }
 
-  /** When something was last sent or received. */
-  get activeAt(): number {
-    return this.#activeAt;
+  /** Since when nothing was sent or received, without the time that the gateway waits for receipts. */
+  get silentSince(): number {
+    const waits = this.unanswered.map(({ record }) => record.waitMs ?? 0);
+    return Math.min(performance.now(), this.#activeAt + Math.max(0, ...waits));
   }
 
   write(item: Item): void {
@@ -193,7 +194,7 @@ export class OpenRequest {
     const isWaiting = this.#isEnding || !this.isAnswered || this.#written === 0;
     if (canEnd && silentMs >= limits.quietMs) {
       this.end();
-    } else if (isWaiting && silentMs >= limits.stalledMs) {
+    } else if (isWaiting && performance.now() - this.silentSince >= limits.stalledMs) {
       this.#post.destroy(`none within ${Math.round(silentMs / 1000)} s`);
     }
   }

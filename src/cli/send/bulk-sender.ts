@@ -242,7 +242,7 @@ export class BulkSender {
   }
 
   #onClose(request: OpenRequest, end: PostAnswer | PostFailure | undefined): void {
-    const { unanswered, activeAt } = request;
+    const { unanswered, silentSince } = request;
     this.#request = undefined;
     if (this.#stop === undefined) this.#backlog.putBack(unanswered);
     if (this.#isDone() && unanswered.length === 0) {
@@ -253,19 +253,19 @@ export class BulkSender {
       const reason = `no answer: ${end?.message ?? 'it ended in the middle'}`;
       const { outcome } = judgeFailure(end?.wasConnected ?? true);
       for (const item of unanswered) item.mayHaveArrived ||= outcome === 'unknown';
-      this.#pause(activeAt, outcome, [reason]);
+      this.#pause(silentSince, outcome, [reason]);
     } else if (end !== undefined) {
       const { outcome, mayRetry, reason, details } = readRefusal(end);
       const reasons = [reason, ...details];
-      if (mayRetry) this.#pause(activeAt, outcome, reasons, readRetryAfter(end.retryAfter));
+      if (mayRetry) this.#pause(silentSince, outcome, reasons, readRetryAfter(end.retryAfter));
       else this.stop({ outcome, reasons });
     } else if (!request.isEnding || unanswered.length > 0) {
-      this.#pause(activeAt, 'unavailable', ['the gateway stops']);
+      this.#pause(silentSince, 'unavailable', ['the gateway stops']);
     }
     this.#step();
   }
 
-  /** Waits before the next request, unless the time is up; `since` is when the last one was active. */
+  /** Waits before the next request, unless the time is up; `since` is when the last one fell silent. */
   #pause(since: number, outcome: Outcome, reasons: readonly string[], retryAfterMs?: number): void {
     if (this.#stop !== undefined) return;
     const now = performance.now();

@@ -21,6 +21,8 @@ export interface BulkRecord {
   readonly source: Buffer;
   /** The line for the gateway, with its key and line end; or why it cannot be one. */
   readonly message: Buffer | BulkFault;
+  /** How long the gateway may wait for a receipt, in milliseconds; default 0. */
+  readonly waitMs?: number;
 }
 
 /** Why a record cannot be a message, as a sentence for people. */
@@ -86,24 +88,31 @@ async function* readNdjson(
   let line = 0;
   for await (const source of splitLines(chunks)) {
     line += 1;
-    const isMarked = line === 1 && source.subarray(0, 3).equals(byteOrderMark);
+    // Files that were joined have one in the middle, and the gateway ignores it in every line.
+    const isMarked = source.subarray(0, 3).equals(byteOrderMark);
     const bytes = isMarked ? source.subarray(3) : source;
     const text = bytes.toString('utf8').trimEnd();
     if (text === '') continue;
-    const json = isUtf8(bytes) ? addKey(text, baseKey, line) : undefined;
+    const value = isUtf8(bytes) ? parseObject(text) : undefined;
     // What is not JSON is the gateway's to refuse; it says why.
-    const message = json === undefined ? endLine(bytes) : Buffer.from(`${json}\n`);
-    yield { line, source: endLine(source), message };
+    const message =
+      value === undefined ? endLine(bytes) : Buffer.from(`${addKey(text, value, baseKey, line)}\n`);
+    yield { line, source: endLine(source), message, waitMs: readWaitMs(value?.['wait']) };
   }
 }
 
-/**
- * Adds a key to a JSON object that has none, and leaves everything else as it is written. Returns
- * undefined if the text is not a JSON object.
- */
-function addKey(json: string, baseKey: string, line: number): string | undefined {
-  const value = parseObject(json);
-  if (value === undefined) return undefined;
+/** A line may ask the gateway to wait for a receipt, for at most 60 s. */
+function readWaitMs(wait: unknown): number {
+  return typeof wait === 'number' ? Math.min(wait, 60) * 1000 : 0;
+}
+
+/** Adds a key to a JSON object that has none, and leaves everything else as it is written. */
+function addKey(
+  json: string,
+  value: Readonly<Record<string, unknown>>,
+  baseKey: string,
+  line: number,
+): string {
   if (Object.hasOwn(value, 'idempotency_key')) return json;
   const parts = [baseKey, String(line), json];
   const key = createHash('sha256').update(JSON.stringify(parts)).digest('base64url');
@@ -155,7 +164,11 @@ async function* readRows(
 ): AsyncGenerator<BulkRecord> {
   for await (const { line, source, fields } of slices) {
     const row = readRow(source, fields, names);
-    const message = typeof row === 'string' ? Buffer.from(`${addKey(row, baseKey, line)}\n`) : row;
+    const message =
+      typeof row === 'string'
+        ? Buffer.from(`${addKey(row, parseObject(row) ?? {}, baseKey, line)}
+`)
+        : row;
     yield { line, source: endLine(source), message };
   }
 }

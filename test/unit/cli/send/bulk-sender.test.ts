@@ -128,6 +128,22 @@ test('a connection on which nothing comes is given up, and tried again once', as
   });
 });
 
+test('a message that waits for a receipt has its time', async () => {
+  const { sender, posts } = open();
+  const [line, bytes] = [1, Buffer.from('1\n')];
+  async function* records(): AsyncGenerator<BulkRecord> {
+    yield { line, source: bytes, message: bytes, waitMs: 60_000 };
+  }
+  const sending = sender.send(records());
+  await vi.advanceTimersByTimeAsync(104_000);
+  expect(posts.map(({ destroyed }) => destroyed)).toEqual([undefined]);
+  await vi.advanceTimersByTimeAsync(2000);
+  expect(posts[0]?.destroyed).toBe('none within 105 s');
+  posts[1]?.answer(1);
+  posts[1]?.close();
+  expect(await sending).toMatchObject({ accepted: 1 });
+});
+
 test('an interruption waits for what was sent, and not for what is to be sent again', async () => {
   const { sender, posts } = open();
   const sending = sender.send(makeRecords(5000));

@@ -120,6 +120,7 @@ test('passes lines on as they are, with a key where there is none', async () => 
     '{"to":"bob@example.org","body":"1e400","n":1e400}',
     'not JSON',
     '["a list"]',
+    '\ufeff{"to": "bob@example.org", "body": "of another file"}',
   ];
   await send(url, lines.join('\n'), ...named);
   const key = /"idempotency_key":"[\w-]{43}"/;
@@ -132,6 +133,9 @@ test('passes lines on as they are, with a key where there is none', async () => 
     expect.stringMatching(/"n":1e400,"idempotency_key"/),
     'not JSON',
     '["a list"]',
+    expect.stringMatching(
+      /^\{"to": "bob@example.org", "body": "of another file","idempotency_key"/,
+    ),
   ]);
 });
 
