@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { readlinkSync } from 'node:fs';
 import { link, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -14,11 +15,24 @@ const abandonedMs = 60_000;
  */
 const held = new Set<string>();
 
+/** A process id means something only in its own namespace (pid_namespaces(7)): containers have others. */
+const ownNamespace = findNamespace();
+const self = `${process.pid} ${ownNamespace}`;
+
+function findNamespace(): string {
+  try {
+    return readlinkSync('/proc/self/ns/pid');
+  } catch {
+    return '';
+  }
+}
+
 /**
  * Waits until no other process holds the lock, takes it, and resolves with a function that releases
- * it. A lock is taken over if its process has ended or if its time is more than a minute from now:
- * after a power failure it may be empty or name a process id that is in use again, and after the
- * clock was set back it is dated in the future. Rejects with an Error after 5 seconds.
+ * it. A lock is taken over if its process has ended, which does not show from another container, or if
+ * its time is more than a minute from now: after a power failure it may be empty or name a process id
+ * that is in use again, and after the clock was set back it is dated in the future. Rejects with an
+ * Error after 5 seconds.
  */
 export async function lockFile(path: string): Promise<() => Promise<void>> {
   const deadline = performance.now() + timeoutMs;
@@ -53,7 +67,7 @@ async function tryTaking(path: string): Promise<boolean> {
   const own = `${path}.${randomBytes(6).toString('hex')}`;
   try {
     // On a full disk this creates the file and then fails.
-    await writeFile(own, String(process.pid), { flag: 'wx', mode: 0o600 });
+    await writeFile(own, self, { flag: 'wx', mode: 0o600 });
     await link(own, path);
     return true;
   } catch (error) {
@@ -72,7 +86,7 @@ async function removeAbandoned(path: string, aside: string): Promise<void> {
   if (isHeld && !(await isOld(path))) return;
   await rename(path, aside).catch(() => {});
   const moved = await readHolder(aside);
-  if (moved !== process.pid && moved !== holder) await rename(aside, path).catch(() => {});
+  if (moved !== self && moved !== holder) await rename(aside, path).catch(() => {});
 }
 
 async function isOld(path: string): Promise<boolean> {
@@ -80,15 +94,18 @@ async function isOld(path: string): Promise<boolean> {
   return modified !== undefined && Math.abs(Date.now() - modified.mtimeMs) > abandonedMs;
 }
 
-async function readHolder(path: string): Promise<number | undefined> {
+async function readHolder(path: string): Promise<string | undefined> {
   const text = await readFile(path, 'utf8').catch(() => '');
-  return text === '' ? undefined : Number(text);
+  return text === '' ? undefined : text;
 }
 
-function isRunning(pid: number): boolean {
-  if (pid === process.pid) return false;
+/** Whether the holder may be running; in another namespace that cannot be found out. */
+function isRunning(holder: string): boolean {
+  const [pid, namespace] = holder.split(' ');
+  if (namespace !== undefined && namespace !== ownNamespace) return true;
+  if (Number(pid) === process.pid) return false;
   try {
-    process.kill(pid, 0);
+    process.kill(Number(pid), 0);
     return true;
   } catch (error) {
     return error instanceof Error && 'code' in error && error.code === 'EPERM';

@@ -3,6 +3,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   statSync,
   utimesSync,
@@ -75,15 +76,26 @@ test('no change is lost among many concurrent ones', async () => {
   expect((await openGrants(file)).current).toEqual(new Set(patterns));
 });
 
-test.each(['the same process id, as in a container', 'a process that has ended'])(
-  'the lock of %s is taken over',
-  async (whose) => {
-    const grants = await openGrants(file);
-    writeFileSync(`${file}.lock`, whose.startsWith('the same') ? String(process.pid) : '4194304');
-    await grants.set('bot@example.org', true);
-    expect(readdirSync(folder)).toEqual(['grants.json']);
-  },
-);
+const namespace = readlinkSync('/proc/self/ns/pid');
+
+test.each([
+  ['the same process id, as in a container', `${process.pid} ${namespace}`],
+  ['a process that has ended', `4194304 ${namespace}`],
+  ['a process that has ended, of an older version', '4194304'],
+])('the lock of %s is taken over', async (_, holder) => {
+  const grants = await openGrants(file);
+  writeFileSync(`${file}.lock`, holder);
+  await grants.set('bot@example.org', true);
+  expect(readdirSync(folder)).toEqual(['grants.json']);
+});
+
+test.each([process.pid, 4194304])('a lock of another container is obeyed: %s', async (pid) => {
+  const grants = await openGrants(file);
+  writeFileSync(`${file}.lock`, `${pid} pid:[1]`);
+  const setting = grants.set('bot@example.org', true);
+  await expect(setting).rejects.toThrow(`${file}.lock is held by another process`);
+  expect([...grants.current]).toEqual([]);
+});
 
 test.each([
   ['an empty one', '', -61_000],
