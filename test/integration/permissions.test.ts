@@ -129,6 +129,10 @@ describe.each(servers)('permissions over HTTP on $kind', ({ start }) => {
   test.each([
     ['{}', 'got no fields.'],
     ['{"xmppgateway": true, "admin": true}', 'got the fields "xmppgateway", "admin".'],
+    [
+      '{"a": 1, "b": 1, "c": 1, "d": 1, "e": 1, "f": 1, "g": 1}',
+      'got the fields "a", "b", "c", "d", "e" and 2 more.',
+    ],
   ])('are not changed by %s', async (acl, got) => {
     const answer = await request(aclUrl('alice'), {
       method: 'PUT',

@@ -105,13 +105,22 @@ function readAcl(text: string): boolean {
   );
 }
 
+/** The answer must not grow with a hostile body. */
+const maxListed = 5;
+
+function listNames(names: readonly string[]): string {
+  const listed = names.slice(0, maxListed).map((name) => quote(name));
+  return names.length > maxListed
+    ? `${listed.join(', ')} and ${names.length - maxListed} more`
+    : listed.join(', ');
+}
+
 function readMember(value: unknown, pointer: string, name: string): unknown {
   const expected = `Expected an object with the field ${quote(name)} only`;
   if (!isRecord(value))
     throw invalidMessage(pointer, `${expected}, got ${describeJsonValue(value)}.`);
   const names = Object.keys(value);
   if (names.length === 1 && names[0] === name) return value[name];
-  const got =
-    names.length === 0 ? 'no fields' : `the fields ${names.map((each) => quote(each)).join(', ')}`;
+  const got = names.length === 0 ? 'no fields' : `the fields ${listNames(names)}`;
   throw invalidMessage(pointer, `${expected}, got ${got}.`);
 }
