@@ -14,7 +14,7 @@ import { describeServer, type ServerIdentity } from './identity.ts';
 
 const restart = 'Then restart the server.';
 
-/** How the server takes new lines. ejabberd throws nobody out for a listener or a module. */
+/** How the server takes new lines. ejabberd needs no restart, which would throw everybody out. */
 function takeLines(server: ServerIdentity | undefined): string {
   if (server?.kind === 'prosody') return restart;
   const reload = 'ejabberdctl reload_config';
@@ -50,7 +50,7 @@ export function adviceFor(
       return joinParts(
         `Take ${failure.domain} out of domains, or let the server host it:`,
         hostLines(failure.domain ?? '', server),
-        restart,
+        takeLines(server),
       );
     case 'mode-unavailable':
       return joinParts(
@@ -58,25 +58,25 @@ export function adviceFor(
         clientLines(domain, server),
         privilegeLines(domain, [failure.domain ?? ''], server),
         mayBeEjabberd ? privilegesOnEjabberd : '',
-        restart,
+        takeLines(server),
       );
     case 'not-authorized':
       return joinParts(
         'Make component.secret and component.domain the same on both sides:',
         componentLines(component, server),
-        restart,
+        takeLines(server),
       );
     case 'host-unknown':
       return joinParts(
         "Add the component to the server's configuration, or correct component.domain and component.port:",
         componentLines(component, server),
-        restart,
+        takeLines(server),
       );
     case 'untrusted':
       return joinParts(
         'Let the server trust the component:',
         trustLines(component, server),
-        restart,
+        takeLines(server),
       );
     default:
       return failure.kind satisfies never;
