@@ -41,7 +41,7 @@ export function createUsers({ passwordCheck, permissions, ...options }: UsersOpt
       if (permissions.has(user)) return;
       throw new GatewayError(
         'permission-missing',
-        `${user.toString()} needs the xmppgateway permission: an operator can grant it, with xmpp-message-gateway grant ${user.toString()} or in permissions.xmppgateway.`,
+        `${user.toString()} needs the xmppgateway permission: an operator can grant it, with xmpp-message-gateway grant ${user.toString()} --config FILE, or in permissions.xmppgateway.`,
       );
     },
   };

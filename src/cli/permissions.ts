@@ -174,7 +174,7 @@ function readPattern(text: string, { domains }: Config): ReturnType<typeof parse
 async function openStateFile({ permissions }: Config, path: string): Promise<Grants> {
   if (permissions.stateFile === undefined) {
     throw new Error(
-      `permissions.state_file is missing in ${path}: set it to a file for the grants, such as permissions.json, or for a service ${serviceStateFile}`,
+      `permissions.state_file is missing in ${path}: set it to a file for the grants, such as permissions.json, or for a service ${serviceStateFile}. A running gateway must be restarted to read it`,
     );
   }
   return openGrants(permissions.stateFile);

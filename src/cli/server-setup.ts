@@ -96,7 +96,7 @@ function sudoUnless(isRoot: boolean): string {
 }
 
 /** What to add by hand where `setupCommands` leave ejabberd's list as it is. */
-export const includeByHand = `If ejabberd.yml already has include_config_file, add ${gatewayFiles.ejabberd} to that list before the last command. If ejabberd is not running, start it instead.`;
+export const includeByHand = `If ejabberd.yml already has include_config_file, add ${gatewayFiles.ejabberd} to that list before you run the last command. If ejabberd is not running, start it instead of running that command.`;
 
 /**
  * Includes the file, unless some file is included already, because the key may be there only once. And

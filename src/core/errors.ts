@@ -67,11 +67,11 @@ export const problems = {
     title: 'The user lacks the xmppgateway permission.',
     retry: 'No: an operator has to grant the permission first.',
     causes:
-      'The password is right, but the user may not send. An operator grants the permission with the command `xmpp-message-gateway grant JID`, or adds the user to permissions.xmppgateway in the configuration.',
+      'The password is right, but the user may not send. An operator grants the permission with the command `xmpp-message-gateway grant JID --config FILE`, or adds the user to permissions.xmppgateway in the configuration.',
     at: ['user'],
     example: {
       detail:
-        'carol@example.org needs the xmppgateway permission: an operator can grant it, with xmpp-message-gateway grant carol@example.org or in permissions.xmppgateway.',
+        'carol@example.org needs the xmppgateway permission: an operator can grant it, with xmpp-message-gateway grant carol@example.org --config FILE, or in permissions.xmppgateway.',
     },
   },
   'domain-not-allowed': {
@@ -138,7 +138,7 @@ export const problems = {
     title: 'There is nothing at this URL.',
     retry: 'No: correct the URL.',
     causes:
-      'The path has to be exact: no slash at the end, no other case, /gateway/ in it. A proxy may have changed it, or the user name in it cannot be one.',
+      'The path has to be exact: no slash at the end, the same upper and lower case, /gateway/ before /messages. A proxy may have changed it, or the user name in it cannot be one.',
     at: [...withLogin, 'named-page'],
     example: {
       detail:

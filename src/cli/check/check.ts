@@ -30,16 +30,16 @@ export const checkCommand: Command = {
   synopsis: 'check --config FILE [--json | --watch]',
   summary: 'test the configuration and the XMPP server, and say how to fix what is wrong',
   help: `Tests the configuration, the HTTP certificate, the component stream, whether the XMPP server
-trusts the gateway, the size of stanzas, and the password checks. If the gateway is running, it is
-asked whether it is ready; while it is, the component stream is left to it. So is the stream of a
-gateway that was started before the file changed: restart it, and run check again.
+trusts the gateway, the size of stanzas, and the password checks. If the gateway is running,
+check asks it whether it is ready, and opens no second component stream beside its own. If the file
+has changed since the gateway was started, restart the gateway and run check again.
 
   -c, --config FILE  the configuration
       --json         print {"ok": …, "findings": [{"ok", "needed", "text", "advice"}]}
       --watch        wait until the running gateway is ready, and show what it waits for
 
-Each line begins with ok, FAILED, or later: it does not work but is not needed yet, or cannot be
-tested until a restart.
+Each line begins with ok, FAILED or later. "later" means: this does not work but is not needed yet,
+or it cannot be tested before a restart.
 The text is coloured on a terminal, unless NO_COLOR is set.
 
 Exit codes: 0 all good, 1 something failed, 78 faulty configuration.

@@ -118,7 +118,8 @@ export function trustLines({ domain, port }: AdviceAddress, server?: ServerIdent
     prosody: () => `Prosody, below the line Component "${domain}":
 
   validate_from_addresses = false`,
-    ejabberd: () => `ejabberd, in the ejabberd_service listener of port ${port}:
+    ejabberd:
+      () => `ejabberd (${gatewayFiles.ejabberd}), in the ejabberd_service listener of port ${port}:
 
   check_from: false`,
   });
@@ -242,7 +243,7 @@ export function sizeLines(stanzaBytes: number, server?: ServerIdentity): string 
     prosody: () => `Prosody (prosody.cfg.lua), above all VirtualHost lines:
 
   component_stanza_size_limit = ${bytes}`,
-    ejabberd: () => `ejabberd (ejabberd.yml), in the ejabberd_service listener:
+    ejabberd: () => `ejabberd (${gatewayFiles.ejabberd}), in the ejabberd_service listener:
 
   max_stanza_size: ${bytes}`,
   });
