@@ -1,7 +1,8 @@
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { type HttpAnswer, post, request } from '../support/clients/http.ts';
+import { openSessionOn } from '../support/clients/session.ts';
 import {
   apiAccount,
   type GatewayProcess,
@@ -37,7 +38,7 @@ beforeAll(async () => {
   });
 });
 afterAll(async () => {
-  await gateway.stop();
+  if (gateway.isRunning()) await gateway.stop();
   await server.stop();
   removeDirectory(directory);
 });
@@ -61,6 +62,14 @@ async function send(type: keyof typeof forms, name: string): Promise<void> {
   // A message that asks for a receipt is kept, in case that it comes after the answer.
   const { status } = await postMessage(type, body, { Prefer: 'wait=1' });
   expect(status).toBe(200);
+}
+
+async function untilInFlight(count: number): Promise<void> {
+  const line = new RegExp(`_in_flight_messages ${count}\\n`);
+  const url = `http://127.0.0.1:${metricsPort}/metrics`;
+  await waitUntil(async () => line.test((await request(url)).body), {
+    label: `${count} messages in flight`,
+  });
 }
 
 /** What the gateway has in its heap, once the garbage has been collected. */
@@ -131,11 +140,7 @@ test('a body is not kept while its message waits for the XMPP server', async () 
       ? []
       : [postMessage(type, build(length), { 'Idempotency-Key': `key-${index}` })]),
   ]);
-  const metrics = `http://127.0.0.1:${metricsPort}/metrics`;
-  const inFlight = new RegExp(`_in_flight_messages ${answers.length}\n`);
-  await waitUntil(async () => inFlight.test((await request(metrics)).body), {
-    label: 'all messages to be in flight',
-  });
+  await untilInFlight(answers.length);
   const sizes = readSizes(await readHeap());
   server.kill('SIGCONT');
   // In one byte a character, or in two.
@@ -145,4 +150,33 @@ test('a body is not kept while its message waits for the XMPP server', async () 
   expect(bodies).toEqual([]);
   const statuses = (await Promise.all(answers)).map(({ status }) => status);
   expect(new Set(statuses)).toEqual(new Set([200, 207]));
+});
+
+test('nor its text while the receipt of a client is awaited', async () => {
+  const bob = await openSessionOn(server, recipient, recipient);
+  onTestFinished(bob.destroy);
+  const text = (name: string): string => `long text of ${name}, `.repeat(2000);
+  const json = (name: string, fields = {}): string =>
+    JSON.stringify({ to: `${recipient}@example.org`, id: name, body: text(name), ...fields });
+  const wait = { Prefer: 'wait=60' };
+  const names = ['json', 'keyed', 'listed', 'xml', 'line', 'last'];
+  const list = [`${recipient}@example.org`, 'alice@example.org'];
+  const answers = [
+    postMessage('application/json', json('json'), wait),
+    postMessage('application/json', json('keyed'), { ...wait, 'Idempotency-Key': 'keyed' }),
+    postMessage('application/json', json('listed', { to: list }), wait),
+    postMessage('application/xml', forms['application/xml']('xml', text('xml')), wait),
+    postMessage('application/x-ndjson', json('line', { wait: 60 })),
+  ];
+  for (const name of names.slice(0, -1)) await bob.waitForMessage(name);
+  await untilInFlight(0);
+  // V8 itself keeps the last string that a regular expression was applied to.
+  answers.push(postMessage('application/json', json('last'), wait));
+  await bob.waitForMessage('last');
+  const heap = await readHeap();
+  await gateway.stop();
+  expect(names.filter((name) => heap.includes(`long text of ${name}, long text`))).toEqual([]);
+  for (const { status, body } of await Promise.all(answers)) {
+    expect([status < 300, body.includes('"confirmed":"server"')]).toEqual([true, true]);
+  }
 });

@@ -116,7 +116,10 @@ function answerLine(ports: BulkPorts, common: LineRequest, line: Line): Promise<
   };
   try {
     const request = readRequest(common, line, ports.limits.bodyBytes);
-    return (common.isDryRun ? preview(ports, request) : send(ports, request)).catch(refuse);
+    if (common.isDryRun) return preview(ports, request).catch(refuse);
+    return send(ports, request)
+      .then(({ answer, complete }) => complete?.(common.hungUp) ?? answer)
+      .catch(refuse);
   } catch (error) {
     return Promise.resolve(refuse(error));
   }
@@ -124,7 +127,7 @@ function answerLine(ports: BulkPorts, common: LineRequest, line: Line): Promise<
 
 /** Throws GatewayError: `too-large`, `overloaded`, or as a single message would be refused. */
 function readRequest(
-  { record, context, keyCaller: caller, hungUp }: LineRequest,
+  { record, context, keyCaller: caller }: LineRequest,
   { bytes }: Line,
   maxBytes: number,
 ): ValidRequest {
@@ -134,7 +137,7 @@ function readRequest(
   const parsed = readSubmission(message, key === undefined ? context : withKey(context, key));
   const use = key && useKey(key, [context.from.toString(), 'lines', bytes]);
   // Of a list one after the other, because other lines are under way meanwhile.
-  return { parsed, use, id: record.id, atOnce: 1, waitSeconds, hungUp };
+  return { parsed, use, id: record.id, atOnce: 1, waitSeconds };
 }
 
 function notKept(code: 'too-large' | 'overloaded', maxBytes: number): GatewayError {

@@ -25,7 +25,7 @@ import { type ParsedRequest, parseRequest, type RenderTemplate } from '../reques
 import { createFindDomain, decodeSegment, parseUsername, requireMethod } from '../request/url.ts';
 import type { Answer, HttpAnswer, StreamedAnswer } from '../response/answer.ts';
 import { answerBulk, type BulkPorts } from './bulk.ts';
-import { keyFor, preview, send, type ValidRequest, watchHangUp } from './sending.ts';
+import { keyFor, preview, type Sent, send, type ValidRequest, watchHangUp } from './sending.ts';
 
 /** What the two message URLs need from the rest of the gateway. */
 export interface MessagePorts extends BulkPorts {
@@ -81,6 +81,14 @@ export function createPostMessage(ports: MessagePorts): PostMessage {
     const waitSeconds = parseWait(ctx.req.headers['prefer']?.toString());
     return { parsed, use, id: record.id, atOnce: maxListAtOnce, waitSeconds };
   };
+  // Apart, so that a message does not stay in memory while the receipt of a client is awaited.
+  const readAndSend = async (...of: Parameters<typeof readRequest>): Promise<Sent> => {
+    const request = await readRequest(...of);
+    if (!request.parsed.isDryRun) return send(ports, request);
+    const [, record] = of;
+    record.dryRun = true;
+    return { answer: await preview(ports, request) };
+  };
   return async (ctx, record, fqdn, username) => {
     const localpart = username === undefined ? undefined : parseUsername(username, fqdn);
     const domainText = decodeSegment(fqdn);
@@ -97,15 +105,11 @@ export function createPostMessage(ports: MessagePorts): PostMessage {
       continueExpected(ctx);
       return answerBulk(ports, { req: ctx.req, record, context: sender, isDryRun });
     }
-    const request = await readRequest(ctx, record, notation, sender);
-    if (request.parsed.isDryRun) {
-      record.dryRun = true;
-      return buildAnswer(record, await preview(ports, request));
-    }
-    if (request.waitSeconds === undefined) return buildAnswer(record, await send(ports, request));
+    const { answer, complete } = await readAndSend(ctx, record, notation, sender);
+    if (complete === undefined) return buildAnswer(record, answer);
     const { hungUp, stop } = watchHangUp(ctx.req.socket);
     try {
-      return buildAnswer(record, await send(ports, { ...request, hungUp }));
+      return buildAnswer(record, await complete(hungUp));
     } finally {
       stop();
     }

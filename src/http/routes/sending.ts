@@ -51,9 +51,20 @@ export interface ValidRequest {
   readonly atOnce: number;
   /** How long the caller waits for a receipt of each recipient's client, in seconds. */
   readonly waitSeconds: number | undefined;
-  /** Aborted when the caller is gone, and waits for receipts no longer. */
-  readonly hungUp?: AbortSignal | undefined;
 }
+
+/** Messages that the server has processed. */
+export interface Sent {
+  readonly answer: Answer | OnceAnswer;
+  /** Waits for receipts, if they were asked for. */
+  readonly complete?: Complete | undefined;
+}
+
+/**
+ * Resolves with the last answer. `hungUp` is aborted when the caller is gone, and waits no longer. It
+ * rejects, for a single message, with GatewayError `bounced`.
+ */
+export type Complete = (hungUp: AbortSignal) => Promise<Answer>;
 
 /** A dry run shows no more than this many times the largest body: a list repeats its text. */
 const maxPreviewFactor = 4;
@@ -97,23 +108,22 @@ function prepare(
   return typeof isToRoom === 'boolean' ? complete(isToRoom) : isToRoom.then(complete);
 }
 
-/** Sends the messages of a request; rejects as Deliver does, and as the store of the answers does. */
-export async function send(
-  ports: SendingPorts,
-  request: ValidRequest,
-): Promise<Answer | OnceAnswer> {
+/**
+ * Sends the messages of a request; rejects as Deliver does, and as the store of the answers does. The
+ * wait for receipts is apart, because nothing may keep the messages in memory meanwhile.
+ */
+export async function send(ports: SendingPorts, request: ValidRequest): Promise<Sent> {
   const { parsed, use, waitSeconds } = request;
   const [single] = parsed.messages;
   if (!parsed.isList && single !== undefined) {
     if (use === undefined && waitSeconds === undefined) {
       // Almost all messages: no answer is kept for them, and no receipt is awaited.
-      return buildAccepted(await ports.deliver(await prepare(ports, request, single)));
+      return { answer: buildAccepted(await ports.deliver(await prepare(ports, request, single))) };
     }
-    const { answer, complete } = await sendOne(ports, request, single);
-    return complete === undefined ? answer : complete();
+    return sendOne(ports, request, single);
   }
   if (use !== undefined) await claimForList(ports.answers, use);
-  return buildResults(await sendAll(ports, request));
+  return sendAll(ports, request);
 }
 
 /**
@@ -134,13 +144,6 @@ export function watchHangUp(socket: Socket): {
   return { hungUp, stop: () => void socket.off('end', abort).off('close', abort) };
 }
 
-/** A message that the server has processed. */
-interface Sent {
-  readonly answer: Answer | OnceAnswer;
-  /** Waits for the receipt, if one was asked for; rejects with GatewayError `bounced`. */
-  readonly complete: (() => Promise<Answer>) | undefined;
-}
-
 async function sendOne(
   ports: SendingPorts,
   request: ValidRequest,
@@ -156,7 +159,7 @@ async function sendOne(
   const answer =
     use === undefined ? await deliver() : await answerOnce(ports.answers, { use, id }, deliver);
   const { delivered } = found;
-  if (delivered?.arrival === undefined) return { answer, complete: undefined };
+  if (delivered?.arrival === undefined) return { answer };
   return { answer, complete: follow(delivered, delivered.arrival, request, answer) };
 }
 
@@ -164,9 +167,9 @@ async function sendOne(
 function follow(
   delivered: Delivered,
   arrival: Arrival,
-  { id, waitSeconds, hungUp }: ValidRequest,
+  { id, waitSeconds }: ValidRequest,
   answer: Answer | OnceAnswer,
-): () => Promise<Answer> {
+): Complete {
   const amend = 'amend' in answer ? answer.amend : undefined;
   const build = (confirmed: Receipt['confirmed']): Answer =>
     buildAccepted({ ...delivered, confirmed }, waitSeconds);
@@ -176,9 +179,9 @@ function follow(
     });
   }
   const end = (): void => arrival.end();
-  return async () => {
-    hungUp?.addEventListener('abort', end);
-    if (hungUp?.aborted === true) end();
+  return async (hungUp) => {
+    hungUp.addEventListener('abort', end);
+    if (hungUp.aborted) end();
     try {
       const last = build(await arrival.confirmed);
       if (last.body !== answer.body) await amend?.(last);
@@ -187,43 +190,77 @@ function follow(
       await amend?.(buildKeptRefusal(error, id));
       throw error;
     } finally {
-      hungUp?.removeEventListener('abort', end);
+      hungUp.removeEventListener('abort', end);
     }
   };
 }
 
 /** Sends the messages of a list in order. Rejects, after all of them, with the first error that is a bug. */
-async function sendAll(ports: SendingPorts, request: ValidRequest): Promise<Result[]> {
+async function sendAll(ports: SendingPorts, request: ValidRequest): Promise<Sent> {
   const { parsed, use, id, atOnce } = request;
   const deadline = performance.now() + ports.confirmTimeoutMs;
-  const results: Result[] = [];
-  const bugs: unknown[] = [];
+  const answers = new ListAnswers(id);
   const queue = parsed.messages.entries();
-  // Those that wait for receipts do not keep others from being sent.
-  const waits: Promise<void>[] = [];
   const work = async (): Promise<void> => {
     for (const [index, message] of queue) {
       const to = message.to.toString();
-      const refuse = (error: unknown): void => {
-        if (!(error instanceof GatewayError)) bugs.push(error);
-        results[index] = { to, answer: buildRefusal(error, id) };
-      };
       try {
         if (ports.stopping.aborted || performance.now() > deadline) throw tooLate();
         const own = use && useKey(keyFor(use, message.to), [use.digest]);
-        const { answer, complete } = await sendOne(ports, { ...request, use: own }, message);
-        results[index] = { to, answer };
-        const replace = (last: Answer): void => void (results[index] = { to, answer: last });
-        if (complete !== undefined) waits.push(complete().then(replace).catch(refuse));
+        answers.add(index, to, await sendOne(ports, { ...request, use: own }, message));
       } catch (error) {
-        refuse(error);
+        answers.refuse(index, to, error);
       }
     }
   };
   await Promise.all(Array.from({ length: atOnce }, work));
-  await Promise.all(waits);
-  if (bugs.length > 0) throw bugs[0];
-  return results;
+  return answers.toSent();
+}
+
+/** The answers to the messages of a list, in its order. */
+class ListAnswers {
+  readonly #id: string;
+  readonly #results: Result[] = [];
+  readonly #bugs: unknown[] = [];
+  /** What is left to do for those that wait for receipts, which do not keep others from being sent. */
+  readonly #waits: ((hungUp: AbortSignal) => Promise<void>)[] = [];
+
+  /** `id` is that of the request. */
+  constructor(id: string) {
+    this.#id = id;
+  }
+
+  add(index: number, to: string, { answer, complete }: Sent): void {
+    this.#results[index] = { to, answer };
+    if (complete === undefined) return;
+    this.#waits.push(async (hungUp) => {
+      try {
+        this.#results[index] = { to, answer: await complete(hungUp) };
+      } catch (error) {
+        this.refuse(index, to, error);
+      }
+    });
+  }
+
+  refuse(index: number, to: string, error: unknown): void {
+    if (!(error instanceof GatewayError)) this.#bugs.push(error);
+    this.#results[index] = { to, answer: buildRefusal(error, this.#id) };
+  }
+
+  toSent(): Sent {
+    const answer = this.#build();
+    if (this.#waits.length === 0) return { answer };
+    const complete: Complete = async (hungUp) => {
+      await Promise.all(this.#waits.map((wait) => wait(hungUp)));
+      return this.#build();
+    };
+    return { answer, complete };
+  }
+
+  #build(): Answer {
+    if (this.#bugs.length > 0) throw this.#bugs[0];
+    return buildResults(this.#results);
+  }
 }
 
 function tooLate(): GatewayError {

@@ -54,6 +54,9 @@ export interface Watch {
 /** Callers that wait for remote servers at the same time. */
 const maxWaiting = 20_000;
 
+/** The bytes of their stanzas, which are in memory meanwhile. */
+const maxWaitingBytes = 32 * 1024 * 1024;
+
 /**
  * Learns what became of messages after our own server had processed them: from the recipient's server,
  * which answers a ping, or from the recipient's client. Its receipt (XEP-0184) comes to the sender's
@@ -64,6 +67,7 @@ export class Confirmations {
   readonly #stream: StreamHandle;
   readonly #watched = new WatchedMessages();
   readonly #waiting = new Set<Watched>();
+  #waitingBytes = 0;
   #isFinishing = false;
 
   constructor(options: ConfirmationsOptions) {
@@ -104,12 +108,15 @@ export class Confirmations {
   }
 
   /** Keeps a place for the stanza, to look for what comes back for it once it is written. */
-  watch(stanza: Pick<Stanza, 'id' | 'from' | 'to' | 'isGroupchat'>, confirmers: Confirmers): Watch {
+  watch(
+    stanza: Pick<Stanza, 'id' | 'from' | 'to' | 'isGroupchat' | 'bytes'>,
+    confirmers: Confirmers,
+  ): Watch {
     const receipt = confirmers.waitMs === undefined ? 'none' : 'requested';
     const message = this.#watched.add(stanza, confirmers.caller, receipt);
     return {
       begin: () => void (message.state = 'in flight'),
-      confirm: () => this.#confirm(message, confirmers),
+      confirm: () => this.#confirm(message, stanza.bytes, confirmers),
       forget: () => this.#watched.remove(message),
       hasReceipt: () => message.receipt === 'received',
     };
@@ -169,11 +176,12 @@ export class Confirmations {
 
   async #confirm(
     message: Watched,
+    bytes: number,
     { isRemote, waitMs }: Confirmers,
   ): Promise<{ confirmed: Confirmed; arrival: Arrival | undefined }> {
     message.state = message.isFollowed ? 'answered' : 'processed';
     const deadline = performance.now() + (waitMs ?? 0);
-    if (isRemote) await this.#awaitServer(message);
+    if (isRemote) await this.#awaitServer(message, bytes);
     if (waitMs === undefined) return { confirmed: this.#answer(message), arrival: undefined };
     // The caller may not look at it at once, or at all.
     const confirmed = this.#awaitReceipt(message, deadline);
@@ -187,15 +195,18 @@ export class Confirmations {
     return { confirmed: message.outcome, arrival };
   }
 
-  async #awaitServer(message: Watched): Promise<void> {
+  async #awaitServer(message: Watched, bytes: number): Promise<void> {
     const { remoteMs } = this.#options;
     if (remoteMs === 0 || message.outcome !== 'server') return;
     if (this.#stream.isBlocked() || this.#waiting.size >= maxWaiting) return;
+    if (this.#waitingBytes + bytes > maxWaitingBytes) return;
+    this.#waitingBytes += bytes;
     await this.#wait(message, remoteMs, () =>
       pingRecipientServer(this.#stream, message, (isProven) =>
         this.#handleAnswer(message, isProven),
       ),
     );
+    this.#waitingBytes -= bytes;
   }
 
   async #awaitReceipt(message: Watched, deadline: number): Promise<Confirmed> {

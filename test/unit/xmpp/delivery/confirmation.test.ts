@@ -27,9 +27,9 @@ function attach(remoteMs: number) {
   const stream = new StreamHandle();
   const remote = new Confirmations({ stream, remoteMs, log: pino({ enabled: false }) });
   const pings = collectPings(stream);
-  const watch = (id: string) => {
+  const watch = (id: string, bytes = 100) => {
     const addresses = { from: parseJid(sender), to: parseJid('bob@remote.example') };
-    const message = { id, ...addresses, isGroupchat: false };
+    const message = { id, ...addresses, isGroupchat: false, bytes };
     const watched = remote.watch(message, { isRemote: true, waitMs: undefined, caller });
     remote.handleNext(message);
     watched.begin();
@@ -72,6 +72,17 @@ test.each([
   },
 );
 
+test('only 32 MiB of messages wait for remote servers; the others are answered at once', async () => {
+  const { watch, answer } = attach(30_000);
+  const waiting = watch('1', 32 * 1024 * 1024).confirm();
+  expect(await watch('2').confirm()).toBe('server');
+  answer("type='result'>");
+  expect(await waiting).toBe('remote');
+  const next = watch('3').confirm();
+  answer("type='result'>");
+  expect(await next).toBe('remote');
+});
+
 test('a bounce is never charged to an equal message that our server has processed', async () => {
   const { watch, bounce } = attach(30_000);
   const processed = watch('1').confirm();
@@ -92,7 +103,13 @@ function attachReceipts({ remoteMs = 0, waitMs = 30_000, isRemote = false } = {}
   });
   const pings = collectPings(stream);
   const watch = (to: string, id = '1', by = caller, isWritten = true) => {
-    const message = { id, from: parseJid(sender), to: parseJid(to), isGroupchat: false };
+    const message = {
+      id,
+      from: parseJid(sender),
+      to: parseJid(to),
+      isGroupchat: false,
+      bytes: 100,
+    };
     const watched = confirmations.watch(message, { isRemote, waitMs, caller: by });
     if (isWritten) {
       confirmations.handleNext(message);
@@ -196,7 +213,13 @@ describe('a receipt', () => {
 
   test('that was not asked for is nothing', async () => {
     const { confirmations, receive, late } = attachReceipts();
-    const message = { id: '1', from: parseJid(sender), to: parseJid(bob), isGroupchat: false };
+    const message = {
+      id: '1',
+      from: parseJid(sender),
+      to: parseJid(bob),
+      isGroupchat: false,
+      bytes: 100,
+    };
     const watched = confirmations.watch(message, { isRemote: true, waitMs: undefined, caller });
     watched.begin();
     expect((await watched.confirm()).arrival).toBeUndefined();
@@ -296,7 +319,7 @@ describe('while a receipt is awaited', () => {
     for (let index = 0; index <= 20_000; index++) {
       const message = { id: `${index}`, from: parseJid(sender), to: parseJid('z@remote.example') };
       const others = { isRemote: true, waitMs: undefined, caller: 'account other' };
-      confirmations.watch({ ...message, isGroupchat: false }, others);
+      confirmations.watch({ ...message, isGroupchat: false, bytes: 100 }, others);
     }
     receive(`${bob}/phone`);
     expect(await arrival?.confirmed).toBe('recipient');
