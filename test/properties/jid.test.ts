@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { isSameAddress, type Jid, JidError, parseJid } from '../../src/core/jid/jid.ts';
+import { type Jid, JidError, parseJid, WrittenAddress } from '../../src/core/jid/jid.ts';
 import { anyAddress } from './text-arbitrary.ts';
 
 function read(text: string): Jid | undefined {
@@ -23,7 +23,7 @@ function check(text: string): void {
     jid.domain,
     jid.resource,
   ]);
-  expect(isSameAddress(jid, text)).toBe(true);
+  expect(new WrittenAddress(text).denotes(jid)).toBe(true);
   expect(/[\p{Cc}\p{Cs}]/u.test(String(jid))).toBe(false);
 }
 

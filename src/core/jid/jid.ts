@@ -15,6 +15,7 @@ export class Jid {
   readonly domain: string;
   readonly resource: string | undefined;
   readonly #text: string;
+  #comparableResource: string | undefined;
 
   /** Prepares the parts; throws JidError. */
   constructor(local: string | undefined, domain: string, resource: string | undefined) {
@@ -28,6 +29,12 @@ export class Jid {
 
   toString(): string {
     return this.#text;
+  }
+
+  /** Returns the resource after normalisation, for comparisons with what servers write. */
+  comparableResource(): string | undefined {
+    this.#comparableResource ??= this.resource && normalizeResource(this.resource);
+    return this.#comparableResource;
   }
 
   /** Returns the address without its resource. */
@@ -63,18 +70,58 @@ export function parseLocalpart(text: string): string {
 }
 
 /**
- * Whether `text`, an address written by a server, denotes `a`. Localparts and domainparts are compared
- * after preparation, resources after normalisation, because Prosody normalises the resource before it
- * swaps the addresses of a bounce. A malformed text matches only if it is identical.
+ * An address as a server has written it. It is prepared only once, and only if it is not identical: the
+ * preparation takes up to a millisecond, and there may be thousands of addresses to compare it with.
  */
-export function isSameAddress(a: Jid, text: string): boolean {
-  if (text === a.toString()) return true;
+export class WrittenAddress {
+  readonly #text: string;
+  #prepared: PreparedParts | undefined;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  /**
+   * Whether it denotes this address. Localparts and domainparts are compared after preparation,
+   * resources after normalisation, because Prosody normalises the resource before it swaps the
+   * addresses of a bounce. A malformed text denotes only an address that is identical.
+   */
+  denotes(address: Jid): boolean {
+    if (this.#text === address.toString()) return true;
+    this.#prepared ??= prepareParts(this.#text);
+    const { local, domain, resource } = this.#prepared;
+    return (
+      domain === address.domain &&
+      local === address.local &&
+      resource === address.comparableResource()
+    );
+  }
+}
+
+/** Parts to compare; null for one that no address has. */
+interface PreparedParts {
+  readonly local: string | undefined | null;
+  readonly domain: string | null;
+  readonly resource: string | undefined | null;
+}
+
+function prepareParts(text: string): PreparedParts {
   const { local, domain, resource } = splitAddress(text);
-  return (
-    isPreparedAs(a.domain, domain, parseDomain) &&
-    isPreparedAs(a.local, local, parseLocalpart) &&
-    isSameResource(a.resource, resource)
-  );
+  const isLong = resource !== undefined && resource.length > maxPartBytes;
+  return {
+    local: local === undefined ? undefined : prepareOrNull(local, parseLocalpart),
+    domain: prepareOrNull(domain, parseDomain),
+    resource: isLong ? null : resource && normalizeResource(resource),
+  };
+}
+
+function prepareOrNull(text: string, parse: (text: string) => string): string | null {
+  try {
+    return parse(text);
+  } catch (error) {
+    if (error instanceof JidError) return null;
+    throw error;
+  }
 }
 
 interface AddressParts {
@@ -111,25 +158,6 @@ function parseResource(text: string): string {
   const refused = refusedInResource.exec(text)?.[0];
   if (refused === undefined) return text;
   throw createPartError(resourcepart, `must not contain ${nameCharacter(refused)}`, text);
-}
-
-function isPreparedAs(
-  expected: string | undefined,
-  text: string | undefined,
-  parse: (text: string) => string,
-): boolean {
-  if (expected === undefined || text === undefined) return expected === text;
-  try {
-    return parse(text) === expected;
-  } catch (error) {
-    if (error instanceof JidError) return false;
-    throw error;
-  }
-}
-
-function isSameResource(a: string | undefined, b: string | undefined): boolean {
-  if (a === undefined || b === undefined || b.length > maxPartBytes) return a === b;
-  return normalizeResource(a) === normalizeResource(b);
 }
 
 // The parts of an address in messages, for people who have not read RFC 7622.

@@ -1,6 +1,6 @@
 import type { Element } from 'ltx';
 import type { Logger } from 'pino';
-import { bareOf, isSameAddress, type Jid } from '../../core/jid/jid.ts';
+import { bareOf, WrittenAddress } from '../../core/jid/jid.ts';
 import {
   type Arrival,
   type Receipt,
@@ -54,7 +54,7 @@ export interface Watch {
 /** Callers that wait for remote servers at the same time. */
 const maxWaiting = 20_000;
 
-/** The bytes of their stanzas, which are in memory meanwhile. */
+/** What their messages take in memory meanwhile, in bytes. */
 const maxWaitingBytes = 32 * 1024 * 1024;
 
 /**
@@ -98,9 +98,10 @@ export class Confirmations {
    */
   handleNext({ id, from, to }: Pick<Stanza, 'id' | 'from' | 'to'>): void {
     if (this.#watched.isEmpty()) return;
+    const recipient = new WrittenAddress(to.toString());
     for (const message of this.#watched.findSame(id, from.toString())) {
       if (message.state === 'unwritten' || message.state === 'answered') continue;
-      if (!isSameAddress(message.to, to.toString())) continue;
+      if (!recipient.denotes(message.to)) continue;
       message.isFollowed = true;
       if (message.state === 'processed') message.state = 'answered';
       message.wake?.();
@@ -109,14 +110,14 @@ export class Confirmations {
 
   /** Keeps a place for the stanza, to look for what comes back for it once it is written. */
   watch(
-    stanza: Pick<Stanza, 'id' | 'from' | 'to' | 'isGroupchat' | 'bytes'>,
+    stanza: Pick<Stanza, 'id' | 'from' | 'to' | 'isGroupchat' | 'heldBytes'>,
     confirmers: Confirmers,
   ): Watch {
     const receipt = confirmers.waitMs === undefined ? 'none' : 'requested';
     const message = this.#watched.add(stanza, confirmers.caller, receipt);
     return {
       begin: () => void (message.state = 'in flight'),
-      confirm: () => this.#confirm(message, stanza.bytes, confirmers),
+      confirm: () => this.#confirm(message, stanza.heldBytes, confirmers),
       forget: () => this.#watched.remove(message),
       hasReceipt: () => message.receipt === 'received',
     };
@@ -159,7 +160,13 @@ export class Confirmations {
     const { from, to } = stanza.attrs;
     if (id === undefined || from === undefined || to === undefined) return false;
     const same = this.#watched.findSame(id, to).filter(({ state }) => state !== 'unwritten');
-    const message = same.find((it) => it.receipt === 'requested' && isOfRecipient(it.to, from));
+    // If the recipient is a bare JID, any client there counts.
+    const [client, account] = [new WrittenAddress(from), new WrittenAddress(bareOf(from))];
+    const message = same.find(
+      (it) =>
+        it.receipt === 'requested' &&
+        (it.to.resource === undefined ? account : client).denotes(it.to),
+    );
     if (message === undefined) return false;
     message.receipt = 'received';
     if (message.state !== 'answered') {
@@ -267,15 +274,11 @@ export class Confirmations {
   #findBounced(stanza: Element): readonly Watched[] {
     const { id, from, to } = stanza.attrs;
     if (id === undefined || from === undefined || to === undefined) return [];
-    return this.#watched.findSame(id, to).filter((it) => isSameAddress(it.to, from));
+    const source = new WrittenAddress(from);
+    return this.#watched.findSame(id, to).filter((it) => source.denotes(it.to));
   }
 }
 
 function hasBounced({ outcome }: Watched): boolean {
   return outcome instanceof Error;
-}
-
-/** Whether `from` is the recipient; if that is a bare JID, any client there. */
-function isOfRecipient(to: Jid, from: string): boolean {
-  return isSameAddress(to, to.resource === undefined ? bareOf(from) : from);
 }

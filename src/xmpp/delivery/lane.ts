@@ -1,5 +1,5 @@
 import type { Element } from 'ltx';
-import { isSameAddress } from '../../core/jid/jid.ts';
+import { WrittenAddress } from '../../core/jid/jid.ts';
 import type { Stanza } from '../../core/message/message.ts';
 import type { StreamHandle } from '../stream/handle.ts';
 import {
@@ -117,11 +117,12 @@ export class Lane {
 
   /** The oldest message that this bounce can be the fate of. */
   findBounced(id: string, from: string, to: string): PendingMessage | undefined {
+    const [source, target] = [new WrittenAddress(from), new WrittenAddress(to)];
     return this.#inFlight
       .find(id)
       .find(
         ({ stanza: { from: sender, to: recipient, isWrapped } }) =>
-          (isSameAddress(recipient, from) && isSameAddress(sender, to)) ||
+          (source.denotes(recipient) && target.denotes(sender)) ||
           (isWrapped && from === sender.domain && to === this.#component),
       );
   }

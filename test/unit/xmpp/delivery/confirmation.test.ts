@@ -29,7 +29,7 @@ function attach(remoteMs: number) {
   const pings = collectPings(stream);
   const watch = (id: string, bytes = 100) => {
     const addresses = { from: parseJid(sender), to: parseJid('bob@remote.example') };
-    const message = { id, ...addresses, isGroupchat: false, bytes };
+    const message = { id, ...addresses, isGroupchat: false, heldBytes: bytes };
     const watched = remote.watch(message, { isRemote: true, waitMs: undefined, caller });
     remote.handleNext(message);
     watched.begin();
@@ -108,7 +108,7 @@ function attachReceipts({ remoteMs = 0, waitMs = 30_000, isRemote = false } = {}
       from: parseJid(sender),
       to: parseJid(to),
       isGroupchat: false,
-      bytes: 100,
+      heldBytes: 100,
     };
     const watched = confirmations.watch(message, { isRemote, waitMs, caller: by });
     if (isWritten) {
@@ -218,7 +218,7 @@ describe('a receipt', () => {
       from: parseJid(sender),
       to: parseJid(bob),
       isGroupchat: false,
-      bytes: 100,
+      heldBytes: 100,
     };
     const watched = confirmations.watch(message, { isRemote: true, waitMs: undefined, caller });
     watched.begin();
@@ -319,7 +319,7 @@ describe('while a receipt is awaited', () => {
     for (let index = 0; index <= 20_000; index++) {
       const message = { id: `${index}`, from: parseJid(sender), to: parseJid('z@remote.example') };
       const others = { isRemote: true, waitMs: undefined, caller: 'account other' };
-      confirmations.watch({ ...message, isGroupchat: false, bytes: 100 }, others);
+      confirmations.watch({ ...message, isGroupchat: false, heldBytes: 100 }, others);
     }
     receive(`${bob}/phone`);
     expect(await arrival?.confirmed).toBe('recipient');
