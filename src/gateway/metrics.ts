@@ -121,7 +121,10 @@ function createInstruments(registry: Registry) {
       'reason',
     ),
     messagesInFlight: gauge('in_flight_messages', 'Messages whose fate is not known yet.'),
-    bytesInFlight: gauge('in_flight_bytes', 'Bytes of those messages.'),
+    bytesInFlight: gauge(
+      'in_flight_bytes',
+      'What those messages take in memory, as max_in_flight_bytes counts it.',
+    ),
     /** Only gateways with a store have this one. */
     storeAvailable: () => gauge('store_available', '1 while the store can be written.'),
   };

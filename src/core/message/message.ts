@@ -58,6 +58,8 @@ export interface Stanza {
   readonly xml: string;
   /** Length of `xml` in UTF-8. */
   readonly bytes: number;
+  /** About what the message takes in memory while it waits. */
+  readonly heldBytes: number;
   /** Whether the component's own message to the sender's domain wraps it (XEP-0356 §5.1); errors refer to that. */
   readonly isWrapped: boolean;
   /** Whether it is to be said in a room. */
@@ -129,7 +131,22 @@ export function serializeMessage(
   const isWrapped = form.mode === 'privileged';
   const xml = isWrapped ? wrap(inner, id, form) : inner;
   const isGroupchat = type === 'groupchat';
-  return { id, caller, from, to, xml, bytes: Buffer.byteLength(xml), isWrapped, isGroupchat };
+  const bytes = Buffer.byteLength(xml);
+  const heldBytes = bytes + bytesPerNode * countNodes(children);
+  return { id, caller, from, to, xml, bytes, heldBytes, isWrapped, isGroupchat };
+}
+
+/** Measured: 90 to 200, for elements, attributes and texts (V8 of Node.js 20). */
+const bytesPerNode = 200;
+
+function countNodes(nodes: readonly XmlNode[]): number {
+  return nodes.reduce(
+    (count, node) =>
+      typeof node === 'string'
+        ? count + 1
+        : count + 1 + node.attributes.length + countNodes(node.children),
+    0,
+  );
 }
 
 function refuseExpensive(root: XmlElement, maxBytes: number): void {

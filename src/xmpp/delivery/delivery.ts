@@ -57,7 +57,7 @@ export class Delivery {
   readonly #waiting = new FairQueue();
   /** By served domain; empty while there is no stream. */
   #lanes: ReadonlyMap<string, Lane> = new Map();
-  #unanswered = { count: 0, bytes: 0 };
+  #unanswered = { count: 0, bytes: 0, heldBytes: 0 };
   #isFlushPlanned = false;
   #nonce = '';
   #barrierCount = 0;
@@ -100,11 +100,14 @@ export class Delivery {
     });
   }
 
-  /** The messages that were written and not confirmed yet, and those that wait to be written. */
+  /**
+   * The messages that were written and not confirmed yet, and those that wait to be written, with what
+   * they take in memory.
+   */
   inFlight(): { readonly count: number; readonly bytes: number } {
     return {
       count: this.#unanswered.count + this.#waiting.count,
-      bytes: this.#unanswered.bytes + this.#waiting.bytes,
+      bytes: this.#unanswered.heldBytes + this.#waiting.bytes,
     };
   }
 
@@ -140,7 +143,7 @@ export class Delivery {
     clearInterval(this.#checking);
     const written = [...this.#lanes.values()].flatMap((lane) => lane.takeAll());
     this.#lanes = new Map();
-    this.#unanswered = { count: 0, bytes: 0 };
+    this.#unanswered = { count: 0, bytes: 0, heldBytes: 0 };
     this.#options.sizes.learn(
       failure,
       written.map(({ stanza }) => stanza),
@@ -179,10 +182,12 @@ export class Delivery {
     return true;
   }
 
-  #findFull({ bytes }: Stanza): 'count' | 'bytes' | undefined {
+  #findFull({ heldBytes }: Stanza): 'count' | 'bytes' | undefined {
     const all = this.inFlight();
+    // A single message always fits, whatever it takes in memory.
+    if (all.count === 0) return undefined;
     if (all.count >= this.#options.maxInFlight) return 'count';
-    return all.bytes + bytes > this.#options.maxInFlightBytes ? 'bytes' : undefined;
+    return all.bytes + heldBytes > this.#options.maxInFlightBytes ? 'bytes' : undefined;
   }
 
   #planFlush(): void {
@@ -229,7 +234,7 @@ export class Delivery {
     message.onWrite?.();
     const lane = this.#laneOf(message.stanza.from.domain);
     lane.add(message);
-    this.#count(1, message.stanza.bytes);
+    this.#count(1, message.stanza);
     return lane;
   }
 
@@ -254,7 +259,7 @@ export class Delivery {
       return;
     }
     for (const message of confirmed) {
-      this.#count(-1, -message.stanza.bytes);
+      this.#count(-1, message.stanza);
       this.#options.sizes.taken(message.stanza);
       settle(message);
     }
@@ -262,9 +267,10 @@ export class Delivery {
     if (lane.isUncovered()) this.#stream.write(this.#raise(lane));
   }
 
-  #count(messages: number, bytes: number): void {
-    this.#unanswered.count += messages;
-    this.#unanswered.bytes += bytes;
+  #count(sign: 1 | -1, { bytes, heldBytes }: Stanza): void {
+    this.#unanswered.count += sign;
+    this.#unanswered.bytes += sign * bytes;
+    this.#unanswered.heldBytes += sign * heldBytes;
   }
 
   #check(): void {

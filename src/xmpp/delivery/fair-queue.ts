@@ -30,7 +30,7 @@ export class FairQueue {
     const line = this.#lines.get(caller) ?? { messages: [], bytes: 0 };
     if (line.messages.length === 0) this.#lines.set(caller, line);
     line.messages.push(message);
-    this.#add(line, 1, message.stanza.bytes);
+    this.#add(line, 1, message.stanza.heldBytes);
   }
 
   /** The message whose turn it is. */
@@ -56,13 +56,13 @@ export class FairQueue {
    * than the caller of `stanza` would have with it.
    */
   takeFromLargest(
-    stanza: Pick<Stanza, 'caller' | 'bytes'>,
+    stanza: Pick<Stanza, 'caller' | 'heldBytes'>,
     measure: 'count' | 'bytes',
   ): PendingMessage | undefined {
     const sizeOf = (line: Line): number =>
       measure === 'count' ? line.messages.length : line.bytes;
     const own = this.#lines.get(stanza.caller);
-    const added = measure === 'count' ? 1 : stanza.bytes;
+    const added = measure === 'count' ? 1 : stanza.heldBytes;
     let limit = (own === undefined ? 0 : sizeOf(own)) + added;
     let largest: Line | undefined;
     for (const line of this.#lines.values()) {
@@ -91,7 +91,7 @@ export class FairQueue {
   }
 
   #forget(line: Line, message: PendingMessage): PendingMessage {
-    this.#add(line, -1, -message.stanza.bytes);
+    this.#add(line, -1, -message.stanza.heldBytes);
     if (line.messages.length === 0) this.#lines.delete(message.stanza.caller);
     return message;
   }

@@ -215,7 +215,7 @@ export function createRoomQuota(options: {
     (used.count > 0 && used.bytes + bytes > options.maxInFlightBytes / parts);
 
   return {
-    take: ({ to, caller, bytes }) => {
+    take: ({ to, caller, heldBytes: bytes }) => {
       const keys = [`room ${to.toString()}`, `caller ${caller}`] as const;
       const [room, own] = [shareOf(keys[0]), shareOf(keys[1])];
       if (isFull(total, bytes, 1)) throw overloaded();

@@ -81,6 +81,7 @@ function stanza(id: string, to = 'bob@example.org', caller = 'user alice'): Outg
     to: parseJid(to),
     xml,
     bytes: Buffer.byteLength(xml),
+    heldBytes: Buffer.byteLength(xml),
     isWrapped: false,
     isGroupchat: false,
   };
@@ -500,6 +501,14 @@ describe('with a faked clock', () => {
     expect([messages.length, barriers.length]).toEqual([64, 4]);
     answerOldest();
     expect([messages.length, barriers.length]).toEqual([64 + 32, 4]);
+  });
+
+  test('what a message takes in memory counts, but a single one always fits', async () => {
+    const { deliver } = attach({ maxInFlightBytes: 1000 });
+    const first = deliver({ ...stanza('1'), heldBytes: 2000 });
+    const second = deliver({ ...stanza('2'), heldBytes: 1 });
+    await vi.advanceTimersByTimeAsync(0);
+    expect([first, second]).toEqual([[], ['overloaded']]);
   });
 
   test('while the server has many bytes unanswered, no more is written', async () => {

@@ -13,6 +13,7 @@ function entry(id: string, caller: string, deadline = 1, bytes = 10): PendingMes
       to: address,
       xml: '',
       bytes,
+      heldBytes: bytes,
       isWrapped: false,
       isGroupchat: false,
     },
@@ -55,7 +56,7 @@ test('a new caller has its turn before the second turn of the others', () => {
 test('the newest message of the caller with the most gives way to a caller with fewer', () => {
   const { queue, ids } = fill(['a1', 'a'], ['a2', 'a'], ['a3', 'a'], ['b1', 'b']);
   const takeFor = (caller: string) =>
-    queue.takeFromLargest({ caller, bytes: 1000 }, 'count')?.stanza.id;
+    queue.takeFromLargest({ caller, heldBytes: 1000 }, 'count')?.stanza.id;
   expect(takeFor('a')).toBeUndefined();
   expect(takeFor('b')).toBe('a3');
   expect(takeFor('b')).toBeUndefined();
@@ -68,7 +69,7 @@ test('by bytes, the caller with the most bytes gives way, not the one with the m
   const { queue, ids } = fill(['a1', 'a'], ['a2', 'a'], ['a3', 'a']);
   for (const id of ['b1', 'b2']) queue.add(entry(id, 'b', 1, 100));
   const takeFor = (caller: string, bytes: number) =>
-    queue.takeFromLargest({ caller, bytes }, 'bytes')?.stanza.id;
+    queue.takeFromLargest({ caller, heldBytes: bytes }, 'bytes')?.stanza.id;
   expect(takeFor('b', 1)).toBeUndefined();
   expect(takeFor('c', 200)).toBeUndefined();
   expect(takeFor('a', 100)).toBe('b2');

@@ -16,6 +16,7 @@ function createMessage(id: string) {
     to,
     xml: '<message/>',
     bytes: 10,
+    heldBytes: 10,
     isWrapped: false,
     isGroupchat: false,
   };

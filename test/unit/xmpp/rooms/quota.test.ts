@@ -12,6 +12,7 @@ function stanza(room: string, bytes = 1, caller = room): Stanza {
     to: parseJid(`${room}@rooms.example`),
     xml: '',
     bytes,
+    heldBytes: bytes,
     isWrapped: false,
     isGroupchat: false,
   };
