@@ -107,8 +107,15 @@ function authorize(
   }
 }
 
+/**
+ * In UTF-16 code units; longer names are never found. Normalisation takes a time that grows with the
+ * square of the number of combining marks, and comes before the throttle.
+ */
+const maxNameLength = 1023;
+
 function createSubject(presentedName: string, { byName, nobody }: Accounts): Subject<ApiAccount> {
-  const username = presentedName.normalize('NFC');
+  const username =
+    presentedName.length > maxNameLength ? presentedName : presentedName.normalize('NFC');
   const account = byName.get(username) ?? nobody;
   const { hash } = account;
   return {
