@@ -1,5 +1,5 @@
 import { GatewayError } from './errors.ts';
-import { createFaultList, escapePointer, type FaultList } from './fault-list.ts';
+import { createFaultList, escapePointer, type FaultList, maxPointerLength } from './fault-list.ts';
 import { describeJsonFault } from './json-fault.ts';
 import { quote } from './text.ts';
 
@@ -74,8 +74,14 @@ function refuseDuplicates(json: string): void {
   if (faults !== undefined) throw faults.toError();
 }
 
+/** As much of the pointer as is reported: the nesting may be as deep as the body is long. */
 function pointerTo(open: readonly Frame[]): string {
-  return open.map(({ key }) => `/${escapePointer(String(key))}`).join('');
+  let pointer = '';
+  for (const { key } of open) {
+    if (pointer.length > maxPointerLength) break;
+    pointer += `/${escapePointer(String(key))}`;
+  }
+  return pointer;
 }
 
 /** Notes the name of a member; returns whether the object has it for the first time. */

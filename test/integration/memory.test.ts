@@ -126,7 +126,7 @@ const padded: readonly (readonly [type: string, build: (length: number) => strin
   ],
   [
     'application/x-www-form-urlencoded',
-    (length) => `to=${recipient}@example.org&body=x`.padEnd(length, '&'),
+    (length) => `to=${recipient}@example.org&body=a-text-of-20-letters`.padEnd(length, '&'),
   ],
   ['application/x-ndjson', (length) => forms['application/json']('line', 'x').padStart(length)],
 ];

@@ -129,10 +129,12 @@ function refuseUnknownFields(value: Fields, faults: FaultList): void {
   if (unknown.length === 0) return;
   const isForeign = isWebhook(value, unknown);
   for (const [index, name] of unknown.entries()) {
-    const detail = describeUnknownField(name, fields);
     // The first fault is the one that callers see first.
     const webhook = isForeign && index === 0 ? webhookAdvice : '';
-    faults.add(`/${escapePointer(name)}`, detail + webhook);
+    faults.add(
+      () => `/${escapePointer(name)}`,
+      () => describeUnknownField(name, fields) + webhook,
+    );
   }
 }
 

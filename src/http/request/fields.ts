@@ -1,7 +1,7 @@
 import { GatewayError, invalidMessage } from '../../core/errors.ts';
 import { createFaultList, escapePointer } from '../../core/fault-list.ts';
 import { describeUnknownField, plainFields } from '../../core/message/from-json.ts';
-import { guessNotation } from '../../core/text.ts';
+import { copyText, guessNotation } from '../../core/text.ts';
 import type { Notation } from './media-type.ts';
 
 /** The pairs of a query or a form, not decoded. */
@@ -104,11 +104,11 @@ function readFields(pairs: Pairs, names: readonly string[]): Fields {
   const found = new Map<string, string[]>();
   for (const [rawName, rawValue] of pairs) {
     const name = decode(rawName) ?? rawName;
-    const pointer = `/${escapePointer(name)}`;
+    const pointer = (): string => `/${escapePointer(name)}`;
     const value = decode(rawValue);
     const values = found.get(name);
     if (!names.includes(name)) {
-      faults.add(pointer, describeUnknownField(name, names, textHint));
+      faults.add(pointer, () => describeUnknownField(name, names, textHint));
     } else if (value === undefined) {
       faults.add(pointer, 'Expected percent-encoded UTF-8, got other bytes.');
     } else if (values === undefined) {
@@ -128,7 +128,10 @@ function readFields(pairs: Pairs, names: readonly string[]): Fields {
 /** A percent sign that does not encode a byte stands for itself. Undefined: the bytes are not UTF-8. */
 function decode(text: string): string | undefined {
   try {
-    return text.replaceAll('+', ' ').replaceAll(/(?:%[0-9a-f]{2})+/gi, decodeURIComponent);
+    // Without anything to replace, this would be a slice of the body.
+    return copyText(
+      text.replaceAll('+', ' ').replaceAll(/(?:%[0-9a-f]{2})+/gi, decodeURIComponent),
+    );
   } catch {
     return undefined;
   }

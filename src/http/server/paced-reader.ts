@@ -186,9 +186,11 @@ export class PacedReader {
       return length;
     }
     const least = this.#exchanges.length === 0 ? shortestRequest : shortestPieceOfBody;
-    const found = chunk.indexOf(endOfHead, least - endOfHead.length);
-    const length = found === -1 ? chunk.length : found + endOfHead.length;
-    return req === undefined ? length : Math.min(length, measureChunks(chunk));
+    // Of a chunked body no more than that is taken, and so no more is searched.
+    const piece = req === undefined ? chunk : chunk.subarray(0, longestPieceOfChunks);
+    const found = piece.indexOf(endOfHead, least - endOfHead.length);
+    const length = found === -1 ? piece.length : found + endOfHead.length;
+    return req === undefined ? length : Math.min(length, measureChunks(piece));
   }
 
   /** In a later tick: Node resumes a socket in the tick after the end of a request. */
@@ -238,8 +240,7 @@ function isChunked(req: IncomingMessage | undefined): boolean {
 }
 
 /** How much of a chunked body to parse at once, so that many short chunks take no longer than a few long ones. */
-function measureChunks(bytes: Buffer): number {
-  const piece = bytes.subarray(0, longestPieceOfChunks);
+function measureChunks(piece: Buffer): number {
   let length = 0;
   for (let lineEnds = 0; lineEnds < maxLineEnds; lineEnds += 1) {
     const found = piece.indexOf(lineFeed, length);
