@@ -10,6 +10,8 @@ const limits = {
    * of a time limit, but is the same on a busy machine, where a deadline would refuse good alerts.
    */
   steps: 20_000,
+  /** Of lists and objects in the data: liquidjs copies the text of a list once for each list around it. */
+  depth: 32,
   /** Characters and list items that filters handle in one render. */
   memory: 4_000_000,
   /** A last resort: steps and memory have run out long before, unless the machine stands still. */
@@ -63,13 +65,22 @@ export function parseTemplate(source: string): ParsedTemplate {
   // Finding them takes longer than a render.
   let variables: readonly string[] | undefined;
   return {
-    render: (data) =>
-      translateErrors(() => String(engine.renderSync(template, createContext(data)))),
+    render: (data) => {
+      if (isDeeper(data, limits.depth)) {
+        throw new TemplateError(1, 'a value that is nested too deeply', undefined);
+      }
+      return translateErrors(() => String(engine.renderSync(template, createContext(data))));
+    },
     variables: () => {
       variables ??= readVariables(template);
       return variables;
     },
   };
+}
+
+function isDeeper(value: unknown, depth: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return depth === 0 || Object.values(value).some((member) => isDeeper(member, depth - 1));
 }
 
 /** The members of an object are variables; any JSON is the variable `payload`. */
@@ -118,9 +129,6 @@ function translateErrors<T>(run: () => T): T {
  * place.
  */
 function describeReason({ message, originalError }: LiquidError): string {
-  if (originalError instanceof RangeError && /call stack/.test(originalError.message)) {
-    return 'a value that is nested too deeply';
-  }
   if (originalError instanceof TypeError) return 'a value that is not text';
   return abbreviate(message.replace(/(, file:.*)?, line:\d+, col:\d+$/s, ''), 200);
 }

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { GatewayError } from '../core/errors.ts';
-import { quote } from '../core/text.ts';
+import { copyText, quote } from '../core/text.ts';
 import { type ParsedTemplate, parseTemplate, TemplateError } from './engine.ts';
 
 export { parseTemplate, TemplateError } from './engine.ts';
@@ -62,7 +62,7 @@ export function createTemplates(
         const detail = `expected at most ${maxCharacters} characters, got ${rendered.length}`;
         throw new GatewayError('invalid-message', `The text of the template ${name}: ${detail}.`);
       }
-      const text = rendered.replace(/\r\n?/g, '\n').trim();
+      const text = copyText(rendered.replace(/\r\n?/g, '\n').trim());
       if (text === '') throw saysNothing(name, template, data);
       return text;
     },
