@@ -43,7 +43,7 @@ const variables: Readonly<Record<Key, string>> = {
 
 /**
  * Takes each setting from the options, else from the environment, else from the file, by default
- * `~/.config/xmpp-message-gateway/send.yaml`. Rejects with a UsageError if one is missing, and with a
+ * `~/.config/xmpp-message-gateway/send.yaml`. Rejects with a UsageError if one is missing or wrong, and with a
  * ConfigError if the file is faulty, or if one is named that cannot be read.
  */
 export async function findSettings(
@@ -53,6 +53,8 @@ export async function findSettings(
 ): Promise<Settings> {
   const { settings, file } = await readFile(namedFile, env);
   const environment = readEnvironment(env);
+  checkPlace(options, (key) => key);
+  checkPlace(environment, (key) => variables[key]);
   const places: Place[] = [options, environment, settings];
   const first = (key: Key, among = places): string | undefined =>
     among.map((place) => place[key]).find((value) => value !== undefined);
@@ -95,6 +97,17 @@ function describeMissing(
   const inFile = `in ${file}${aboutFile === undefined ? '' : `, ${aboutFile}`}`;
   const [are, them] = missing.length === 1 ? ['is', 'it'] : ['are', 'them'];
   return `${missing.join(', ')} ${are} missing: give ${them} ${asOptions}${environment} or ${inFile}`;
+}
+
+/** Throws a UsageError if a setting is wrong, also if another place comes before this one. */
+function checkPlace(place: Place, nameOf: (key: Key) => string): void {
+  for (const key of keys) {
+    const text = place[key];
+    const expected = text === undefined ? undefined : findExpected(key, text);
+    if (expected !== undefined) {
+      throw new UsageError(`${nameOf(key)}: expected ${expected}, got something else`);
+    }
+  }
 }
 
 /** An empty variable counts as one that is not set. */
@@ -176,15 +189,20 @@ function findFault(key: string, value: unknown): Pick<ConfigFault, 'expected' | 
     const expected = meant === undefined ? `one of the keys ${keys.join(', ')}` : hint;
     return { expected, got: 'an unknown one' };
   }
-  const got = typeof value === 'string' ? 'other text' : describeKind(value);
-  if (key === 'url') {
-    const isRight = typeof value === 'string' && isGatewayUrl(value);
-    return isRight ? undefined : { expected: gatewayUrl, got };
+  if (typeof value !== 'string') {
+    return { expected: key === 'url' ? gatewayUrl : quotedText, got: describeKind(value) };
   }
-  if (typeof value === 'string' && /^[^\u0000-\u001f\u007f-\u009f]+$/.test(value)) return undefined;
-  const expected =
-    'text without control characters, not empty, in quotes if it looks like a number';
-  return { expected, got };
+  const expected = findExpected(key, value);
+  return expected === undefined ? undefined : { expected, got: 'other text' };
+}
+
+const plainText = 'text without control characters, not empty';
+const quotedText = `${plainText}, in quotes if it looks like a number`;
+
+/** What the text of a setting has to be, if it is something else. */
+function findExpected(key: Key, text: string): string | undefined {
+  if (key === 'url') return isGatewayUrl(text) ? undefined : gatewayUrl;
+  return /^[^\u0000-\u001f\u007f-\u009f]+$/.test(text) ? undefined : plainText;
 }
 
 function isKey(text: string): text is Key {

@@ -49,28 +49,12 @@ test.each<[Partial<SendOptions>, object]>([
 
 describe('wrong usage', () => {
   test.each<[Partial<SendOptions>, string]>([
-    [{ url: 'chat.example.org' }, 'only the URL of the gateway, such as http://127.0.0.1:8080'],
-    [{ url: 'ftp://example.org' }, 'only the URL of the gateway, such as http://127.0.0.1:8080'],
-    [
-      { url: 'http://bot:secret@example.org' },
-      'only the URL of the gateway, such as http://127.0.0.1:8080',
-    ],
-    [
-      { url: 'http://example.org/?a' },
-      'only the URL of the gateway, such as http://127.0.0.1:8080',
-    ],
-    [
-      { url: 'http://127.0.0.1:8080/api/1.0/xmppdomains/example.org/gateway/messages' },
-      'only the URL of the gateway, such as http://127.0.0.1:8080',
-    ],
     [{ user: 'bot' }, 'expected from, the user as whom an API account speaks'],
     [{ user: 'alerts', from: 'alice' }, 'a JID as from, or a domain'],
     [{ user: 'bot@example.org/x' }, 'bare JID as user'],
     [{ from: '@example.org' }, 'from: '],
     [{ from: 'alice@example.org', domain: 'example.net' }, 'one domain'],
   ])('%j', (given, sentence) => {
-    const build = (): unknown => buildSendRequest({ ...options, ...given });
-    expect(build).toThrow(sentence);
-    expect(build).not.toThrow('secret');
+    expect(() => buildSendRequest({ ...options, ...given })).toThrow(sentence);
   });
 });

@@ -167,6 +167,29 @@ test('what is missing can be given in three ways', async () => {
   );
 });
 
+describe('what is not the URL of a gateway', () => {
+  const env = { XMPP_GATEWAY_USER: 'u', XMPP_GATEWAY_PASSWORD: 'p' };
+
+  test.each([
+    '127.0.0.1:18080',
+    'chat.example.org',
+    'ftp://example.org',
+    'http://bot:secret@127.0.0.1:18080',
+    'http://example.org/?a',
+    'http://127.0.0.1:8080/api/1.0/xmppdomains/example.org/gateway/messages',
+  ])('%s', async (url) => {
+    const expected =
+      'expected only the URL of the gateway, such as http://127.0.0.1:8080, without user name, password and /api/…, got something else';
+    await expect(find({ env: { ...env, XMPP_GATEWAY_URL: url } })).rejects.toMatchObject({
+      name: 'UsageError',
+      message: `XMPP_GATEWAY_URL: ${expected}`,
+    });
+    await expect(find({ env, given: { url } })).rejects.toThrow(
+      new RegExp(`^url: ${expected.replaceAll('.', '\\.')}$`),
+    );
+  });
+});
+
 describe('faulty files', () => {
   test.each<[string | Uint8Array, string]>([
     ['usr: a\n', 'FILE:1: usr: expected a known key (did you mean user?), got an unknown one'],
