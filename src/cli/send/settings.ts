@@ -199,10 +199,15 @@ function findFault(key: string, value: unknown): Pick<ConfigFault, 'expected' | 
 const plainText = 'text without control characters, not empty';
 const quotedText = `${plainText}, in quotes if it looks like a number`;
 
+// HTTP Basic allows no colon in a name; `curl -u` takes the password from behind one.
+const userName =
+  'a name without a colon (the password is asked for, or taken from XMPP_GATEWAY_PASSWORD or the file)';
+
 /** What the text of a setting has to be, if it is something else. */
 function findExpected(key: Key, text: string): string | undefined {
   if (key === 'url') return isGatewayUrl(text) ? undefined : gatewayUrl;
-  return /^[^\u0000-\u001f\u007f-\u009f]+$/.test(text) ? undefined : plainText;
+  if (!/^[^\u0000-\u001f\u007f-\u009f]+$/.test(text)) return plainText;
+  return key === 'user' && text.includes(':') ? userName : undefined;
 }
 
 function isKey(text: string): text is Key {

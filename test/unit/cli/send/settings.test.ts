@@ -190,6 +190,27 @@ describe('what is not the URL of a gateway', () => {
   });
 });
 
+describe('neither a password behind the user nor one with a line break is sent or shown', () => {
+  const url = 'http://127.0.0.1:1';
+  const user =
+    'expected a name without a colon (the password is asked for, or taken from XMPP_GATEWAY_PASSWORD or the file), got something else';
+
+  test.each([
+    [{ given: { url, user: 'bot:secret' } }, `user: ${user}`],
+    [{ given: { url, user: 'bot:secret', from: 'alice@example.org' } }, `user: ${user}`],
+    [
+      { given: { url, user: 'u' }, env: { XMPP_GATEWAY_USER: 'u:x' } },
+      `XMPP_GATEWAY_USER: ${user}`,
+    ],
+    [
+      { given: { url, user: 'u' }, env: { XMPP_GATEWAY_PASSWORD: 'sec\nret' } },
+      'XMPP_GATEWAY_PASSWORD: expected text without control characters, not empty, got something else',
+    ],
+  ])('%j', async (places, message) => {
+    await expect(find(places)).rejects.toMatchObject({ name: 'UsageError', message });
+  });
+});
+
 describe('faulty files', () => {
   test.each<[string | Uint8Array, string]>([
     ['usr: a\n', 'FILE:1: usr: expected a known key (did you mean user?), got an unknown one'],
@@ -206,6 +227,7 @@ describe('faulty files', () => {
       'FILE:1: expected quotes around a text that begins with #, such as "#example", got nothing',
     ],
     ['user:\n', 'FILE:1: user: expected text without control characters, .*, got nothing'],
+    ['user: bot:secret\n', 'FILE:1: user: expected a name without a colon .*, got other text'],
     ['user: "a\\tb"\n', 'FILE:1: user: expected text without control .*, got other text'],
     [
       'url: http://bot:secret@127.0.0.1:8080\n',
