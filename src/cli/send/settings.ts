@@ -120,6 +120,7 @@ async function readFile(
   env: Surroundings['env'],
 ): Promise<{ settings: Place; file: string }> {
   const file = named ?? findDefaultFile(env);
+  if (file === undefined) return { settings: {}, file: 'a file that --config names' };
   try {
     return { settings: await readSettings(file), file };
   } catch (error) {
@@ -134,11 +135,21 @@ async function readFile(
   }
 }
 
-function findDefaultFile(env: Surroundings['env']): string {
+function findDefaultFile(env: Surroundings['env']): string | undefined {
   const base = env['XDG_CONFIG_HOME'] ?? '';
+  const home = env['HOME'] || findHome();
   // The XDG Base Directory Specification ignores relative paths.
-  const folder = isAbsolute(base) ? base : join(env['HOME'] || homedir(), '.config');
-  return join(folder, 'xmpp-message-gateway', 'send.yaml');
+  const folder = isAbsolute(base) ? base : home && join(home, '.config');
+  return folder && join(folder, 'xmpp-message-gateway', 'send.yaml');
+}
+
+/** Returns undefined for a user whom the system does not know, as in containers. */
+function findHome(): string | undefined {
+  try {
+    return homedir();
+  } catch {
+    return undefined;
+  }
 }
 
 /** Rejects with a ConfigError, or with the system's error if the file cannot be read. */
