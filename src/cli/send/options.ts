@@ -27,7 +27,16 @@ export interface Options
 /** Reads the options of `send`; throws UsageError. */
 export function readOptions(args: readonly string[]): Options | (CommonOptions & BulkOptions) {
   const { values, positionals } = parse(args);
-  const { url, user, from, domain, type, subject, id, wait, bulk, rejects, skip } = values;
+  const { url, user, from, domain, to, type, subject, id, wait, bulk, rejects, skip } = values;
+  refuseOtherEncodings({
+    '--to': to ?? [],
+    '--user': [user],
+    '--from': [from],
+    '--domain': [domain],
+    '--subject': [subject],
+    '--id': [id],
+    'a text': positionals,
+  });
   const common = {
     given: { url, user, from, domain },
     file: values.config,
@@ -52,7 +61,7 @@ export function readOptions(args: readonly string[]): Options | (CommonOptions &
   if (lone !== undefined) throw new UsageError(`expected ${lone} only with --bulk`);
   return {
     ...common,
-    to: requireOption(values.to, '--to JID'),
+    to: requireOption(to, '--to JID'),
     type,
     subject,
     id,
@@ -84,6 +93,19 @@ function parse(args: readonly string[]) {
     },
     'put -- before a text that begins with -',
   );
+}
+
+/** The error for a text that is not UTF-8, with the way out for the most frequent other encoding. */
+export function notUtf8(what: string): UsageError {
+  return new UsageError(
+    `expected ${what} in UTF-8, got another encoding (iconv -f latin1 -t utf-8)`,
+  );
+}
+
+/** Throws a UsageError if Node has put U+FFFD in the place of bytes that are not UTF-8. */
+function refuseOtherEncodings(texts: Readonly<Record<string, readonly unknown[]>>): void {
+  const found = Object.entries(texts).find(([, values]) => values.join(' ').includes('\ufffd'));
+  if (found !== undefined) throw notUtf8(found[0]);
 }
 
 function readKey(key: string | undefined): string {

@@ -3,7 +3,7 @@ import { type Command, type Surroundings, UsageError } from '../command.ts';
 import { openPrompt } from '../prompt.ts';
 import { type Result, tryUntil, unique } from './attempts.ts';
 import { type BulkOptions, sendBulk } from './bulk.ts';
-import { type CommonOptions, type Options, readOptions } from './options.ts';
+import { type CommonOptions, notUtf8, type Options, readOptions } from './options.ts';
 import { exitCodes, exitNoReceipt, worstOutcome } from './outcome.ts';
 import { readAtMost } from './post.ts';
 import { buildSendRequest, buildUrl, type SendRequest } from './request.ts';
@@ -134,7 +134,7 @@ const maxTextBytes = 67_108_864;
 async function readMessageText(stdin: Surroundings['stdin']): Promise<string> {
   const read = await readAtMost(stdin, maxTextBytes);
   if (read === undefined) throw new UsageError(`expected a text of at most ${maxTextBytes} bytes`);
-  if (!isUtf8(read)) throw new UsageError('expected a text in UTF-8');
+  if (!isUtf8(read)) throw notUtf8('a text');
   return read.toString('utf8').replace(/\r?\n$/, '');
 }
 

@@ -6,7 +6,9 @@ import type { Command, Surroundings } from '../../../src/cli/command.ts';
 export async function run(
   command: Command,
   args: readonly string[],
-  given: { readonly input?: string } & Partial<Pick<Surroundings, 'argv' | 'env'>> = {},
+  given: { readonly input?: string | Uint8Array } & Partial<
+    Pick<Surroundings, 'argv' | 'env'>
+  > = {},
 ): Promise<{ code: number; out: string; err: string }> {
   const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
   stdin.end(given.input);

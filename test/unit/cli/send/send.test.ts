@@ -306,6 +306,22 @@ describe('wrong usage', () => {
     await expect(run(sendCommand, args, { env })).rejects.toThrow(sentence);
   });
 
+  test.each([
+    [['gr\ufffdn'], 'expected a text'],
+    [['--subject', 'gr\ufffdn', 'hi'], 'expected --subject'],
+    [['--to', 'gr\ufffdn@example.org', 'hi'], 'expected --to'],
+  ])('an argument that Node could not decode: %j', async (args, sentence) => {
+    const way = ' in UTF-8, got another encoding (iconv -f latin1 -t utf-8)';
+    await expect(send(url, ...args)).rejects.toThrow(`${sentence}${way}`);
+  });
+
+  test('another encoding on stdin', async () => {
+    const input = Buffer.from('grün', 'latin1');
+    await expect(run(sendCommand, ['--url', url, ...names], { env, input })).rejects.toThrow(
+      'expected a text in UTF-8, got another encoding (iconv -f latin1 -t utf-8)',
+    );
+  });
+
   test('no password, and no terminal to ask on', async () => {
     const given = { env: { HOME: '/dev/null' } };
     await expect(run(sendCommand, ['--url', url, ...names, 'hi'], given)).rejects.toThrow(
