@@ -1,4 +1,5 @@
 import { isRecord } from '../../core/json.ts';
+import { describeAnswer, type Fields } from './description.ts';
 import type { PostAnswer } from './post.ts';
 
 /** The result of one attempt. */
@@ -24,18 +25,13 @@ export interface Fate extends Verdict {
   readonly details: readonly string[];
 }
 
-type Fields = Readonly<Record<string, unknown>>;
-
 /** Reads the answer to one message, for each of its recipients. */
-export function readAnswer(
-  { status, retryAfter, text }: PostAnswer,
-  to: readonly string[],
-): SendAttempt {
-  const fields = parseObject(text);
+export function readAnswer(answer: PostAnswer, to: readonly string[]): SendAttempt {
+  const fields = parseObject(answer.text);
   return {
-    answer: text,
-    fates: to.length === 1 ? [readWhole(status, fields)] : readResults(status, fields, to),
-    retryAfterMs: readRetryAfter(retryAfter),
+    answer: answer.text,
+    fates: to.length === 1 ? [readWhole(answer, fields)] : readResults(answer, fields, to),
+    retryAfterMs: readRetryAfter(answer.retryAfter),
   };
 }
 
@@ -44,18 +40,18 @@ export function readRetryAfter(text: string): number | undefined {
   return /^\d{1,6}$/.test(text) ? Number(text) * 1000 : undefined;
 }
 
-function readWhole(status: number, fields: Fields): Fate {
-  return describeFate(judgeAnswer(status, fields), status, fields);
+function readWhole({ status, location }: PostAnswer, fields: Fields): Fate {
+  return describeFate(judgeAnswer(status, fields), status, fields, location);
 }
 
-function readResults(status: number, fields: Fields, to: readonly string[]): Fate[] {
+function readResults(answer: PostAnswer, fields: Fields, to: readonly string[]): Fate[] {
   const { results } = fields;
-  const isAccepted = status === 200 || status === 207;
+  const isAccepted = answer.status === 200 || answer.status === 207;
   if (isAccepted && Array.isArray(results) && results.length === to.length) {
     return to.map((address, index) => readResult(address, results[index]));
   }
   // Without a result for each recipient, a receipt is not from a gateway.
-  const whole = readWhole(status, isAccepted ? {} : fields);
+  const whole = readWhole(answer, isAccepted ? {} : fields);
   return to.map(() => whole);
 }
 
@@ -73,8 +69,9 @@ export interface LineFate extends Omit<Fate, 'isOwn' | 'id' | 'hasArrived'> {
 }
 
 /** Reads an answer that is about many messages as a whole, which is never a receipt. */
-export function readRefusal({ status, text }: PostAnswer): Fate {
-  return readWhole(status, status === 200 || status === 207 ? {} : parseObject(text));
+export function readRefusal(answer: PostAnswer): Fate {
+  const isAccepted = answer.status === 200 || answer.status === 207;
+  return readWhole(answer, isAccepted ? {} : parseObject(answer.text));
 }
 
 /** Reads one line of the answer to many messages in one request. */
@@ -98,50 +95,11 @@ export function readLine(fields: Fields): LineFate {
   };
 }
 
-function describeFate(verdict: Verdict, status: number, fields: Fields): Fate {
-  const [reason = '', ...details] =
-    status === 200 || status === 207
-      ? [`${status}, but the answer is not from a gateway: check the URL`]
-      : describeProblem(status, fields);
+function describeFate(verdict: Verdict, status: number, fields: Fields, location = ''): Fate {
+  const [reason = '', ...details] = describeAnswer(status, fields, location);
   const id = verdict.outcome === 'confirmed' ? String(fields['id']) : undefined;
   const hasArrived = id !== undefined && fields['confirmed'] === 'recipient';
   return { ...verdict, isOwn: false, id, hasArrived, reason, details };
-}
-
-const kindsOfUser =
-  'An API account needs --from (or from in the file); an XMPP user must not have it.';
-
-/** The gateway's sentence names the place of the sender in the URL. */
-const whereSenderIs = 'The sender is --from (or from in the file), or else --user.';
-
-/** Describes a problem (RFC 9457) with the members that the gateway adds. */
-function describeProblem(status: number, fields: Fields): string[] {
-  const { code, title, detail, errors, condition, text, instance } = fields;
-  const head = textsOf([String(status), code]).join(' ');
-  const [sentence = ''] = textsOf([detail, title]);
-  // The gateway's sentence usually contains the condition already.
-  const rest = textsOf([condition, text]).filter((word) => !sentence.includes(word));
-  const words = [sentence, ...rest].filter((word) => word !== '').join(' – ');
-  const faults: unknown[] = Array.isArray(errors) ? errors : [];
-  // A single fault is the sentence already.
-  const places = faults.map(describeFault).filter((place) => !sentence.includes(place));
-  return [
-    ...(words === '' ? [head] : [`${head}: ${words}`]),
-    ...places.map((place) => `  ${place}`),
-    ...(code === 'unauthenticated' ? [`  ${kindsOfUser}`] : []),
-    ...(code === 'sender-refused' ? [`  ${whereSenderIs}`] : []),
-    ...(status >= 500 ? textsOf([instance]).map((id) => `  ${id}`) : []),
-  ].map((line) => line.replace(/[\p{Cc}\p{Cf}]/gu, '\ufffd'));
-}
-
-function describeFault(fault: unknown): string {
-  if (!isRecord(fault)) return String(fault);
-  const { pointer, detail } = fault;
-  return textsOf([pointer === '' ? 'the whole body' : pointer, detail]).join(': ');
-}
-
-function textsOf(values: readonly unknown[]): string[] {
-  return values.filter((value) => typeof value === 'string');
 }
 
 /** Parses a JSON object; returns an empty one for anything else. */

@@ -7,6 +7,8 @@ export interface PostAnswer {
   readonly status: number;
   /** The value of Retry-After, or ''. */
   readonly retryAfter: string;
+  /** The URL that a redirect leads to, or ''. */
+  readonly location: string;
   readonly text: string;
 }
 
@@ -48,7 +50,7 @@ export function post(
     });
     outgoing.once('error', fail);
     outgoing.once('response', (response) => {
-      collectAnswer(response).then(resolve, fail);
+      collectAnswer(response, url).then(resolve, fail);
     });
     outgoing.end(body);
   });
@@ -65,12 +67,16 @@ function onceConnected(outgoing: ClientRequest, listener: () => void): void {
   outgoing.once('socket', (socket) => socket.once(event, listener));
 }
 
-async function collectAnswer(response: IncomingMessage): Promise<PostAnswer> {
+async function collectAnswer(response: IncomingMessage, url: string): Promise<PostAnswer> {
   const body = await readAtMost(response, maxAnswerBytes);
   if (body === undefined) throw new Error(`the answer is longer than ${maxAnswerBytes} bytes`);
+  const { location, 'retry-after': retryAfter = '' } = response.headers;
   return {
     status: response.statusCode ?? 0,
-    retryAfter: response.headers['retry-after'] ?? '',
+    retryAfter,
+    // It may be relative to the URL (RFC 9110 §10.2.2).
+    location:
+      location !== undefined && URL.canParse(location, url) ? new URL(location, url).href : '',
     text: body.toString('utf8'),
   };
 }
@@ -128,7 +134,7 @@ export class BulkPost {
     this.#outgoing.once('continue', () => this.#makeRoom());
     this.#outgoing.on('drain', () => this.#makeRoom());
     this.#outgoing.on('error', (error) => this.#fail(error));
-    this.#outgoing.once('response', (response) => void this.#read(response));
+    this.#outgoing.once('response', (response) => void this.#read(response, url));
   }
 
   /** Whether `write` would not have to buffer. */
@@ -157,11 +163,11 @@ export class BulkPost {
     this.#events.onRoom();
   }
 
-  async #read(response: IncomingMessage): Promise<void> {
+  async #read(response: IncomingMessage, url: string): Promise<void> {
     try {
       const type = response.headers['content-type'] ?? '';
       if (response.statusCode !== 207 || !type.includes('ndjson')) {
-        this.#close(await collectAnswer(response));
+        this.#close(await collectAnswer(response, url));
       } else {
         await this.#readLines(response);
         this.#close(undefined);

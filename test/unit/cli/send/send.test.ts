@@ -15,9 +15,16 @@ interface Seen {
   readonly body: string;
 }
 
+interface Answer {
+  readonly status: number;
+  readonly body?: object | string;
+  readonly retryAfter?: string;
+  readonly location?: string;
+}
+
 /** Starts a gateway that gives these answers in order; `undefined` closes the connection. */
 async function startScript(
-  answers: readonly ({ status: number; body?: object | string; retryAfter?: string } | undefined)[],
+  answers: readonly (Answer | undefined)[],
 ): Promise<{ url: string; seen: Seen[] }> {
   const seen: Seen[] = [];
   const answerNext = async (req: IncomingMessage, res: ServerResponse): Promise<void> => {
@@ -28,6 +35,7 @@ async function startScript(
       return;
     }
     if (answer.retryAfter !== undefined) res.setHeader('Retry-After', answer.retryAfter);
+    if (answer.location !== undefined) res.setHeader('Location', answer.location);
     res.statusCode = answer.status;
     const { body = {} } = answer;
     res.end(typeof body === 'string' ? body : `${JSON.stringify(body)}\n`);
@@ -122,6 +130,35 @@ test.each([{}, '<html>', '"success"'])(
     expect(err).toBe('200, but the answer is not from a gateway: check the URL\n');
   },
 );
+
+test.each<[Answer, number, string]>([
+  [{ status: 400 }, 1, ': check the URL'],
+  [{ status: 404 }, 1, ': check the URL'],
+  [{ status: 405, body: '' }, 1, ': check the URL'],
+  [{ status: 302 }, 1, ': check the URL'],
+  [{ status: 413 }, 1, ', perhaps from a proxy: see its log'],
+  [{ status: 500 }, 76, ', perhaps from a proxy: see its log'],
+  [{ status: 503, retryAfter: '100' }, 75, ', perhaps from a proxy: see its log'],
+])('says that a page is not from a gateway: %j', async (answer, code, end) => {
+  const { url } = await startScript([{ body: '<html>', ...answer }]);
+  const result = await send(url, 'hi');
+  expect([result.code, result.out]).toEqual([code, '']);
+  const [line] = result.err.split('\n');
+  expect(line).toBe(`${answer.status}, but the answer is not from a gateway${end}`);
+});
+
+test.each([
+  ['https://gw.example.org/', 'https://gw.example.org/: give that URL'],
+  [
+    'https://gw.example.org/gw/api/1.0/xmppdomains/example.org/gateway/messages',
+    'https://gw.example.org/gw/: give that URL',
+  ],
+  ['/login?next=%2F', 'URL/login?next=%2F: check the URL'],
+])('says where a redirect leads: %s', async (location, said) => {
+  const { url } = await startScript([{ status: 301, location, body: '<html>' }]);
+  const err = `301: redirected to ${said.replace('URL/', `${url}/`)}\n`;
+  expect(await send(url, 'hi')).toEqual({ code: 1, out: '', err });
+});
 
 test('does not wait beyond --timeout', async () => {
   const { url, seen } = await startScript([{ status: 503, retryAfter: '100' }]);
