@@ -91,6 +91,12 @@ export function describeError(error: unknown): string {
   return error.message.trim() || (inner === undefined ? error.name : describeError(inner));
 }
 
+/** Of an error of OpenSSL, only the reason is for people: the rest names places in its sources. */
+export function reasonOfOpenSsl(error: unknown): string | undefined {
+  const message = error instanceof Error ? error.message : '';
+  return /\berror:[0-9A-F]{8}:[^:]*:[^:]*:([^:]+)/.exec(message)?.[1];
+}
+
 /**
  * Describes an error and, after a colon, its cause, unless the message contains that already. For logs
  * only: callers must not see the cause.

@@ -3,7 +3,7 @@ import type { PasswordCheck } from '../../auth/users.ts';
 import type { Config } from '../../config/config.ts';
 import { GatewayError } from '../../core/errors.ts';
 import { createJid } from '../../core/jid/jid.ts';
-import { describeWithCause } from '../../core/text.ts';
+import { describeWithCause, reasonOfOpenSsl } from '../../core/text.ts';
 import type { ServerKind } from '../../xmpp/server/identity.ts';
 import type { Finding } from './report.ts';
 
@@ -36,13 +36,11 @@ export async function checkLogin(
   }
 }
 
-/** Of an error of OpenSSL, only the reason is for people: the rest names places in its sources. */
 function describeFailure(error: GatewayError): string {
-  const { cause, message } = error;
-  const isOpenSsl = cause instanceof Error && 'reason' in cause && 'library' in cause;
-  return isOpenSsl
-    ? `${message.replace(/\.$/, '')}: ${String(cause.reason)}`
-    : describeWithCause(error);
+  const reason = reasonOfOpenSsl(error.cause);
+  return reason === undefined
+    ? describeWithCause(error)
+    : `${error.message.replace(/\.$/, '')}: ${reason}`;
 }
 
 function c2sAdvice({ message, cause }: GatewayError, kind: ServerKind | undefined): string {

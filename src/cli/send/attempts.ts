@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Surroundings } from '../command.ts';
+import { PostFailure } from './failure.ts';
 import {
   combineOutcomes,
   type Fate,
@@ -8,7 +9,7 @@ import {
   readAnswer,
   type SendAttempt,
 } from './outcome.ts';
-import { PostFailure, post } from './post.ts';
+import { post } from './post.ts';
 import type { SendRequest } from './request.ts';
 
 const [firstPauseMs, longestPauseMs] = [1000, 10_000];
@@ -64,7 +65,7 @@ async function attemptPost(
   } catch (error) {
     if (!(error instanceof PostFailure)) throw error;
     const reason = `no answer from ${new URL(url).origin}: ${error.message}`;
-    const verdict = judgeFailure(error.wasConnected);
+    const verdict = judgeFailure(error);
     const unsent = { isOwn: false, id: undefined, hasArrived: false };
     const fate = { ...verdict, ...unsent, reason, details: [] };
     return { answer: undefined, fates: to.map(() => fate), retryAfterMs: undefined };

@@ -6,6 +6,7 @@ import {
   longestPauseMs,
   OpenRequest,
 } from './backlog.ts';
+import { PostFailure } from './failure.ts';
 import { BulkInputError } from './input.ts';
 import {
   judgeFailure,
@@ -15,7 +16,7 @@ import {
   readRetryAfter,
   worstOutcome,
 } from './outcome.ts';
-import { type PostAnswer, PostFailure } from './post.ts';
+import type { PostAnswer } from './post.ts';
 import type { Counts } from './progress.ts';
 import type { BulkFault, BulkRecord } from './records.ts';
 
@@ -50,6 +51,9 @@ export interface BulkResult extends Counts {
 }
 
 const tickMs = 100;
+
+/** An answer that ended in the middle. */
+const cutOff = { wasConnected: true, mayRetry: true };
 
 /**
  * After this silence the request is ended; there will be another one. A proxy may hold back what has not
@@ -251,9 +255,10 @@ export class BulkSender {
     }
     if (end instanceof PostFailure || (end === undefined && !request.hasCounts)) {
       const reason = `no answer: ${end?.message ?? 'it ended in the middle'}`;
-      const { outcome } = judgeFailure(end?.wasConnected ?? true);
+      const { outcome, mayRetry } = judgeFailure(end ?? cutOff);
       for (const item of unanswered) item.mayHaveArrived ||= outcome === 'unknown';
-      this.#pause(silentSince, outcome, [reason]);
+      if (mayRetry) this.#pause(silentSince, outcome, [reason]);
+      else this.stop({ outcome, reasons: [reason] });
     } else if (end !== undefined) {
       const { outcome, mayRetry, reason, details } = readRefusal(end);
       const reasons = [reason, ...details];

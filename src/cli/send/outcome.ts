@@ -1,5 +1,7 @@
 import { isRecord } from '../../core/json.ts';
+import { exitUsage } from '../command.ts';
 import { describeAnswer, type Fields } from './description.ts';
+import type { PostFailure } from './failure.ts';
 import type { PostAnswer } from './post.ts';
 
 /** The result of one attempt. */
@@ -118,6 +120,7 @@ export type Outcome =
   | 'refused'
   | 'bounced'
   | 'not-permitted'
+  | 'wrong-usage'
   | 'unavailable'
   | 'unknown';
 
@@ -126,6 +129,7 @@ export const exitCodes: Readonly<Record<Outcome, number>> = {
   confirmed: 0,
   refused: 1,
   bounced: 1,
+  'wrong-usage': exitUsage,
   unavailable: 75,
   unknown: 76,
   'not-permitted': 77,
@@ -146,6 +150,7 @@ export function worstOutcome(outcomes: readonly Outcome[]): Outcome {
 const worstFirst: readonly Outcome[] = [
   'unknown',
   'unavailable',
+  'wrong-usage',
   'not-permitted',
   'refused',
   'bounced',
@@ -184,7 +189,11 @@ function isReceipt(status: number, { status: word, id }: Fields): boolean {
 }
 
 /** Judges an attempt without an answer: without a connection, the request cannot have been sent. */
-export function judgeFailure(wasConnected: boolean): Verdict {
+export function judgeFailure({
+  wasConnected,
+  mayRetry,
+}: Pick<PostFailure, 'wasConnected' | 'mayRetry'>): Verdict {
+  if (!mayRetry) return final('wrong-usage');
   return again(wasConnected ? 'unknown' : 'unavailable');
 }
 

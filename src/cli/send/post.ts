@@ -1,6 +1,6 @@
 import { type ClientRequest, type IncomingMessage, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
-import { describeError } from '../../core/text.ts';
+import { PostFailure } from './failure.ts';
 
 /** The answer to a POST. */
 export interface PostAnswer {
@@ -10,18 +10,6 @@ export interface PostAnswer {
   /** The URL that a redirect leads to, or ''. */
   readonly location: string;
   readonly text: string;
-}
-
-/** There was no answer; the message says why. */
-export class PostFailure extends Error {
-  override readonly name = 'PostFailure';
-  /** Whether the request may have been sent. */
-  readonly wasConnected: boolean;
-
-  constructor(cause: unknown, wasConnected: boolean) {
-    super(describeError(cause), { cause });
-    this.wasConnected = wasConnected;
-  }
 }
 
 /** The gateway's answers are much smaller. */
@@ -39,8 +27,9 @@ export function post(
 ): Promise<PostAnswer> {
   return new Promise((resolve, reject) => {
     let wasConnected = false;
-    const fail = (error: unknown): void => reject(new PostFailure(error, wasConnected));
     const outgoing = open(url, { ...headers, 'Content-Type': 'application/json' });
+    const fail = (error: unknown): void =>
+      reject(new PostFailure(error, outgoing.protocol, wasConnected));
     const deadline = setTimeout(() => {
       outgoing.destroy(new Error(`none within ${Math.ceil(timeoutMs / 1000)} s`));
     }, timeoutMs);
@@ -188,7 +177,7 @@ export class BulkPost {
   }
 
   #fail(error: unknown): void {
-    this.#close(new PostFailure(error, this.#wasConnected));
+    this.#close(new PostFailure(error, this.#outgoing.protocol, this.#wasConnected));
   }
 
   #close(end: PostAnswer | PostFailure | undefined): void {

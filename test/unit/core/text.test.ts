@@ -7,6 +7,7 @@ import {
   describeWithCause,
   nameCharacter,
   quote,
+  reasonOfOpenSsl,
 } from '../../../src/core/text.ts';
 import { refusalOf } from './refusal.ts';
 
@@ -107,4 +108,15 @@ test('finds the fault in a long body', () => {
   const bytes = new Uint8Array(300_000).fill(0x41);
   bytes[123_456] = 0xff;
   expect(refusalOf(() => decodeUtf8(bytes)).detail).toContain('at byte 123457.');
+});
+
+test.each([
+  ['error:0A000086:SSL routines::certificate verify failed', 'certificate verify failed'],
+  [
+    '80AC:error:0A00010B:SSL routines:f:wrong version number:../deps/x.c:350:',
+    'wrong version number',
+  ],
+  ['socket hang up', undefined],
+])('reasonOfOpenSsl: %s', (message, reason) => {
+  expect(reasonOfOpenSsl(new Error(message))).toBe(reason);
 });

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { type BulkPorts, BulkSender } from '../../../../src/cli/send/bulk-sender.ts';
-import { type BulkPostEvents, PostFailure } from '../../../../src/cli/send/post.ts';
+import { PostFailure } from '../../../../src/cli/send/failure.ts';
+import type { BulkPostEvents } from '../../../../src/cli/send/post.ts';
 import type { BulkRecord } from '../../../../src/cli/send/records.ts';
 
 beforeEach(() => {
@@ -33,7 +34,11 @@ class FakePost {
 
   destroy(reason: string): void {
     this.destroyed = reason;
-    this.#events.onClose(new PostFailure(new Error(reason), true));
+    this.#events.onClose(new PostFailure(new Error(reason), 'http:', true));
+  }
+
+  fail(end: PostFailure): void {
+    this.#events.onClose(end);
   }
 
   answer(line: number): void {
@@ -157,4 +162,20 @@ test('an interruption waits for what was sent, and not for what is to be sent ag
     doneTo: 2048,
     stop: { outcome: 'interrupted' },
   });
+});
+
+test('stops at once when TLS has to be corrected', async () => {
+  const { sender, posts, said } = open();
+  const sending = sender.send(makeRecords(3));
+  await vi.advanceTimersByTimeAsync(100);
+  const cause = Object.assign(new Error('certificate has expired'), { code: 'CERT_HAS_EXPIRED' });
+  posts[0]?.fail(new PostFailure(cause, 'https:', false));
+  const reason =
+    'no answer: the certificate of the gateway is not trusted: certificate has expired: its operator has to renew it';
+  expect(await sending).toMatchObject({
+    accepted: 0,
+    doneTo: 0,
+    stop: { outcome: 'wrong-usage', reasons: [reason] },
+  });
+  expect([posts.length, said]).toEqual([1, []]);
 });

@@ -70,11 +70,12 @@ test.each<[number, string | undefined, Outcome, boolean]>([
   expect(judgeAnswer(status, { code })).toEqual({ outcome, mayRetry });
 });
 
-test.each<[boolean, Outcome]>([
-  [true, 'unknown'],
-  [false, 'unavailable'],
-])('without answer, connected: %j', (wasConnected, outcome) => {
-  expect(judgeFailure(wasConnected)).toEqual({ outcome, mayRetry: true });
+test.each<[boolean, boolean, Outcome]>([
+  [true, true, 'unknown'],
+  [false, true, 'unavailable'],
+  [false, false, 'wrong-usage'],
+])('without answer, connected: %j, again: %j', (wasConnected, mayRetry, outcome) => {
+  expect(judgeFailure({ wasConnected, mayRetry })).toEqual({ outcome, mayRetry });
 });
 
 test.each<[Outcome[], Outcome]>([
@@ -83,6 +84,7 @@ test.each<[Outcome[], Outcome]>([
   [['unknown', 'bounced'], 'bounced'],
   [['unknown', 'unavailable'], 'unknown'],
   [['unknown', 'not-permitted'], 'unknown'],
+  [['unknown', 'wrong-usage'], 'unknown'],
   [['unavailable', 'refused'], 'refused'],
 ])('%j together: %s', (outcomes, outcome) => {
   expect(combineOutcomes(outcomes)).toBe(outcome);
@@ -126,6 +128,7 @@ test('the exit codes', () => {
     confirmed: 0,
     refused: 1,
     bounced: 1,
+    'wrong-usage': 64,
     unavailable: 75,
     unknown: 76,
     'not-permitted': 77,

@@ -1,3 +1,5 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import {
   createServer,
   type IncomingHttpHeaders,
@@ -5,7 +7,10 @@ import {
   type ServerResponse,
 } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { createServer as createTlsServer } from 'node:tls';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { sendCommand } from '../../../../src/cli/send/send.ts';
 import { run } from '../run.ts';
@@ -192,6 +197,34 @@ test('75 when TLS is not set up in time: the request cannot have been sent', asy
   const { code, err } = await send(`https://127.0.0.1:${port}`, '--timeout', '1', 'hi');
   expect(code).toBe(75);
   expect(err).toMatch(/: none within 1 s\nNothing was sent/);
+});
+
+test('does not try again https:// where the gateway speaks HTTP', async () => {
+  const { url, seen } = await startScript([success]);
+  const other = url.replace('http:', 'https:');
+  const err = `no answer from ${other}: the gateway does not speak HTTPS there: try http://\n`;
+  expect(await send(other, 'hi')).toEqual({ code: 64, out: '', err });
+  expect(seen).toEqual([]);
+});
+
+test('does not try again with a certificate that is not trusted', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'xmg-send-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
+  const options = '-x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -batch';
+  const files = ['-subj', '/CN=localhost', '-keyout', key, '-out', cert];
+  execFileSync('openssl', ['req', ...options.split(' '), ...files], { stdio: 'pipe' });
+  const server = createTlsServer({ key: readFileSync(key), cert: readFileSync(cert) });
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  onTestFinished(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  const { code, err } = await send(`https://127.0.0.1:${port}`, 'hi');
+  expect(code).toBe(64);
+  expect(err).toMatch(
+    /: the certificate of the gateway is not trusted: self-signed certificate: name its CA in NODE_EXTRA_CA_CERTS\n$/,
+  );
 });
 
 test('replaces control characters, which could manipulate the terminal', async () => {
