@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { type Command, exitConfig, exitUsage, firstSentence, UsageError } from './cli/command.ts';
+import { tolerateLostOutput } from './cli/output.ts';
 import { ConfigError } from './config/errors.ts';
 
 /** Each is loaded only when it is needed, so that `send` does not wait for everything that `serve` needs. */
@@ -23,16 +24,8 @@ const program = 'xmpp-message-gateway';
 export function runProgram(args: readonly string[], packageFile: URL): Promise<number> {
   // By default, Node.js opens its inspector, through which other local processes could take this one over.
   process.on('SIGUSR1', () => {});
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreClosedPipe);
+  tolerateLostOutput(process, program);
   return runCommand(args, packageFile).catch(explain);
-}
-
-/**
- * The reader of our output may end before us, as in `check … | head`. The command goes on, so that its
- * exit code says what it did.
- */
-function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EPIPE') throw error;
 }
 
 async function runCommand(args: readonly string[], packageFile: URL): Promise<number> {
