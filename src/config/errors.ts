@@ -59,7 +59,10 @@ export function formatPath(path: ConfigPath): string {
 export function describeValue(path: ConfigPath, value: unknown): string {
   if (value === undefined || value === null) return 'nothing';
   if (path.some((step) => secretKeys.includes(step))) return '<secret>';
-  if (typeof value === 'string') return quote(value);
+  if (typeof value === 'string') {
+    // A Sentinel takes no password, but somebody may have written one, as in `store`.
+    return path[0] === 'store_sentinels' && value.includes('@') ? '<secret>' : quote(value);
+  }
   return typeof value === 'number' || typeof value === 'boolean'
     ? String(value)
     : describeKind(value);
@@ -76,7 +79,13 @@ export function describeKind(value: unknown): string {
 }
 
 function readable(key: string): string {
-  return /^\w+$/.test(key) ? key : quote(key);
+  const name = lacksSpace(key) ? key.replace(/:.*/s, '') : key;
+  return /^\w+$/.test(name) ? name : quote(name);
+}
+
+/** Whether YAML has read `secret:s3cret` as one key. What follows the colon may be a secret. */
+export function lacksSpace(key: string): boolean {
+  return /^[^\s:]+:/.test(key);
 }
 
 const longestWord = 64;

@@ -7,6 +7,7 @@ import {
   type FoundFault,
   findNearest,
   formatPath,
+  lacksSpace,
 } from './errors.ts';
 import { configKeys } from './schema.ts';
 import type { ConfigSource } from './yaml.ts';
@@ -19,13 +20,19 @@ export function readIssue(issue: z.core.$ZodIssue): FoundFault[] {
     return [{ path, expected, got: describeKind }];
   }
   if (issue.code === 'invalid_key') {
+    if (lacksSpace(String(path.at(-1)))) return [missingSpace(path)];
     const key = issue.issues[0]?.message ?? expected;
     return [{ path, expected: `as key ${key}`, got: () => 'another one' }];
   }
   return [{ path, expected }];
 }
 
+function missingSpace(path: ConfigPath): FoundFault {
+  return { path, expected: 'a space after its colon', got: () => 'none' };
+}
+
 function unknownKey(path: ConfigPath, key: string): FoundFault {
+  if (lacksSpace(key)) return missingSpace([...path, key]);
   const known = keysBelow(path);
   const meant = findNearest(key, known) ?? findElsewhere(key);
   const expected =

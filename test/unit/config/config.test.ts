@@ -408,7 +408,7 @@ c2s:
     ],
     [
       'store_sentinels: [":pw@127.0.0.1:1"]\nstore: redis://mymaster',
-      'store_sentinels[0]: expected host:port',
+      'store_sentinels[0]: expected host:port (IPv6 in brackets), got <secret>',
     ],
     ['store_tls: {ca_file: ca.crt}', 'store_tls: expected a store with rediss://, for TLS'],
     [
@@ -433,6 +433,14 @@ c2s:
     ],
     ['store: "redis://:hunter2@host:x"', 'got <secret>'],
     ['store: {url: "redis://host"}', 'got <secret>'],
+    [
+      'log: {level:s3cret}',
+      'gateway.yaml:4: log.level: expected a space after its colon, got none',
+    ],
+    [
+      'rooms: {passwords: {lobby@rooms.org:s3cret}}',
+      'gateway.yaml:4: rooms.passwords."lobby@rooms.org": expected a space after its colon, got none',
+    ],
     ['"__proto__": {x: 1}', '__proto__: expected one of the keys component, domains,'],
     ['constructor: 1', 'constructor: expected'],
     ['<<: {log: {level: debug}}', '"<<": expected one of the keys'],
