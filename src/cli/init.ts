@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { chmod, mkdir, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { existsSync, statSync } from 'node:fs';
+import { mkdir, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { hashPassword } from '../auth/password-hash.ts';
 import { recogniseServer, type ServerPlaces } from '../xmpp/probes/probes.ts';
 import { buildGatewayFile } from '../xmpp/server/config-lines.ts';
@@ -13,6 +13,7 @@ import {
   quoteForShell,
   refuseOperands,
   type Surroundings,
+  UsageError,
 } from './command.ts';
 import {
   buildConfigText,
@@ -22,6 +23,7 @@ import {
   secretFile,
 } from './init-answers.ts';
 import { withProgress } from './live-line.ts';
+import { createFiles, type NewFile } from './new-files.ts';
 import {
   findInstalledServers,
   includeByHand,
@@ -71,13 +73,7 @@ export async function init(
   installed: readonly ServerKind[] = findInstalledServers(),
 ): Promise<number> {
   const { config, flags } = readFlags(args);
-  const beside = (name: string): string => join(dirname(config), name);
-  for (const path of [config, beside(secretFile), ...Object.values(setupFiles).map(beside)]) {
-    if (existsSync(path))
-      throw new Error(
-        `${path} already exists and was not changed; with --config, choose another folder`,
-      );
-  }
+  refuseTaken(config);
   const found =
     flags.server === undefined
       ? await findServer(places, installed, surroundings.stderr)
@@ -87,18 +83,26 @@ export async function init(
   const password = randomBytes(18).toString('base64url');
   const secret = randomBytes(32).toString('hex');
   const passwordHash = await hashPassword(password);
-  await mkdir(dirname(config), { recursive: true });
-  const isService = await isOfService(config);
-  await writeNew(beside(secretFile), `${secret}\n`);
-  await writeNew(config, buildConfigText({ ...answers, passwordHash, isService }));
-  if (isService) await chmod(config, 0o640);
   const kinds = answers.server === 'both' ? serverKinds : [answers.server];
-  for (const kind of kinds) {
-    await writeNew(beside(setupFiles[kind]), buildServerFile(kind, answers.component, secret));
+  const created = await mkdir(dirname(config), { recursive: true });
+  const isService = await isOfService(config);
+  const text = buildConfigText({ ...answers, passwordHash, isService });
+  const files: readonly NewFile[] = [
+    { path: config, text, ...(isService && { mode: 0o640 }) },
+    { path: beside(config, secretFile), text: `${secret}\n` },
+    ...kinds.map((kind) => ({
+      path: beside(config, setupFiles[kind]),
+      text: buildServerFile(kind, answers.component, secret),
+    })),
+  ];
+  try {
+    await createFiles(files);
+  } catch (error) {
+    if (created !== undefined) await rm(created, { recursive: true });
+    throw error;
   }
-  const files = [config, ...[secretFile, ...kinds.map((kind) => setupFiles[kind])].map(beside)];
   surroundings.stdout.write(
-    `Created ${listInWords(files)}
+    `Created ${listInWords(files.map(({ path }) => path))}
 
 API account: ${answers.account}
 Password:    ${password}   (shown once)
@@ -106,6 +110,30 @@ Password:    ${password}   (shown once)
 ${found === undefined ? '' : describeFound(found)}${nextCommands(programName(surroundings), config, kinds, answers, isService)}`,
   );
   return 0;
+}
+
+/** The name of a file beside the configuration. */
+function beside(config: string, name: string): string {
+  return join(dirname(config), name);
+}
+
+/** Refuses a name that cannot be that of the configuration, and files that exist. */
+function refuseTaken(config: string): void {
+  if (config.endsWith('/') || statSync(config, { throwIfNoEntry: false })?.isDirectory() === true) {
+    throw new UsageError('--config: expected the name of a file, got a folder');
+  }
+  const others = [secretFile, ...Object.values(setupFiles)];
+  if (others.includes(basename(config))) {
+    throw new UsageError(
+      `--config: expected another name than ${basename(config)}, which init gives to a file beside it`,
+    );
+  }
+  for (const path of [config, ...others.map((name) => beside(config, name))]) {
+    if (existsSync(path))
+      throw new Error(
+        `${path} already exists and was not changed; with --config, choose another folder`,
+      );
+  }
 }
 
 /** A server on this machine. */
@@ -150,11 +178,6 @@ function readFlags(args: readonly string[]): { config: string; flags: InitFlags 
   refuseOperands(positionals);
   const { domain, component, server, account, bot, config } = values;
   return { config, flags: { domain: domain?.join(' '), component, server, account, bot } };
-}
-
-/** Others must not read the secret, nor change the permissions in the configuration. */
-async function writeNew(path: string, text: string): Promise<void> {
-  await writeFile(path, text, { flag: 'wx', mode: 0o600 });
 }
 
 function describeFound({ kind, isRunning }: FoundServer): string {

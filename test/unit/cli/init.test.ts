@@ -93,6 +93,24 @@ describe('wrong usage', () => {
   });
 });
 
+describe('a wrong --config', () => {
+  test.each([
+    ['new/', 'the name of a file, got a folder'],
+    ['.', 'the name of a file, got a folder'],
+    ['new/component.secret', 'another name than component.secret'],
+    ['ejabberd-gateway.yml', 'another name than ejabberd-gateway.yml'],
+  ])('%s is refused, and nothing is written', async (name, sentence) => {
+    const args = ['--domain', 'example.org', '--config', `${folder}/${name}`];
+    await expect(run(initCommandAt(), args)).rejects.toThrow(
+      expect.objectContaining({
+        name: 'UsageError',
+        message: expect.stringContaining(`--config: expected ${sentence}`),
+      }),
+    );
+    expect(readdirSync(folder)).toEqual([]);
+  });
+});
+
 /** The files for servers that `init` wrote, and its output. */
 async function initFor(command: Command, ...args: string[]) {
   const { out } = await run(command, [
