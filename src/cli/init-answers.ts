@@ -1,5 +1,6 @@
 import { parsePermission } from '../auth/permissions.ts';
 import { JidError, parseDomain } from '../core/jid/jid.ts';
+import { quote } from '../core/text.ts';
 import type { ServerKind } from '../xmpp/server/identity.ts';
 import { parseOption, type Surroundings, UsageError } from './command.ts';
 import { openPrompt } from './prompt.ts';
@@ -52,7 +53,7 @@ export async function findAnswers(
   }
 }
 
-/** With `onFault`, reports what is wrong with an answer and asks again; without, throws. */
+/** With `onFault`, reports what is wrong with an answer and asks again; without, throws UsageError. */
 async function collect(
   flags: InitFlags,
   installed: readonly ServerKind[],
@@ -72,7 +73,8 @@ async function collect(
       try {
         return parse(text);
       } catch (error) {
-        if (onFault === undefined || !isFault(error)) throw error;
+        if (!isFault(error)) throw error;
+        if (onFault === undefined) throw new UsageError(`--${name}: ${error.message}`);
         onFault(error.message);
       }
     }
@@ -124,7 +126,7 @@ function parseComponent(text: string, domains: readonly string[]): string {
   const component = parseDomain(text);
   if (domains.some((domain) => domain === component || domain.endsWith(`.${component}`))) {
     throw new UnusableAnswer(
-      'expected a separate domain, neither a domain of the users nor a parent of one',
+      `expected a separate domain, neither a domain of the users nor a parent of one, got ${component}`,
     );
   }
   return component;
@@ -132,19 +134,21 @@ function parseComponent(text: string, domains: readonly string[]): string {
 
 function parseServer(text: string): InitChoices['server'] {
   if (text === 'prosody' || text === 'ejabberd' || text === 'both') return text;
-  throw new UnusableAnswer(`expected prosody, ejabberd or both, got ${JSON.stringify(text)}`);
+  throw new UnusableAnswer(`expected prosody, ejabberd or both, got ${quote(text)}`);
 }
 
 function parseAccount(text: string): string {
   if (/^[^:\p{Cc}]+$/u.test(text)) return text.normalize('NFC');
-  throw new UnusableAnswer('expected a name without colons and control characters');
+  throw new UnusableAnswer(
+    `expected a name without colons and control characters, got ${quote(text)}`,
+  );
 }
 
 function parseBot(text: string, domains: readonly string[]): string | undefined {
   if (text === '') return undefined;
   const { pattern, domain } = parsePermission(text);
   if (!domains.includes(domain))
-    throw new UnusableAnswer(`expected a user of ${domains.join(' or ')}`);
+    throw new UnusableAnswer(`expected a user of ${domains.join(' or ')}, got ${pattern}`);
   return pattern;
 }
 

@@ -82,13 +82,25 @@ describe('wrong usage', () => {
   test.each([
     [[], '--domain is missing, and there is no terminal to ask on'],
     [['--domain', 'a b@c'], '--domain: '],
-    [['--domain', 'example.org', '--component', 'example.org'], '--component: '],
+    [
+      ['--domain', 'example.org', '--component', 'example.org'],
+      '--component: expected a separate domain, neither a domain of the users nor a parent of one, got example.org',
+    ],
+    [
+      ['--domain', 'example.org', '--domain', 'gateway.example.org'],
+      '--component: expected a separate domain, neither a domain of the users nor a parent of one, got gateway.example.org',
+    ],
     [['--domain', 'example.org', '--server', 'openfire'], '--server: '],
     [['--domain', 'example.org', '--account', 'a:b'], '--account: '],
     [['--domain', 'example.org', '--bot', 'bot@example.net'], '--bot: '],
     [['--domain', 'example.org', 'more'], 'unexpected argument "more"'],
   ])('%j', async (args, sentence) => {
-    await expect(init(...args)).rejects.toThrow(sentence);
+    await expect(init(...args)).rejects.toThrow(
+      expect.objectContaining({
+        name: 'UsageError',
+        message: expect.stringContaining(sentence),
+      }),
+    );
     expect(readdirSync(folder)).toEqual([]);
   });
 });
