@@ -3,6 +3,7 @@ import { type FileHandle, open, readFile, rename, rm, stat } from 'node:fs/promi
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { JidError } from '../core/jid/jid.ts';
+import { describeError } from '../core/text.ts';
 import { lockFile } from './lock-file.ts';
 import { type Grants, parsePermission } from './permissions.ts';
 
@@ -121,6 +122,8 @@ function isMissing(error: unknown): boolean {
 }
 
 function describe(path: string, error: unknown): Error {
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = isMissing(error)
+    ? `the folder ${dirname(path)} does not exist: create it, or start the service once`
+    : describeError(error);
   return new Error(`permissions.state_file ${path}: ${reason}`, { cause: error });
 }

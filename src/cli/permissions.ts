@@ -166,7 +166,7 @@ function readPattern(text: string, { domains }: Config): ReturnType<typeof parse
   } catch (error) {
     if (!(error instanceof JidError)) throw error;
   }
-  throw new Error(
+  throw new UsageError(
     `expected a bare JID or *@domain in one of the domains (${domains.join(', ')}), got ${quote(text)}`,
   );
 }

@@ -20,6 +20,7 @@ import { checkLogin } from './login.ts';
 import { checkReadable } from './readable.ts';
 import { type Finding, findingsToJson, formatFindings, isAllGood } from './report.ts';
 import { findServing } from './serving.ts';
+import { checkStateFile } from './state-file.ts';
 import { checkStream } from './stream.ts';
 import { watchReadiness } from './watch.ts';
 
@@ -104,6 +105,7 @@ async function runChecks(path: string): Promise<readonly Finding[]> {
   return [
     { isGood: true, text: `configuration: ${path}` },
     ...(await checkReadable(path)),
+    ...(await checkStateFile(config.permissions.stateFile, path)),
     ...listeners,
     ...grants,
     ...(

@@ -98,6 +98,11 @@ function mayRead(user: ServiceUser, file: string): boolean {
   return runAs(user, 'test', '-r', file) !== 1 || !existsSync(file);
 }
 
+/** Whether a user can create files in a folder, as far as the kernel can be asked. */
+export function mayWrite(user: ServiceUser, folder: string): boolean {
+  return runAs(user, 'test', '-w', folder) !== 1 || runAs(user, 'true') !== 0;
+}
+
 /** The exit code of a command that another user runs; null if there is no `setpriv`. */
 function runAs({ uid, gid }: ServiceUser, ...command: readonly string[]): number | null {
   const become = [`--reuid=${uid}`, `--regid=${gid}`, '--init-groups'];

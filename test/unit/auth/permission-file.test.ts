@@ -35,6 +35,14 @@ test('a missing file has no grants, and the first grant creates it', async () =>
   expect(readdirSync(folder)).toEqual(['grants.json']);
 });
 
+test('where the folder is missing, a grant says so', async () => {
+  const missing = join(folder, 'none');
+  const grants = await openGrants(join(missing, 'grants.json'));
+  await expect(grants.set('bot@example.org', true)).rejects.toThrow(
+    `permissions.state_file ${missing}/grants.json: the folder ${missing} does not exist: create it, or start the service once`,
+  );
+});
+
 test('a file that root writes belongs to the owner of the old file or of its folder', async () => {
   const isRoot = process.getuid?.() === 0;
   const [first, second] = isRoot ? [4001, 4002] : [process.getuid?.(), process.getuid?.()];

@@ -30,6 +30,18 @@ const everybody = '*@example.org';
 const revoked = `the grant for ${bob} has been revoked`;
 const none = `there is no grant for ${bob}`;
 
+test.each(['bob', 'bob@example.net', 'bob@example.org/phone'])(
+  'a grant for %s is wrong usage',
+  async (who) => {
+    await expect(run(grantCommand, [who, '--config', configure()])).rejects.toThrow(
+      expect.objectContaining({
+        name: 'UsageError',
+        message: `expected a bare JID or *@domain in one of the domains (example.org), got "${who}"`,
+      }),
+    );
+  },
+);
+
 describe('revoke', () => {
   test.each([
     [[bob], revoked],
