@@ -79,5 +79,5 @@ async function readFirstLine(stdin: Readable): Promise<string> {
   const line = end === -1 ? read : read.subarray(0, end);
   if (line.length > maxBytes) throw new UnusablePassword(`expected at most ${maxBytes} bytes`);
   if (!isUtf8(line)) throw new UnusablePassword('expected a password in UTF-8');
-  return line.toString('utf8').replace(/\r$/, '');
+  return line.toString('utf8').replace(/^\ufeff|\r$/g, '');
 }

@@ -110,11 +110,14 @@ function findSecretFolder(name: string | undefined, folder: string): string {
   return existsSync(resolve(credentials, name)) ? credentials : folder;
 }
 
-/** Reads a file in UTF-8; rejects with an Error whose message says why it cannot be read. */
+/**
+ * Reads a file in UTF-8, without a byte order mark; rejects with an Error whose message says why it
+ * cannot be read.
+ */
 export async function readText(path: string): Promise<string> {
   const bytes = await readFile(path);
   if (!isUtf8(bytes)) throw new TypeError('not UTF-8');
-  return bytes.toString('utf8');
+  return bytes.toString('utf8').replace(/^\ufeff/, '');
 }
 
 function* checkCa(ca: string | undefined, path: ConfigPath, name = ''): Generator<FoundFault> {

@@ -22,6 +22,7 @@ describe('from a pipe', () => {
     ['s3cret\r\n', 's3cret'],
     ['pä:ss wörd\nsecond line\n', 'pä:ss wörd'],
     [' s3cret ', ' s3cret '],
+    ['\ufeffs3cret\r\n', 's3cret'],
   ])('hashes the first line of %j', async (input, password) => {
     const { code, out, err } = await run(input, false);
     expect(code).toBe(0);

@@ -19,6 +19,7 @@ beforeAll(async () => {
   const ca = await readFile(join(folder, 'ca.crt'), 'utf8');
   await writeFile(join(folder, 'half.crt'), ca + ca.slice(0, ca.length / 2));
   await writeFile(join(folder, 'secret.txt'), 's3cret\n');
+  await writeFile(join(folder, 'marked.txt'), '\ufeffs3cret\r\n');
   await writeFile(join(folder, 'empty.txt'), '\n');
   await writeFile(join(folder, 'good.liquid'), 'Hello {{ name }}\n');
   await writeFile(join(folder, 'tag.liquid'), 'Hello\n{% foo %}');
@@ -195,6 +196,13 @@ store_tls: {ca_file: ca.crt, cert_file: server.crt, key_file: server.key}
     expect(config.c2s.ca).toContain('BEGIN CERTIFICATE');
     expect(config.http.tls?.cert).toContain('BEGIN CERTIFICATE');
     expect(config.http.tls?.key.reveal()).toContain('PRIVATE KEY');
+  });
+
+  test('come from files without their byte order mark', async () => {
+    const { component } = await load(
+      'component: {domain: gateway.example.org, secret_file: marked.txt}\ndomains: [example.org]',
+    );
+    expect(component.secret.reveal()).toBe('s3cret');
   });
 
   test.each([
