@@ -7,6 +7,7 @@ import {
   parseOptions,
   refuseOperands,
   type Surroundings,
+  UsageError,
 } from './command.ts';
 import { NoAnswer, openPrompt } from './prompt.ts';
 
@@ -40,19 +41,17 @@ export async function runHashPassword(streams: HashPasswordStreams): Promise<num
     stdout.write(`${await hashPassword(password)}\n`);
     return 0;
   } catch (error) {
-    if (!(error instanceof UnusablePassword || error instanceof NoAnswer)) throw error;
+    if (!(error instanceof UsageError || error instanceof NoAnswer)) throw error;
     stderr.write(`hash-password: ${error.message}\n`);
     return exitUsage;
   }
 }
 
-class UnusablePassword extends Error {}
-
 function requireUsable(password: string): void {
-  if (password === '') throw new UnusablePassword('expected a password, got an empty one');
+  if (password === '') throw new UsageError('expected a password, got an empty one');
   // HTTP Basic cannot carry control characters (RFC 7617 §2).
   if (/[\u0000-\u001f\u007f-\u009f]/.test(password)) {
-    throw new UnusablePassword('expected a password without control characters');
+    throw new UsageError('expected a password without control characters');
   }
 }
 
@@ -61,7 +60,7 @@ async function askTwice(streams: HashPasswordStreams): Promise<string> {
   try {
     const password = await prompt.askSecret('Password: ');
     if ((await prompt.askSecret('Repeat the password: ')) !== password) {
-      throw new UnusablePassword('expected the same password twice, got two different ones');
+      throw new UsageError('expected the same password twice, got two different ones');
     }
     return password;
   } finally {
@@ -77,7 +76,7 @@ async function readFirstLine(stdin: Readable): Promise<string> {
   }
   const end = read.indexOf('\n');
   const line = end === -1 ? read : read.subarray(0, end);
-  if (line.length > maxBytes) throw new UnusablePassword(`expected at most ${maxBytes} bytes`);
-  if (!isUtf8(line)) throw new UnusablePassword('expected a password in UTF-8');
+  if (line.length > maxBytes) throw new UsageError(`expected at most ${maxBytes} bytes`);
+  if (!isUtf8(line)) throw new UsageError('expected a password in UTF-8');
   return line.toString('utf8').replace(/^\ufeff|\r$/g, '');
 }

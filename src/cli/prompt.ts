@@ -1,8 +1,8 @@
 import { createInterface } from 'node:readline';
 import { Writable } from 'node:stream';
-import type { Surroundings } from './command.ts';
+import { type Surroundings, UsageError } from './command.ts';
 
-/** Asks questions on a terminal. */
+/** Asks questions on a terminal. An answer that is not UTF-8 is refused with a UsageError. */
 export interface Prompt {
   /** Resolves with the line typed; rejects with NoAnswer. */
   readonly ask: (question: string) => Promise<string>;
@@ -44,7 +44,7 @@ export function openPrompt({ stdin, stderr }: Pick<Surroundings, 'stdin' | 'stde
     const line = await lines.next();
     if (isHidden || line.done === true) stderr.write('\n');
     if (line.done === true) throw new NoAnswer(question);
-    return line.value;
+    return requireUtf8(line.value);
   };
   const show = (question: string): void => {
     isHidden = false;
@@ -67,11 +67,20 @@ export function openPrompt({ stdin, stderr }: Pick<Surroundings, 'stdin' | 'stde
       stderr.write(`${question}\n`);
       show('');
       const text: string[] = [];
-      for await (const line of { [Symbol.asyncIterator]: () => lines }) text.push(line);
+      for await (const line of { [Symbol.asyncIterator]: () => lines })
+        text.push(requireUtf8(line));
       hide();
       if (isInterrupted) throw new NoAnswer(question);
       return text.join('\n');
     },
     close: () => terminal.close(),
   };
+}
+
+/** Where bytes are not UTF-8, readline returns replacement characters. */
+function requireUtf8(line: string): string {
+  if (line.includes('\ufffd')) {
+    throw new UsageError('expected an answer in UTF-8: change the encoding of the terminal');
+  }
+  return line;
 }

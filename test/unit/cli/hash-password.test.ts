@@ -66,6 +66,7 @@ describe('from a terminal', () => {
     ['\r\r', 'empty'],
     ['s3cret\r\u0003', 'got none'],
     ['\u0004', 'got none'],
+    [Buffer.from('p\xe4ss\rp\xe4ss\r', 'latin1'), 'expected an answer in UTF-8'],
     ['', 'got none'],
   ])('refuses %j', async (input, reason) => {
     const { code, out, err } = await run(input, true);
