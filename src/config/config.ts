@@ -1,6 +1,6 @@
 import { dirname, resolve } from 'node:path';
 import { Secret } from '../core/secret.ts';
-import { findCrossFaults, parseValues } from './cross-checks.ts';
+import { findCrossFaults, findRepeatedRooms, parseValues } from './cross-checks.ts';
 import { ConfigError, type ConfigFault, reasonOf } from './errors.ts';
 import { type ConfigFiles, readConfigFiles, readText } from './files.ts';
 import { type ConfigValues, configSchema } from './schema.ts';
@@ -31,7 +31,12 @@ export async function loadConfig(path: string): Promise<Config> {
   const { values, issues, usable } = parseValues(source.value);
   const folder = dirname(path);
   const files = await readConfigFiles(usable, folder);
-  const found = [...issues.flatMap(readIssue), ...findCrossFaults(usable), ...files.faults];
+  const found = [
+    ...issues.flatMap(readIssue),
+    ...findCrossFaults(usable),
+    ...findRepeatedRooms(source.value),
+    ...files.faults,
+  ];
   const faults = [...source.faults, ...found.map((fault) => locate(fault, source))];
   if (values === undefined || faults.length > 0) throw new ConfigError(path, sortByLine(faults));
   return freeze(buildConfig(values, files, folder));

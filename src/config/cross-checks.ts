@@ -1,8 +1,8 @@
 import { BlockList, isIP } from 'node:net';
-import type { z } from 'zod';
+import { z } from 'zod';
 import type { Secret } from '../core/secret.ts';
 import type { ConfigPath, FoundFault } from './errors.ts';
-import { type ConfigValues, configSchema } from './schema.ts';
+import { type ConfigValues, configSchema, room } from './schema.ts';
 
 /** The same value with `undefined` in place of every part that is wrong. */
 type Usable<T> = T extends Secret
@@ -161,6 +161,25 @@ function* checkStoreTls(parts: UsableParts): Generator<FoundFault> {
 function* checkSentinels(parts: UsableParts): Generator<FoundFault> {
   if ((parts.store_sentinels?.length ?? 0) === 0 || parts.store !== undefined) return;
   yield { path: ['store_sentinels'], expected: 'a store with redis:// or rediss://' };
+}
+
+const writtenRooms = z.object({
+  rooms: z.object({ passwords: z.record(z.string(), z.unknown()) }),
+});
+
+/** Finds rooms that are written in two ways: the schema keeps only one password of each. */
+export function* findRepeatedRooms(source: unknown): Generator<FoundFault> {
+  const { passwords = {} } = writtenRooms.safeParse(source).data?.rooms ?? {};
+  const seen = new Set<string>();
+  for (const key of Object.keys(passwords)) {
+    const { data: address } = room.safeParse(key);
+    if (address === undefined) continue;
+    if (seen.has(address)) {
+      const path = ['rooms', 'passwords', key];
+      yield { path, expected: `${address} only once`, got: () => 'it twice' };
+    }
+    seen.add(address);
+  }
 }
 
 const loopback = new BlockList();

@@ -82,11 +82,14 @@ const permission = parsed(
 );
 
 /** A room (XEP-0045), by its normalised address. */
-const room = parsed('the bare JID of a room such as lobby@conference.example.org', (address) => {
-  const jid = parseJid(address);
-  if (jid.local === undefined || jid.resource !== undefined) throw new JidError('not bare');
-  return jid.toString();
-});
+export const room = parsed(
+  'the bare JID of a room such as lobby@conference.example.org',
+  (address) => {
+    const jid = parseJid(address);
+    if (jid.local === undefined || jid.resource !== undefined) throw new JidError('not bare');
+    return jid.toString();
+  },
+);
 
 /** The name of a template, as in a URL. */
 const templateName = text('a name of at most 64 small letters, digits and hyphens', (name) =>
@@ -95,7 +98,7 @@ const templateName = text('a name of at most 64 small letters, digits and hyphen
 
 /** The name of an API account. */
 const username = text(
-  'a name without colons and control characters, not empty',
+  'a name without colons and control characters, not empty, in quotes if it looks like a number',
   (name) => isPrintable(name) && !name.includes(':'),
 ).transform((name) => name.normalize('NFC'));
 
@@ -111,7 +114,10 @@ const apiAccount = mapping({
   ).transform((hash) => new Secret(hash)),
   domains: list(domain, 'a list of domains').min(1, 'at least one domain'),
   senders: list(
-    parsed('a localpart in which * stands for any characters', parseSenderPattern),
+    parsed(
+      'a localpart in which * stands for any characters, in quotes if it looks like a number',
+      parseSenderPattern,
+    ),
     'a list of localparts in which * stands for any characters',
   )
     .min(1, 'at least one sender')

@@ -56,7 +56,7 @@ function describeError(error: YAMLError, text: string, lines: LineCounter): Conf
   const [offset] = error.pos;
   const { line } = lines.linePos(offset);
   if (error.code === 'DUPLICATE_KEY') {
-    const key = /^[\w-]+/.exec(text.slice(offset, offset + 64))?.[0] ?? '';
+    const [, key = ''] = /^["']?([\w-]+)/.exec(text.slice(offset, offset + 64)) ?? [];
     return { path: formatPath([key]), line, expected: 'each key only once', got: 'it twice' };
   }
   if (needsQuotes.has(error.code)) return missingQuotes(line, text.charAt(offset));
