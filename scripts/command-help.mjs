@@ -73,18 +73,22 @@ function caseOf({ name, options }) {
   return `    ${name}) words='${[...words, '--help'].join(' ')}' ;;`;
 }
 
+/** The pattern of `case` that matches these options. */
+function patternOf(options) {
+  return [...new Set(options.flatMap(({ names }) => names))].join(' | ');
+}
+
 /** Builds the completion for bash. */
 export function buildBashCompletion({ commands }) {
   const valued = commands.flatMap(({ options }) => options.filter(({ value }) => value));
-  const others = new Set(
-    valued.filter(({ value }) => value !== 'FILE').flatMap(({ names }) => names),
-  );
+  const files = patternOf(valued.filter(({ value }) => value === 'FILE'));
+  const others = patternOf(valued.filter(({ value }) => value !== 'FILE'));
   return `# Made from the --help of the commands.
 _${program.replaceAll('-', '_')}() {
   local word=\${COMP_WORDS[COMP_CWORD]} words=
   case \${COMP_WORDS[COMP_CWORD - 1]} in
-    -c | --config) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;
-    ${[...others].join(' | ')}) return ;;
+    ${files}) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+    ${others}) return ;;
   esac
   case $COMP_CWORD:\${COMP_WORDS[1]} in
     1:*) words='${[...commands.map(({ name }) => name), '--help', '--version'].join(' ')}' ;;

@@ -9,7 +9,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import {
   createDirectory,
   removeDirectory,
@@ -180,8 +180,18 @@ test.each([
   ],
   [['send', '--to', ''], []],
   [['serve', '--config', 'package.js'], ['package.json']],
+  [['send', '--bulk', 'package.js'], ['package.json']],
+  [['send', '--rejects', 'package.js'], ['package.json']],
 ])('bash completes %j', async (words, completions) => {
   expect(await complete(...words)).toEqual(completions);
+});
+
+test('bash completes the name of a file with blanks', async () => {
+  const folder = createDirectory('completion');
+  onTestFinished(() => removeDirectory(folder));
+  const file = join(folder, 'all of them.csv');
+  writeFileSync(file, '');
+  expect(await complete('send', '--bulk', join(folder, 'all'))).toEqual([file]);
 });
 
 test('zsh has a completion for every command', () => {
