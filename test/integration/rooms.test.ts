@@ -3,6 +3,7 @@ import { basic, type HttpAnswer, post } from '../support/clients/http.ts';
 import { connectRaw } from '../support/clients/http-connection.ts';
 import { bodyOf, enterRoom, type Room, roomExists } from '../support/clients/room.ts';
 import { openSessionOn, type Session } from '../support/clients/session.ts';
+import { find, text } from '../support/clients/stanza.ts';
 import {
   apiAccount,
   type GatewayProcess,
@@ -267,6 +268,27 @@ describe.each(servers)('rooms on $kind', ({ kind, start }) => {
       expect(said(room)).toEqual([]);
       expect(room.asCarol.comings()).toEqual([]);
     });
+  });
+
+  test('a change of the subject, which Prosody reflects without its id, is confirmed', async () => {
+    const room = await openRoom(bob, carol);
+    await room.asBob.configure({ 'muc#roomconfig_changesubject': '1' });
+    const change = (id: string, subject: string) =>
+      site.postAs('alice', JSON.stringify({ to: room.jid, id, subject }));
+    const answers = await Promise.all([change('1', 'Disk'), change('2', 'Memory & <CPU>')]);
+    for (const answer of answers) {
+      expect(answer.json()).toMatchObject({ status: 'success', confirmed: 'remote' });
+    }
+    await settle();
+    const subjects = carol.received.flatMap(({ root }) => {
+      const subject = find(root, 'subject');
+      const isOfAlice = root.attributes['from'] === `${room.jid}/alice`;
+      return isOfAlice && subject !== undefined ? text(subject) : [];
+    });
+    expect(subjects.toSorted()).toEqual(['Disk', 'Memory & <CPU>']);
+    await room.asBob.configure({ 'muc#roomconfig_changesubject': '0' });
+    const refused = await change('3', 'Disk');
+    expect(refused.json()).toMatchObject({ code: 'bounced', condition: 'forbidden' });
   });
 
   test('a configured password opens the room', async () => {

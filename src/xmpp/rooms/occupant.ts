@@ -5,7 +5,7 @@ import type { Stanza } from '../../core/message/message.ts';
 import type { StreamHandle } from '../stream/handle.ts';
 import { readBounce, unavailable, unknown } from '../wire/gateway-errors.ts';
 import { RoomEntry, type RoomSeat } from './entry.ts';
-import { buildLeave, readOwnPresence } from './stanzas.ts';
+import { buildLeave, readNewSubject, readOwnPresence } from './stanzas.ts';
 
 /** Times in milliseconds. */
 export interface RoomOccupantOptions {
@@ -46,6 +46,8 @@ export class RoomOccupant {
   #entry: RoomEntry | undefined;
   /** The nick, as long as the occupant is in the room. */
   #nick: string | undefined;
+  /** Whether the room has not told its subject yet, as it does to everybody who enters (XEP-0045 §7.2.15). */
+  #isSubjectDue = false;
   #idle: NodeJS.Timeout | undefined;
   #isDismissed = false;
 
@@ -172,6 +174,7 @@ export class RoomOccupant {
       onEntered: (nick) => {
         this.#entry = undefined;
         this.#nick = nick;
+        this.#isSubjectDue = true;
         this.#proceed();
       },
       onRefused: (error) => {
@@ -207,11 +210,28 @@ export class RoomOccupant {
     const isOwn = type === 'groupchat' && this.#nick !== undefined && speaker === this.#nick;
     // An error from a nick is not the room's: rooms relay errors between occupants (XEP-0045 §7.5).
     const isRefusal = type === 'error' && speaker === undefined;
+    const newSubject = this.#takeNewSubject(stanza);
     if (!isOwn && !isRefusal) return;
-    const message = this.#written.find((it) => it.stanza.id === id);
+    // Prosody reflects a change of subject without the id.
+    const message = this.#written.find((it) =>
+      id === undefined && newSubject !== undefined
+        ? it.stanza.newSubject === newSubject
+        : it.stanza.id === id,
+    );
     if (message === undefined) return;
     if (isOwn) message.settle();
     else this.#refuse(message, readBounce(stanza, message.stanza));
+  }
+
+  /**
+   * The subject that the message gives the room now. The first one after entering was given before,
+   * possibly under the same nick, so it proves nothing.
+   */
+  #takeNewSubject(stanza: Element): string | undefined {
+    const subject = readNewSubject(stanza);
+    if (subject === undefined || !this.#isSubjectDue) return subject;
+    this.#isSubjectDue = false;
+    return undefined;
   }
 
   #handlePresence(stanza: Element): void {

@@ -73,6 +73,13 @@ export function readOwnPresence(stanza: Element, nick: string): OwnPresence | un
   };
 }
 
+/** XEP-0045 §8.1: the subject that a message gives its room; undefined for other stanzas. */
+export function readNewSubject(stanza: Element): string | undefined {
+  if (stanza.attrs['type'] !== 'groupchat') return undefined;
+  const says = stanza.getChild('body') ?? stanza.getChild('thread');
+  return says === undefined ? stanza.getChild('subject')?.getText() : undefined;
+}
+
 /**
  * XEP-0045 §6.1: whether the answer of a domain says that it has rooms. Gateways to other networks, such
  * as IRC, may say so of a domain that has users, too; they have another identity.

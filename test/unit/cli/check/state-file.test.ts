@@ -1,4 +1,4 @@
-import { chmodSync, existsSync } from 'node:fs';
+import { chmodSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { checkStateFile } from '../../../../src/cli/check/state-file.ts';
@@ -36,15 +36,6 @@ test('a folder that does not exist is named, with the command that creates it', 
   ]);
 });
 
-test.skipIf(existsSync('/var/lib/xmpp-message-gateway'))(
-  'the folder of the unit is not needed before its first start',
-  async () => {
-    const file = '/var/lib/xmpp-message-gateway/permissions.json';
-    const [found] = await check(createFolder(0o777), file);
-    expect(found).toMatchObject({ isGood: false, isNeeded: false });
-  },
-);
-
 test('a folder that the gateway cannot write is named, with the user', async () => {
   const folder = createFolder(0o555);
   const [found] = await check(folder, join(folder, 'grants.json'));
@@ -53,9 +44,4 @@ test('a folder that the gateway cannot write is named, with the user', async () 
     isGood: false,
     text: `permissions.state_file: its folder ${folder} cannot be written by the user ${user}`,
   });
-});
-
-test.skipIf(isRoot)('nobody else knows what the user of a service can write', async () => {
-  const folder = createFolder(0o2555);
-  expect(await check(folder, join(folder, 'grants.json'))).toEqual([]);
 });

@@ -4,6 +4,7 @@ import { createJid, type Jid, parseJid } from '../../../../src/core/jid/jid.ts';
 import type { Message } from '../../../../src/core/message/message.ts';
 import { describeForm } from '../../../../src/core/message/mode.ts';
 import { Secret } from '../../../../src/core/secret.ts';
+import { clientNamespace, type XmlElement } from '../../../../src/core/xml/xml.ts';
 import { Confirmations } from '../../../../src/xmpp/delivery/confirmation.ts';
 import { Delivery } from '../../../../src/xmpp/delivery/delivery.ts';
 import { StanzaSizes } from '../../../../src/xmpp/delivery/stanza-sizes.ts';
@@ -159,6 +160,15 @@ function ownPresence(from: string, to: string, ...codes: string[]): string {
 
 function reflection(id: string, to = occupant, from = `${lobby}/alice`): string {
   return `<message type='groupchat' id='${id}' from='${from}' to='${to}'/>`;
+}
+
+/** As Prosody sends it. */
+function subjectChange(subject: string, from = `${lobby}/alice`): string {
+  return `<message type='groupchat' from='${from}' to='${occupant}'><subject>${subject}</subject></message>`;
+}
+
+function textElement(name: string, text: string): XmlElement {
+  return { prefix: '', name, namespace: clientNamespace, attributes: [], children: [text] };
 }
 
 function refusal({ root }: Stanza, condition: string, type = 'cancel'): string {
@@ -421,6 +431,45 @@ describe('a message', () => {
     expect(isSettled).toBe(false);
     release();
     await said;
+  });
+
+  test('that changes the subject is confirmed by that change, which Prosody sends without an id', async () => {
+    let change = (): void => {};
+    let reflect = (): void => {};
+    const { rooms, say } = await connect((step, stanza, peer) => {
+      const { id } = stanza.root.attributes;
+      // The subject that the room has had since an earlier visit of the occupant.
+      if (step === 'join') return answerAsRoom(step, stanza) + subjectChange('Disk');
+      if (step !== 'message' || id === 'last') return undefined;
+      if (id === 'spoken') reflect = () => peer.send(answerAsRoom(step, stanza));
+      if (id === 'second') change = () => peer.send(subjectChange('Disk'));
+      return [
+        subjectChange('Disk', `${lobby}/mallory`),
+        subjectChange('Disk', lobby),
+        subjectChange('Disk', 'other@rooms.example/alice'),
+        subjectChange('Memory'),
+        subjectChange('Disk').replace('</message>', '<body>Disk</body></message>'),
+      ].join('');
+    });
+    const settled: string[] = [];
+    const give = (id: string, ...others: XmlElement[]): Promise<void> => {
+      const from = createJid('alice', 'example.org');
+      const children = [textElement('subject', 'Disk'), ...others];
+      const stanza = rooms.buildStanza({ ...groupchat(id, lobby, from), children });
+      return rooms.deliver(stanza, from).finally(() => settled.push(id));
+    };
+    const spoken = outcome(give('spoken', textElement('body', 'Disk')));
+    const [first, second] = [outcome(give('first')), outcome(give('second'))];
+    // It is written after them, so its reflection comes after all that confirms nothing.
+    await say('last');
+    expect(settled).toEqual([]);
+    change();
+    expect(await first).toBe('reflected');
+    expect(settled).toEqual(['first']);
+    change();
+    expect(await second).toBe('reflected');
+    reflect();
+    expect(await spoken).toBe('reflected');
   });
 
   test('is confirmed under the new nick that the room has given', async () => {
