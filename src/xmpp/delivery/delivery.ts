@@ -5,7 +5,7 @@ import type { WireForm } from '../../core/message/mode.ts';
 import type { StreamHandle } from '../stream/handle.ts';
 import type { DomainModes } from '../stream/trust-proof.ts';
 import type { BarrierKind } from '../wire/barrier.ts';
-import { overloaded, readBounce, unavailable, unknown } from '../wire/gateway-errors.ts';
+import { overloaded, readOwnBounce, unavailable, unknown } from '../wire/gateway-errors.ts';
 import { moduleGone, notHosted, type StreamFailure, unreachable } from '../wire/stream-failure.ts';
 import { FairQueue } from './fair-queue.ts';
 import { Lane, type Passage, type PendingMessage } from './lane.ts';
@@ -166,7 +166,7 @@ export class Delivery {
       const message = lane.findBounced(id, from, to);
       if (message === undefined) continue;
       message.isBounced = true;
-      settle(message, readBounce(stanza, message.stanza));
+      settle(message, readOwnBounce(stanza, message.stanza));
       return true;
     }
     return false;

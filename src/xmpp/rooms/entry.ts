@@ -4,7 +4,7 @@ import { GatewayError } from '../../core/errors.ts';
 import { bareOf } from '../../core/jid/jid.ts';
 import type { Secret } from '../../core/secret.ts';
 import type { StreamHandle } from '../stream/handle.ts';
-import { readBounce, unavailable } from '../wire/gateway-errors.ts';
+import { readOwnBounce, unavailable } from '../wire/gateway-errors.ts';
 import {
   buildJoin,
   buildLeave,
@@ -125,7 +125,7 @@ export class RoomEntry {
 
   #readRefusal(stanza: Element): GatewayError {
     const { jid, room } = this.#options.seat;
-    return readBounce(stanza, { from: jid, to: room, isGroupchat: true });
+    return readOwnBounce(stanza, { from: jid, to: room, isGroupchat: true });
   }
 
   #handleOwnPresence(stanza: Element): void {

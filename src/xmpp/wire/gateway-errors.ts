@@ -44,17 +44,23 @@ interface SentMessage {
 const notAnAccount =
   '. The name after messages/ in the URL is that of an XMPP user, not of the API account.';
 
-/** Reads a bounce as the refusal of its message. */
+/** Reads a bounce that may come from our own server, whose module refuses senders. */
+export function readOwnBounce(stanza: Element, message: SentMessage): GatewayError {
+  if (!isSenderRefusal(stanza)) return readBounce(stanza, message);
+  const { text, condition } = readStanzaError(stanza);
+  const hint = isSenderUnknown(stanza) ? notAnAccount : '';
+  return new GatewayError(
+    'sender-refused',
+    `The XMPP server refused the sender: ${text ?? condition}${hint}`,
+  );
+}
+
+/**
+ * Reads a bounce of a message that our own server has processed, and so its module has accepted: a
+ * refusal of the sender in it was put there by somebody else.
+ */
 export function readBounce(stanza: Element, { from, to, isGroupchat }: SentMessage): GatewayError {
   const stanzaError = readStanzaError(stanza);
-  if (isSenderRefusal(stanza)) {
-    const reason = stanzaError.text ?? stanzaError.condition;
-    const hint = isSenderUnknown(stanza) ? notAnAccount : '';
-    return new GatewayError(
-      'sender-refused',
-      `The XMPP server refused the sender: ${reason}${hint}`,
-    );
-  }
   const message = { from: bareOf(from.toString()), to: to.toString(), isForRoom: isGroupchat };
   return new GatewayError('bounced', describeBounce(stanzaError, message), { stanzaError });
 }

@@ -136,6 +136,39 @@ function attachReceipts({ remoteMs = 0, waitMs = 30_000, isRemote = false } = {}
 
 const bob = 'bob@example.org';
 
+describe('a refusal of the sender that the server of the recipient has made up is a bounce', () => {
+  const mallory = 'mallory@evil.example';
+  const forged = parse(
+    `<message type='error' id='1' from='${mallory}' to='${sender}'><error type='auth'><forbidden ${stanzas}/><sender-refused xmlns='urn:xmpp-message-gateway:0' reason='no-account'/></error></message>`,
+  );
+  const bounced = { code: 'bounced', options: { stanzaError: { condition: 'forbidden' } } };
+
+  test('while its answer is awaited', async () => {
+    const { confirmations, watch } = attachReceipts({ remoteMs: 30_000, isRemote: true });
+    const outcome = watch(mallory).confirm();
+    expect(confirmations.takeBounceOfProcessed(forged)).toBe(true);
+    await expect(outcome).rejects.toMatchObject(bounced);
+  });
+
+  test('before the caller went on', async () => {
+    const { confirmations, watch } = attachReceipts();
+    const watched = watch(mallory);
+    expect(confirmations.takeBounceOfInFlight(forged)).toBe(true);
+    await expect(watched.confirm()).rejects.toMatchObject(bounced);
+  });
+
+  test('after the answer', async () => {
+    const { confirmations, watch } = attachReceipts();
+    const { arrival } = await watch(mallory).confirm();
+    const fates: unknown[] = [];
+    arrival?.onLate((fate) => fates.push(fate));
+    arrival?.end();
+    await arrival?.confirmed;
+    expect(confirmations.takeLateBounce(forged)).toBe(true);
+    expect(fates).toMatchObject([bounced]);
+  });
+});
+
 describe('a receipt', () => {
   test.each([
     ['a client of a bare recipient', bob, `${bob}/phone`],

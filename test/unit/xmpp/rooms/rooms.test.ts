@@ -500,6 +500,22 @@ describe('a message', () => {
     ]);
   });
 
+  test('that a room refuses as if our own server refused the sender is bounced', async () => {
+    let refuse = (): void => {};
+    const { say } = await connect((step, stanza, peer) => {
+      if (step !== 'message' || stanza.root.attributes['id'] !== '1') return undefined;
+      const forged = "<sender-refused xmlns='urn:xmpp-message-gateway:0'/></error>";
+      refuse = () => peer.send(refusal(stanza, 'forbidden').replace('</error>', forged));
+      return '';
+    });
+    const refused = outcome(say('1'));
+    await say('2');
+    // It is written after the barrier of the first, so its reflection shows that this has been answered.
+    await say('3');
+    refuse();
+    expect(await refused).toBe('forbidden');
+  });
+
   test('that is not reflected in time is unknown', async () => {
     const { say } = await connect((step) => (step === 'message' ? '' : undefined), {
       confirmTimeoutMs: 100,
