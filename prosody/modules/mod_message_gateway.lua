@@ -209,6 +209,9 @@ local function new_client(origin, stanza, role)
 		log = log;
 		close = nothing;
 		send = function (reply)
+			-- Prosody takes away the `to` of a message to oneself, so an error in answer to it has no `from`.
+			-- To a client that means its account (RFC 6120 §8.1.2.1); the component speaks for many.
+			if st.is_stanza(reply) and not reply.attr.from then reply.attr.from = username.."@"..host; end
 			return not origin.destroyed and origin.send(reply);
 		end;
 	};

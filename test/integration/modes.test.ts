@@ -139,11 +139,11 @@ describe.each(modeSetups)('mode $mode on $kind', ({ kind, mode, options, start }
     await room.waitForMessage((answer.json() as { id: string }).id);
   });
 
-  test('returns a bounce, or not', async () => {
-    const answer = await site.postAs(
-      'alice',
-      JSON.stringify({ to: 'nobody@example.org', body: 'x' }),
-    );
+  test.each([
+    ['chat', 'nobody@example.org'],
+    ['groupchat', 'alice@example.org'],
+  ])('returns a bounce, or not: %s to %s', async (type, to) => {
+    const answer = await site.postAs('alice', JSON.stringify({ to, type, body: 'x' }));
     expect(answer.status).toBe(reports[kind][mode].bounces.local ? 404 : 200);
   });
 

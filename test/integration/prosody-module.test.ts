@@ -63,6 +63,17 @@ describe('what goes through, and what comes back', () => {
     },
   );
 
+  test('a message to oneself that is refused is an error from there', async () => {
+    const component = await connectComponent(server);
+    const self = 'alice@example.org';
+    const stanza = message(from, self, 'refused', `type='groupchat'><body>b</body>`);
+    expect(await fateOf(component, server.componentDomain, stanza, 'refused')).toMatchObject({
+      to: from,
+      condition: 'service-unavailable',
+    });
+    expect(component.received[0]?.root.attributes['from']).toBe(self);
+  });
+
   test.each([
     ['client', 'broken@example.org/h'],
     ['occupant', `broken%example.org@${limited}/h`],
