@@ -218,11 +218,12 @@ local function new_client(origin, stanza, role)
 end
 
 local function speak(origin, stanza, role)
-	local to = stanza.attr.to;
+	local from, to = stanza.attr.from, stanza.attr.to;
 	local client = new_client(origin, stanza, role);
 	local ok, err = pcall(prosody.core_post_stanza, client, stanza, true);
 	if not ok then
-		stanza.attr.to = to; -- taken away from a message to oneself
+		-- A room writes its occupant there meanwhile; `to` is taken away from a message to oneself.
+		stanza.attr.from, stanza.attr.to = from, to;
 		return fail(origin, stanza, "cancel", err);
 	end
 	return true;

@@ -10,7 +10,11 @@ import {
 import { limited, muc } from '../support/checks/message-kinds.ts';
 import type { Session } from '../support/clients/session.ts';
 import { find, text } from '../support/clients/stanza.ts';
-import { lockingMuc, startProsodyWithModule } from '../support/servers/prosody-module.ts';
+import {
+  faultyMuc,
+  lockingMuc,
+  startProsodyWithModule,
+} from '../support/servers/prosody-module.ts';
 import type { XmppServer } from '../support/servers/xmpp-server.ts';
 
 let server: XmppServer;
@@ -116,6 +120,21 @@ describe('rooms', () => {
     const component = await connectComponent(server, limited);
     const stanza = message(from, `new@${lockingMuc}`, 'm', `type='groupchat'><body>b</body>`);
     expect((await fateOf(component, limited, stanza, 'm'))?.condition).toBe('item-not-found');
+  });
+
+  test('a message that a room fails on is an error, not lost', async () => {
+    const room = `any@${faultyMuc}`;
+    const bob = await connectClient(server, 'bob@example.org/faulty');
+    bob.send(`<presence to='${room}/bob'>${x}</presence>`);
+    await bob.settle();
+    const component = await connectComponent(server, limited);
+    const stanza = message(from, room, 'room-fault', `type='groupchat'><body>b</body>`);
+    expect(await fateOf(component, limited, stanza, 'room-fault')).toMatchObject({
+      to: from,
+      by: limited,
+      condition: 'internal-server-error',
+    });
+    expect(component.received[0]?.root.attributes['from']).toBe(room);
   });
 
   test('only where the server says so; joined, traffic comes to the component', async () => {

@@ -12,7 +12,13 @@ const modules = fileURLToPath(new URL('../../../prosody/modules', import.meta.ur
 /** A room service that keeps new rooms locked until they are configured. */
 export const lockingMuc = 'locking.example.org';
 
-/** A module that fails for messages with the id `fault` and for look-ups of the account `broken`. */
+/** A room service that fails when it passes on messages with the id `room-fault`. */
+export const faultyMuc = 'faulty.example.org';
+
+/**
+ * A module that fails for messages with the id `fault`, in rooms `room-fault`, and for look-ups of
+ * the account `broken`.
+ */
 function writeFaultyModule(): string {
   const directory = createDirectory('modules');
   const { name, argument } = roleLookup('broken', 'example.org');
@@ -21,6 +27,9 @@ function writeFaultyModule(): string {
     `module:hook("pre-message/bare", function (event)
       if event.stanza.attr.id == "fault" then error("a fault"); end
     end, 10);
+    module:hook("muc-broadcast-message", function (event)
+      if event.stanza.attr.id == "room-fault" then error("a fault"); end
+    end);
     local usermanager = require "core.usermanager";
     local look_up = usermanager.${name};
     function usermanager.${name}(account, host)
@@ -44,6 +53,9 @@ admins = { "root@example.org" }
 Component "${silent}"
   component_secret = "never used"
 Component "${lockingMuc}" "muc"
+Component "${faultyMuc}" "muc"
+  muc_room_locking = false
+  modules_enabled = { "faulty" }
 Component "${limited}"
   component_secret = "limited"
   validate_from_addresses = false
