@@ -378,7 +378,7 @@ local function find_room_error(room, jid, nick)
 		return "auth", "registration-required";
 	elseif room:get_password() then
 		return "auth", "not-authorized";
-	elseif room._data.locked then
+	elseif os.time() < (room._data.locked or 0) then -- until then
 		return "cancel", "item-not-found";
 	elseif holder and holder.bare_jid ~= jid or reserved_for and reserved_for ~= jid then
 		return "cancel", "conflict";

@@ -14,6 +14,7 @@ import {
   faultyMuc,
   lockingMuc,
   startProsodyWithModule,
+  unlockingMuc,
 } from '../support/servers/prosody-module.ts';
 import type { XmppServer } from '../support/servers/xmpp-server.ts';
 
@@ -113,13 +114,20 @@ describe('rooms', () => {
     expect(owner.received.filter(({ root }) => root.attributes['id'] === 'm')).toEqual([]);
   });
 
-  test('not in a room that its owner has not configured yet', async () => {
-    const owner = await connectClient(server, 'bob@example.org/locked');
-    owner.send(`<presence to='new@${lockingMuc}/bob'>${x}</presence>`);
+  test.each([
+    ['not in a room that its owner has not configured yet', lockingMuc, 'item-not-found'],
+    ['in one that has waited for that too long', unlockingMuc, undefined],
+  ])('%s', async (_, service, condition) => {
+    const room = `new@${service}`;
+    const owner = await connectClient(server, 'bob@example.org/new');
+    owner.send(`<presence to='${room}/bob'>${x}</presence>`);
     await owner.settle();
     const component = await connectComponent(server, limited);
-    const stanza = message(from, `new@${lockingMuc}`, 'm', `type='groupchat'><body>b</body>`);
-    expect((await fateOf(component, limited, stanza, 'm'))?.condition).toBe('item-not-found');
+    const stanza = message(from, room, 'm', `type='groupchat'><body>b</body>`);
+    expect((await fateOf(component, limited, stanza, 'm'))?.condition).toBe(condition);
+    await owner.settle();
+    const heard = owner.received.filter(({ root }) => root.attributes['id'] === 'm');
+    expect(heard).toHaveLength(condition === undefined ? 1 : 0);
   });
 
   test('a message that a room fails on is an error, not lost', async () => {

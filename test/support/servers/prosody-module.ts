@@ -12,6 +12,9 @@ const modules = fileURLToPath(new URL('../../../prosody/modules', import.meta.ur
 /** A room service that keeps new rooms locked until they are configured. */
 export const lockingMuc = 'locking.example.org';
 
+/** A room service whose new rooms are locked for no time at all. */
+export const unlockingMuc = 'unlocking.example.org';
+
 /** A room service that fails when it passes on messages with the id `room-fault`. */
 export const faultyMuc = 'faulty.example.org';
 
@@ -53,6 +56,8 @@ admins = { "root@example.org" }
 Component "${silent}"
   component_secret = "never used"
 Component "${lockingMuc}" "muc"
+Component "${unlockingMuc}" "muc"
+  muc_room_lock_timeout = 0
 Component "${faultyMuc}" "muc"
   muc_room_locking = false
   modules_enabled = { "faulty" }
