@@ -46,7 +46,7 @@ function run(directory, file, args) {
 
 /** The modules of ejabberd and its libraries that ours calls. */
 const called =
-  'acl econf ejabberd_auth ejabberd_c2s ejabberd_cluster ejabberd_hooks ejabberd_mnesia ejabberd_option ejabberd_router ejabberd_service ejabberd_sm gen_mod jid misc mod_muc mod_muc_room xmpp';
+  'acl econf ejabberd_auth ejabberd_c2s ejabberd_cluster ejabberd_hooks ejabberd_mnesia ejabberd_option ejabberd_router ejabberd_service ejabberd_sm gen_mod jid misc mod_muc p1_fsm xmpp';
 
 function findBeam(name) {
   const program = `io:format("~ts", [code:which(${name})]), halt().`;

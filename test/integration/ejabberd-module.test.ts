@@ -8,6 +8,7 @@ import {
   message,
   ping,
   question,
+  readError,
 } from '../support/checks/gateway-module.ts';
 import { limited, muc } from '../support/checks/message-kinds.ts';
 import {
@@ -69,6 +70,27 @@ describe('what is refused', () => {
     await ask(component, gateway, 'example.org', question);
     expect(idsOf(component.received).slice(0, -1)).toEqual(ids);
   });
+
+  test.each([
+    ['takes longer than ejabberd waits for it', 'busy', 'not-acceptable'],
+    ['ends before it has looked at it', 'crash', 'internal-server-error'],
+  ])(
+    'what a room is sent that %s, before the answer to a later question',
+    async (_, id, condition) => {
+      const groupchat = `type='groupchat'><body>b</body>`;
+      const room = `${id}@${muc}`;
+      const component = await connectComponent(server);
+      const bob = await connectClient(server, 'bob@example.org/busy');
+      bob.send(`<presence to='${room}/bob'><x xmlns='http://jabber.org/protocol/muc'/></presence>`);
+      bob.send(message(bob.jid, room, id, groupchat));
+      await bob.waitForMessage(id);
+      component.send(message(from, room, 'm', groupchat));
+      const answer = await ask(component, gateway, 'example.org', question);
+      const before = component.received.slice(0, component.received.indexOf(answer));
+      const refusals = before.filter(({ root }) => root.attributes['id'] === 'm');
+      expect(refusals.map(readError)).toMatchObject([{ to: from, condition }]);
+    },
+  );
 
   test.each([
     ['of a host whose accounts cannot be looked up', `a@${faulty}/http-1`],

@@ -511,9 +511,14 @@ route_to_room(Msg, Host, #jid{luser = Name, lserver = Domain} = To) ->
             await_room(mod_muc:find_online_room(Name, Domain), To)
     end.
 
+%% With a question that changes nothing. mod_muc_room:is_subscribed/2 asks it too, but takes no answer
+%% within 5 seconds, or the end of the room, for a `false`.
 await_room({ok, Room}, To) ->
-    _ = mod_muc_room:is_subscribed(Room, To),
-    ok;
+    try p1_fsm:sync_send_all_state_event(Room, {is_subscribed, To}, ?WAIT_MS) of
+        _ -> ok
+    catch
+        exit:{Reason, _} when Reason == noproc; Reason == normal -> ok
+    end;
 await_room(error, _To) ->
     ok.
 

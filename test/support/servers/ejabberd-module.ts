@@ -69,10 +69,15 @@ export async function startEjabberdWithModule(): Promise<XmppServer> {
       { domain: silent, secret: 'never used' },
     ],
     extra: {
-      erlang: [gatewayModule, file('ejabberd-modules/ejabberd_auth_faulty.erl')],
+      erlang: [
+        gatewayModule,
+        file('ejabberd-modules/ejabberd_auth_faulty.erl'),
+        file('ejabberd-modules/mod_busy_room.erl'),
+      ],
       modules: [
         'mod_adhoc: {}',
         'mod_announce: {}',
+        'mod_busy_room: {}',
         'mod_last: {}',
         'mod_private: {}',
         // For the component `transport` only.
