@@ -44,8 +44,8 @@ export const serveCommand: Command = {
   synopsis: '[serve] --config FILE [--log-format json|pretty]',
   summary: 'run the gateway',
   help: `Runs the gateway until SIGTERM or SIGINT. A second one of these ends it at once.
-SIGHUP reloads the API accounts, permissions.xmppgateway, the templates and the HTTP certificate;
-other keys need a restart.
+SIGHUP reloads the API accounts, permissions.xmppgateway, the templates and the HTTP
+certificate; other keys need a restart.
 
   -c, --config FILE        the configuration
       --log-format FORMAT  json: one JSON object per line; pretty: for people to read;

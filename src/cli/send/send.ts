@@ -49,11 +49,10 @@ clients can still recognise a duplicate by its origin-id.
 With --bulk each message without an idempotency_key gets one, made from --idempotency-key, its
 line and its text: repeat the command with the same key, and nothing arrives twice.
 
-Exit codes: 0 the server has processed the message; 1 refused or bounced; 64 wrong usage,
-or a certificate that is not trusted; 65 some messages of a file refused; 75 not sent, try
-again later; 76 it may have been sent; 77 wrong credentials, or not allowed; 78 faulty file;
-79 with --wait: sent, but no receipt came in time. Of several recipients, the first of 76, 75,
-64, 77, 1, 79 that fits one of them.
+Exit codes: 0 the server has processed the message; 1 refused or bounced; 64 wrong usage or
+certificate; 65 some messages of a file refused; 75 not sent, try again later; 76 may have been
+sent; 77 wrong credentials, or not allowed; 78 faulty file; 79 with --wait: sent, without a
+receipt. Of several recipients, the first of 76, 75, 64, 77, 1, 79 that fits one of them.
 `,
   run: async (args, surroundings) => {
     const options = readOptions(args);
