@@ -1,14 +1,9 @@
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { homedir, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
-import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { findSettings } from '../../../../src/cli/send/settings.ts';
-
-vi.mock('node:os', async (importOriginal) => {
-  const original = await importOriginal<typeof import('node:os')>();
-  return { ...original, homedir: vi.fn<typeof homedir>(original.homedir) };
-});
 
 const options = { url: undefined, user: undefined, from: undefined, domain: undefined };
 const complete = 'url: http://127.0.0.1:8080\nuser: alerts\npassword: secret\n';
@@ -157,20 +152,6 @@ test('$XDG_CONFIG_HOME moves the file, if it is an absolute path', async () => {
   writeFileSync(join(folder, 'xmpp-message-gateway/send.yaml'), complete, { mode: 0o600 });
   expect(await find({ env: { XDG_CONFIG_HOME: folder } })).toEqual(inFile);
   expect(await find({ file: complete, env: { XDG_CONFIG_HOME: '.' } })).toEqual(inFile);
-});
-
-test('a user without a home directory has no default file', async () => {
-  vi.mocked(homedir).mockImplementation(() => {
-    throw new Error('A system error occurred: uv_os_homedir returned ENOENT (no such file)');
-  });
-  onTestFinished(() => void vi.mocked(homedir).mockReset());
-  const settings = { XMPP_GATEWAY_URL: inFile.url, XMPP_GATEWAY_USER: 'alerts' };
-  const env = { HOME: '', ...settings };
-  expect(await find({ env: { ...env, XMPP_GATEWAY_PASSWORD: 'secret' } })).toEqual(inFile);
-  expect(await find({ file: complete, named: true, env })).toEqual(inFile);
-  await expect(find({ env })).rejects.toThrow(
-    /^password is missing: give it in the environment \(XMPP_GATEWAY_PASSWORD\) or in a file that --config names$/,
-  );
 });
 
 test('what is missing can be given in three ways', async () => {
